@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# The front door. Meson does the work; each target first sees to it that what
+# it needs is installed (scripts/setup, which asks for root only if it is not).
+
+BUILD := build
+ASAN  := build-asan
+PYTHON := /usr/bin/python3
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet
+
+$(BUILD)/build.ninja:
+	@scripts/setup build
+	@meson setup $(BUILD) --prefix=/usr/local >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@mv $(BUILD).log $(BUILD)/setup.log
+
+$(ASAN)/build.ninja:
+	@scripts/setup build test
+	@meson setup $(ASAN) -Db_sanitize=address,undefined -Db_lundef=false >$(ASAN).log 2>&1 || { cat $(ASAN).log; exit 1; }
+	@mv $(ASAN).log $(ASAN)/setup.log
+
+# A working guest in two minutes: two machines and this one in one directory.
+demo:
+	@scripts/setup build vm
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) demo/demo.py
+
+# Everything: units, the daemon over its socket (also under ASan and UBSan), real machines.
+check: check-fast check-vm
+
+check-fast:
+	@scripts/setup build test
+	@$(MAKE) --no-print-directory all $(ASAN)/build.ninja
+	@ninja -C $(ASAN) --quiet
+	@meson test -C $(BUILD) --print-errorlogs --no-rebuild
+	@meson test -C $(ASAN) --print-errorlogs --no-rebuild --timeout-multiplier 4
+
+check-vm:
+	@scripts/setup build test vm
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) -m pytest -q tests/vm tests/cli $(PYTEST_ARGS)
+
+install: all
+	@meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf $(BUILD) $(ASAN)
+
+.PHONY: all demo check check-fast check-vm install clean

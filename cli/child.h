@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Child processes that never outlive this one. */
+#ifndef CASEMENT_CLI_CHILD_H
+#define CASEMENT_CLI_CHILD_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#define CHILD_KEEP_MAX 2
+
+/* What a child gets besides its words. */
+struct child_setup {
+	int out;			/* its standard output; -1: /dev/null */
+	int err;			/* its standard error; -1: ours */
+	int keep[CHILD_KEEP_MAX];	/* descriptors it has under the same number */
+	unsigned int n_keep;
+};
+
+/*
+ * Start argv[0] (searched in PATH if it has no slash). It leads a process
+ * group of its own, so that the terminal's Ctrl-C is ours alone, and is killed
+ * when this process ends, however it ends. The pid, or -errno.
+ */
+pid_t child_start(char *const argv[], const struct child_setup *setup);
+
+/*
+ * Run argv to its end and keep what it prints, cut to size - 1 bytes and
+ * NUL-terminated. Its exit status, or -errno; -EINTR if a signal ended it.
+ */
+int child_capture(char *const argv[], char *output, size_t size);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* casement: finds the subcommand in a table and hands over. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/subcommand.h"
+#include "common/checked.h"
+#include "common/log.h"
+
+static const struct subcommand {
+	const char *name;
+	const char *help;
+	int (*main)(int argc, char **argv);
+} subcommands[] = {
+	{ "run", "Run a command in a virtual machine that shares directories with this one.", run_main },
+};
+
+static void print_help(void)
+{
+	printf("Usage: casement SUBCOMMAND [OPTION]... [ARGUMENT]...\n"
+	       "Work with directories shared with virtual machines.\n\nSubcommands:\n");
+	for (size_t i = 0; i < ARRAY_SIZE(subcommands); i++)
+		printf("  %-10s %s\n", subcommands[i].name, subcommands[i].help);
+	printf("\n'casement SUBCOMMAND --help' tells more.\n");
+}
+
+int main(int argc, char **argv)
+{
+	log_setup("casement", LOG_LEVEL_INFO);
+	if (argc < 2) {
+		log_error("no subcommand; see casement --help");
+		return STATUS_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		print_help();
+		return 0;
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		printf("casement %s\n", CASEMENT_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(subcommands); i++) {
+		if (!strcmp(argv[1], subcommands[i].name))
+			return subcommands[i].main(argc - 1, argv + 1);
+	}
+	log_error("%s: no such subcommand; see casement --help", argv[1]);
+	return STATUS_USAGE;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * casement run: a command in a virtual machine, with nothing left behind.
+ * Finds the parts, makes a control directory, starts daemons and QEMU, carries
+ * the streams, and says how it ended.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cli/run_config.h"
+#include "cli/run_console.h"
+#include "cli/run_control.h"
+#include "cli/run_machine.h"
+#include "cli/run_parts.h"
+#include "cli/run_qemu.h"
+#include "cli/subcommand.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#define TAIL_LINES 15
+#define TAIL_BYTES 4096
+
+/* ---- how it ended ---- */
+
+/* The last lines of a file, indented, on standard error. */
+static void show_tail(const char *path)
+{
+	cleanup_fclose FILE *file = fopen(path, "re");
+	char text[TAIL_BYTES + 1], *start;
+	unsigned int lines = 0;
+
+	if (!file)
+		return;
+	if (fseek(file, -TAIL_BYTES, SEEK_END))
+		rewind(file);
+	text[fread(text, 1, TAIL_BYTES, file)] = '\0';
+	/* The last line's end does not begin another. */
+	for (start = text + strlen(text); start > text; start--)
+		if (start[-1] == '\n' && lines++ == TAIL_LINES)
+			break;
+	for (char *line; (line = strsep(&start, "\r\n"));)
+		if (*line)
+			fprintf(stderr, "  | %s\n", line);
+}
+
+/* Print the line in which the kernel says why it gave up, without its time stamp. */
+static bool show_panic(const char *path)
+{
+	cleanup_fclose FILE *file = fopen(path, "re");
+	char line[1024], *found;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		found = strstr(line, "Kernel panic");
+		if (!found)
+			continue;
+		found[strcspn(found, "\r\n")] = '\0';
+		log_error("the guest's kernel died: %s; its last lines:", found);
+		return true;
+	}
+	return false;
+}
+
+static void show_control_tail(const struct run_control *control, const char *name)
+{
+	char path[PATH_MAX];
+
+	control_path(control, name, path, sizeof(path));
+	show_tail(path);
+}
+
+static void describe_status(int status, char *text, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, size, "was killed by signal %d (%s)", WTERMSIG(status),
+			 strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, size, "failed with status %d", WEXITSTATUS(status));
+}
+
+/* QEMU ended well, but the guest never said that it was done. */
+static void explain_dead_guest(const struct machine *machine)
+{
+	const char *log = machine->config->log;
+	char path[PATH_MAX];
+
+	control_path(machine->control, RUN_KERNEL_LOG, path, sizeof(path));
+	log = log ? log : path;
+	if (!show_panic(log))
+		log_error("the guest ended without finishing the command; its kernel's last lines:");
+	show_tail(log);
+}
+
+/* The exit status; says why unless it is the command's own. */
+static int conclude(const struct machine *machine)
+{
+	struct run_verdict verdict;
+	char how[128];
+
+	if (machine->signal)
+		return 128 + machine->signal;
+	if (machine->broken) {
+		describe_status(machine->broken->status, how, sizeof(how));
+		log_error("the daemon that serves %s %s; the machine was stopped", machine->broken->dir, how);
+		return STATUS_FAILED;
+	}
+	control_read_verdict(machine->control, &verdict);
+	if (verdict.known && !verdict.failure[0])
+		return verdict.status;
+	if (verdict.known) {
+		log_error("%s", verdict.failure);
+	} else if (machine->qemu.status) {
+		describe_status(machine->qemu.status, how, sizeof(how));
+		log_error("QEMU %s %s", machine->parts->qemu_version, how);
+		show_control_tail(machine->control, RUN_QEMU_LOG);
+	} else {
+		explain_dead_guest(machine);
+	}
+	return STATUS_FAILED;
+}
+
+/* ---- one machine ---- */
+
+static void announce(const struct run_config *config, const struct run_parts *parts)
+{
+	if (config->verbose || isatty(STDERR_FILENO))
+		log_info("starting a guest in QEMU %s%s", parts->qemu_version,
+			 parts->kvm ? "" : " (emulated, as there is no usable /dev/kvm)");
+	log_debug("kernel %s, root %s%s", parts->kernel, parts->root,
+		  parts->root_readonly ? " (read-only)" : "");
+}
+
+static int serve(struct machine *machine, int signals)
+{
+	if (control_write_params(machine->control, machine->config, machine->parts,
+				 console_size(machine->console)))
+		return STATUS_FAILED;
+	if (machine_start(machine)) {
+		machine_end(machine);
+		return STATUS_FAILED;
+	}
+	machine_serve(machine, signals);
+	machine_end(machine);
+	/* The terminal is itself again before anything is said on it. */
+	console_close(machine->console);
+	return conclude(machine);
+}
+
+static int run_machine(const struct run_config *config, const struct run_parts *parts)
+{
+	cleanup_close int signals = -1;
+	struct run_control control;
+	struct console console;
+	struct machine machine = {
+		.config = config, .parts = parts, .control = &control, .console = &console,
+	};
+	int status = STATUS_FAILED;
+	sigset_t mask;
+
+	/* From here to the removal of the directory no signal ends this process. */
+	signal(SIGPIPE, SIG_IGN);
+	machine_signals(&mask);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	signals = signalfd(-1, &mask, SFD_CLOEXEC);
+	if (signals < 0) {
+		log_error("no signalfd: %s", strerror(errno));
+		return STATUS_FAILED;
+	}
+	if (control_open(parts, &control))
+		return STATUS_FAILED;
+	if (!console_open(&console)) {
+		status = serve(&machine, signals);
+		console_close(&console);
+	}
+	control_close(&control);
+	if (config->monitor)
+		unlink(config->monitor);
+	return status;
+}
+
+int run_main(int argc, char **argv)
+{
+	struct run_config config;
+	struct run_parts parts;
+
+	log_setup("casement run", LOG_LEVEL_INFO);
+	switch (run_config_parse(argc, argv, &config)) {
+	case OPTIONS_DONE:
+		return 0;
+	case OPTIONS_BAD:
+		return STATUS_USAGE;
+	case OPTIONS_GO:
+		break;
+	}
+	if (config.verbose)
+		log_setup("casement run", LOG_LEVEL_DEBUG);
+	if (run_parts_find(&config, &parts))
+		return STATUS_MISSING;
+	announce(&config, &parts);
+	return run_machine(&config, &parts);
+}

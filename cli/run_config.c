@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* casement run's command line; see run_config.h. */
+#include "cli/run_config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/checked.h"
+#include "common/log.h"
+
+#define MIB (1ULL << 20)
+#define WINDOW_RANGE (2 * MIB)	/* a guest maps the window in pieces of this */
+
+const char *const run_cache_names[] = { "auto", "always", "never", "metadata", NULL };
+const char *const run_dax_names[] = { "auto", "always", "inode", "never", NULL };
+
+/* ---- DIR[:TAG][:ro] ---- */
+
+/* Cut ":ro" off the end of `text`. */
+static bool cut_readonly(char *text)
+{
+	size_t len = strlen(text);
+
+	if (len <= 3 || strcmp(text + len - 3, ":ro"))
+		return false;
+	text[len - 3] = '\0';
+	return true;
+}
+
+/* A tag is a folder's name in the guest and a word in QEMU's options. */
+static const char *tag_problem(const char *tag)
+{
+	if (!*tag || !strcmp(tag, ".") || !strcmp(tag, ".."))
+		return "not a name";
+	if (strlen(tag) > RUN_TAG_MAX)
+		return "longer than 36 bytes";
+	if (!strncmp(tag, "casement.", 9))
+		return "names with casement. are its own";
+	for (const char *p = tag; *p; p++)
+		if (strchr("/,:= ", *p) || (unsigned char)*p < ' ' || *p == 0x7f)
+			return "has a blank or one of / , : =";
+	return NULL;
+}
+
+/* The last part of the path where it can be a tag, else "share". */
+static const char *default_tag(const char *dir)
+{
+	char *path = realpath(dir, NULL);
+	const char *base = path ? strrchr(path, '/') + 1 : "";
+
+	return tag_problem(base) ? "share" : base;
+}
+
+static int add_share(struct run_config *config, const char *argument, bool is_9p)
+{
+	const char *option = is_9p ? "9p" : "share";
+	struct run_share *share = &config->shares[config->n_shares];
+	char *text = strdup(argument), *colon;
+	const char *problem;
+
+	if (!text || config->n_shares == RUN_SHARES_MAX) {
+		log_error("--%s %s: more than %d shares", option, argument, RUN_SHARES_MAX);
+		return -E2BIG;
+	}
+	*share = (struct run_share){ .dir = text, .is_9p = is_9p };
+	share->readonly = cut_readonly(text);
+	colon = strrchr(text, ':');
+	if (colon)
+		*colon = '\0';
+	if (!*text) {
+		log_error("--%s %s: names no directory; give DIR[:TAG][:ro]", option, argument);
+		return -EINVAL;
+	}
+	share->tag = colon ? colon + 1 : default_tag(text);
+	problem = tag_problem(share->tag);
+	if (problem) {
+		log_error("--%s %s: the tag \"%s\" cannot be used: %s; give DIR:TAG", option, argument,
+			  share->tag, problem);
+		return -EINVAL;
+	}
+	for (unsigned int i = 0; i < config->n_shares; i++) {
+		if (!strcmp(config->shares[i].tag, share->tag)) {
+			log_error("--%s %s: another share has the tag \"%s\" already; give DIR:TAG",
+				  option, argument, share->tag);
+			return -EEXIST;
+		}
+	}
+	config->n_shares++;
+	return 0;
+}
+
+static int call_share(void *config, const char *argument)
+{
+	return add_share(config, argument, false);
+}
+
+static int call_9p(void *config, const char *argument)
+{
+	return add_share(config, argument, true);
+}
+
+static int call_root(void *opaque, const char *argument)
+{
+	struct run_config *config = opaque;
+	char *text = strdup(argument);
+
+	if (!text)
+		return -ENOMEM;
+	config->root_readonly = cut_readonly(text);
+	config->root = text;
+	return 0;
+}
+
+static int call_daemon_arg(void *opaque, const char *argument)
+{
+	struct run_config *config = opaque;
+
+	if (config->n_daemon_args == RUN_DAEMON_ARGS_MAX) {
+		log_error("--daemon-arg %s: more than %d of them", argument, RUN_DAEMON_ARGS_MAX);
+		return -E2BIG;
+	}
+	config->daemon_args[config->n_daemon_args++] = argument;
+	return 0;
+}
+
+/* ---- the table ---- */
+
+#define AT(member) offsetof(struct run_config, member)
+
+static const struct option_row rows[] = {
+	{ "share", 's', OPTION_CALL, 0, "DIR[:TAG][:ro]",
+	  "Share DIR; the guest has it at /mnt/TAG, with ro it cannot change it. TAG is DIR's last part unless given. May be repeated; the command starts in the first one.",
+	  .call = call_share },
+	{ "window", 'w', OPTION_SIZE, AT(window), "SIZE",
+	  "Give each share that is not read-only a DAX window of SIZE, a multiple of 2M: the guest then reads and writes the host's page cache directly. Needs QEMU 11.1, which is fetched once where the installed one is older. Default: 0, no window." },
+	{ "no-window", 0, OPTION_FLAG, AT(no_window), NULL, "No window, whatever --window says." },
+	{ "dax", 0, OPTION_CHOICE, AT(dax), "MODE",
+	  "The shares' mount option dax=: always, inode, never, or auto for none, where the daemon decides for each file. Default: auto.",
+	  .choices = run_dax_names },
+	{ "cache", 0, OPTION_CHOICE, AT(cache), "MODE",
+	  "casementd's --cache for the shares: auto, always, never or metadata. Default: auto.",
+	  .choices = run_cache_names },
+	{ "allow-mmap", 0, OPTION_FLAG, AT(allow_mmap), NULL, "casementd's --allow-mmap for the shares." },
+	{ "cpus", 'c', OPTION_NUMBER, AT(cpus), "N", "The guest's processors. Default: 2.",
+	  .min = 1, .max = 255 },
+	{ "memory", 'm', OPTION_SIZE, AT(memory), "SIZE", "The guest's memory. Default: 2G.",
+	  .min = 128 * MIB },
+	{ "queues", 0, OPTION_NUMBER, AT(queues), "N", "Request queues of each share. Default: 1.",
+	  .min = 1, .max = 64 },
+	{ "root", 0, OPTION_CALL, 0, "DIR[:ro]",
+	  "The guest's root file system. Default: a small Debian 13, made once and read-only.",
+	  .call = call_root },
+	{ "kernel", 0, OPTION_STRING, AT(kernel), "FILE",
+	  "Boot this kernel; it needs virtio-pci and virtiofs built in. Default: Debian 13's." },
+	{ "append", 0, OPTION_STRING, AT(append), "TEXT", "Add to the kernel's command line." },
+	{ "reboot", 0, OPTION_FLAG, AT(reboot), NULL,
+	  "A reboot in the guest boots it again, and the command starts anew. Else it is the end." },
+	{ "9p", 0, OPTION_CALL, 0, "DIR[:TAG][:ro]",
+	  "As --share, by QEMU's virtio-9p with cache=none instead of casementd: to compare.",
+	  .call = call_9p },
+	{ "log", 0, OPTION_STRING, AT(log), "FILE", "Write the guest's kernel log to FILE." },
+	{ "monitor", 0, OPTION_STRING, AT(monitor), "SOCKET", "QEMU's monitor (QMP) on this Unix socket." },
+	{ "qemu", 0, OPTION_STRING, AT(qemu), "PROGRAM", "Use this QEMU." },
+	{ "daemon", 0, OPTION_STRING, AT(daemon), "PROGRAM", "Use this casementd." },
+	{ "daemon-arg", 0, OPTION_CALL, 0, "WORD",
+	  "Add a word to the command line of the shares' casementd. May be repeated.",
+	  .call = call_daemon_arg },
+	{ "log-level", 0, OPTION_CHOICE, AT(log_level), "LEVEL",
+	  "casementd's --log-level: off, error, warn, info, debug or trace. Default: warn.",
+	  .choices = log_level_names },
+	{ "verbose", 'v', OPTION_FLAG, AT(verbose), NULL, "Tell what is started and how." },
+};
+
+static const struct option_table table = {
+	.program = "casement run",
+	.usage = "[--share DIR[:TAG][:ro]]... [OPTION]... [--] [COMMAND [ARGUMENT]...]",
+	.summary = "Run COMMAND in a virtual machine that has DIR at /mnt/TAG, over virtio-fs.\n"
+		   "Without COMMAND: a shell. When it ends, the machine ends and nothing is left behind.",
+	.epilog = "Where this program's input and output are a terminal, COMMAND gets one too, and Ctrl-]\n"
+		  "three times in a row ends the machine. Else its input is empty, and its output and errors\n"
+		  "come out as they went in.\n\n"
+		  "Exit status: that of COMMAND (128 + N if signal N ended it, 127 not found, 126 cannot be\n"
+		  "started); 1 if a part is missing, 2 if the command line is wrong, 125 if casement or the\n"
+		  "machine failed; 130 after Ctrl-C, 143 after SIGTERM.",
+	.rows = rows,
+	.n_rows = ARRAY_SIZE(rows),
+};
+
+enum options_result run_config_parse(int argc, char **argv, struct run_config *config)
+{
+	enum options_result result;
+	int first = 0;
+
+	*config = (struct run_config){
+		.cpus = 2, .memory = 2048 * MIB, .queues = 1, .log_level = LOG_LEVEL_WARN,
+	};
+	result = options_parse(&table, argc, argv, config, &first);
+	if (result != OPTIONS_GO)
+		return result;
+	if (!is_aligned(config->window, WINDOW_RANGE)) {
+		log_error("--window: not a multiple of 2M; give for example 512M or 1G");
+		return OPTIONS_BAD;
+	}
+	if (!is_aligned(config->memory, WINDOW_RANGE)) {
+		log_error("--memory: not a multiple of 2M; give for example 512M or 2G");
+		return OPTIONS_BAD;
+	}
+	if (config->no_window)
+		config->window = 0;
+	config->command = argv + first;
+	return OPTIONS_GO;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What `casement run` was asked for: its option table and the result. */
+#ifndef CASEMENT_CLI_RUN_CONFIG_H
+#define CASEMENT_CLI_RUN_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/options.h"
+
+#define RUN_SHARES_MAX 16
+#define RUN_DAEMON_ARGS_MAX 32
+#define RUN_TAG_MAX 36		/* virtio-fs: a tag has 36 bytes */
+
+struct run_share {
+	const char *dir;
+	const char *tag;
+	bool readonly;
+	bool is_9p;	/* served by QEMU's virtio-9p, for comparison */
+};
+
+/* Strings are borrowed from argv, or live as long as the process. */
+struct run_config {
+	struct run_share shares[RUN_SHARES_MAX];
+	unsigned int n_shares;
+	uint64_t window;		/* bytes, a multiple of 2 MiB; 0: none */
+	uint64_t cpus, memory, queues;
+	const char *root;		/* NULL: the guest root of vm-root */
+	bool root_readonly;
+	const char *kernel, *qemu, *daemon, *append, *log, *monitor;
+	const char *daemon_args[RUN_DAEMON_ARGS_MAX];
+	unsigned int n_daemon_args;
+	int cache, dax, log_level;	/* indices into the choices below */
+	bool no_window, allow_mmap, reboot, verbose;
+	char **command;			/* NULL-terminated; empty: a shell */
+};
+
+extern const char *const run_cache_names[];
+extern const char *const run_dax_names[];	/* [0]: no option */
+
+/* OPTIONS_GO, or what to exit with; what is wrong was logged. */
+enum options_result run_config_parse(int argc, char **argv, struct run_config *config);
+
+#endif

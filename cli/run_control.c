@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The control directory; see run_control.h. */
+#include "cli/run_control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/checked.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "guest/params.h"
+
+void control_path(const struct run_control *control, const char *name, char *path, size_t size)
+{
+	snprintf(path, size, "%s/%s", control->dir, name);
+}
+
+/* ---- making and removing ---- */
+
+static int copy_file(const char *from, const char *to)
+{
+	cleanup_close int in = open(from, O_RDONLY | O_CLOEXEC);
+	cleanup_close int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+	struct stat st;
+	off_t left;
+
+	if (in < 0 || out < 0 || fstat(in, &st))
+		return -errno;
+	for (left = st.st_size; left > 0;) {
+		ssize_t n = sendfile(out, in, NULL, (size_t)left);
+
+		if (n <= 0)
+			return n ? -errno : -EIO;
+		left -= n;
+	}
+	return 0;
+}
+
+/* The kernel and init look for these before any other file system is there. */
+static int make_boot(const struct run_parts *parts, const struct run_control *control)
+{
+	static const char *const dirs[] = {
+		"boot", "boot/dev", "boot/proc", "boot/sys", "boot/" GUEST_ROOT_MOUNT,
+	};
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		control_path(control, dirs[i], path, sizeof(path));
+		if (mkdir(path, 0700))
+			return -errno;
+	}
+	control_path(control, "boot/init", path, sizeof(path));
+	return copy_file(parts->init, path);
+}
+
+int control_open(const struct run_parts *parts, struct run_control *control)
+{
+	const char *base = getenv("XDG_RUNTIME_DIR");
+	int n, err;
+
+	if (!base || !*base || access(base, W_OK) || strlen(base) > CONTROL_PATH_MAX / 2)
+		base = "/tmp";
+	n = snprintf(control->dir, sizeof(control->dir), "%s/casement-XXXXXX", base);
+	if (n < 0 || (size_t)n >= sizeof(control->dir) || !mkdtemp(control->dir)) {
+		err = -errno;
+		log_error("%s: cannot make a directory for the machine: %s", base, strerror(-err));
+		control->dir[0] = '\0';
+		return err;
+	}
+	err = make_boot(parts, control);
+	if (err) {
+		log_error("%s: cannot make the machine's boot folder: %s", control->dir, strerror(-err));
+		control_close(control);
+	}
+	return err;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+	(void)st;
+	(void)walk;
+	if (type == FTW_DP ? rmdir(path) : unlink(path))
+		log_warn("%s: cannot be removed: %s", path, strerror(errno));
+	return 0;
+}
+
+void control_close(struct run_control *control)
+{
+	if (control->dir[0])
+		nftw(control->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	control->dir[0] = '\0';
+}
+
+int control_listen(const struct run_control *control, const char *name)
+{
+	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	control_path(control, name, addr.sun_path, sizeof(addr.sun_path));
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 1)) {
+		int err = -errno;
+
+		log_error("%s: cannot listen: %s", addr.sun_path, strerror(-err));
+		return err;
+	}
+	return take_fd(&fd);
+}
+
+/* ---- what the guest is told ---- */
+
+static void put_record(FILE *file, const char *key, const char *value)
+{
+	fprintf(file, "%s=%s%c", key, value, '\0');
+}
+
+static void put_share(FILE *file, const struct run_config *config, const struct run_share *share)
+{
+	char options[64] = "";
+
+	if (share->is_9p)
+		snprintf(options, sizeof(options), "trans=virtio,version=9p2000.L,msize=512000,cache=none");
+	else if (config->dax)
+		snprintf(options, sizeof(options), "dax=%s", run_dax_names[config->dax]);
+	fprintf(file, "mount=%s,%s,%s,%s%c", share->is_9p ? "9p" : "virtiofs", share->tag,
+		share->readonly ? "ro" : "rw", options, '\0');
+}
+
+/* A shell where nothing else was asked for. */
+static void put_command(FILE *file, const struct run_config *config, const struct run_parts *parts)
+{
+	char bash[PATH_MAX];
+
+	for (char **word = config->command; *word; word++)
+		put_record(file, "arg", *word);
+	if (config->command[0])
+		return;
+	snprintf(bash, sizeof(bash), "%s/bin/bash", parts->root);
+	put_record(file, "arg", access(bash, X_OK) ? "/bin/sh" : "/bin/bash");
+	put_record(file, "arg", "-l");
+}
+
+int control_write_params(const struct run_control *control, const struct run_config *config,
+			 const struct run_parts *parts, struct run_terminal_size size)
+{
+	const char *term = getenv("TERM");
+	char path[PATH_MAX];
+	FILE *file;
+	bool failed;
+
+	control_path(control, "boot/" GUEST_PARAMS_FILE, path, sizeof(path));
+	file = fopen(path, "we");
+	if (!file) {
+		int err = -errno;
+
+		log_error("%s: cannot be written: %s", path, strerror(-err));
+		return err;
+	}
+	put_record(file, "root", parts->root_readonly ? "ro" : "rw");
+	put_record(file, "hostname", "guest");
+	if (size.rows)
+		fprintf(file, "terminal=%hux%hu%c", size.rows, size.columns, '\0');
+	if (size.rows && term)
+		fprintf(file, "env=TERM=%s%c", term, '\0');
+	for (unsigned int i = 0; i < config->n_shares; i++)
+		put_share(file, config, &config->shares[i]);
+	put_command(file, config, parts);
+	failed = ferror(file);
+	if (fclose(file) || failed) {
+		log_error("%s: cannot be written: %s", path, strerror(errno));
+		return -EIO;
+	}
+	return 0;
+}
+
+/* ---- what the guest says ---- */
+
+void control_read_verdict(const struct run_control *control, struct run_verdict *verdict)
+{
+	char path[PATH_MAX], line[512] = "";
+	cleanup_fclose FILE *file = NULL;
+
+	*verdict = (struct run_verdict){ .known = false };
+	control_path(control, "boot/" GUEST_STATUS_FILE, path, sizeof(path));
+	file = fopen(path, "re");
+	if (!file || !fgets(line, sizeof(line), file))
+		return;
+	line[strcspn(line, "\n")] = '\0';
+	verdict->known = true;
+	if (!strncmp(line, GUEST_STATUS_EXIT, strlen(GUEST_STATUS_EXIT)))
+		verdict->status = atoi(line + strlen(GUEST_STATUS_EXIT)) & 0xff;
+	else if (!strncmp(line, GUEST_STATUS_FAILED, strlen(GUEST_STATUS_FAILED)))
+		snprintf(verdict->failure, sizeof(verdict->failure), "%s", line + strlen(GUEST_STATUS_FAILED));
+	else
+		verdict->known = false;
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A machine's processes; see run_machine.h. Each daemon gets a socket that is
+ * listening already, so nothing has to be waited for before QEMU starts. A
+ * daemon ends by itself when QEMU has left.
+ */
+#include "cli/run_machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/child.h"
+#include "cli/run_qemu.h"
+#include "cli/words.h"
+#include "common/checked.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "guest/params.h"
+
+#define WINDOW_RANGE (2ULL << 20)	/* what a guest maps at a time */
+/* QEMU 11.1 aborts past 512 memory regions of all devices; the rest are its own. */
+#define WINDOW_MAPPINGS 448
+#define LEAVE_SECONDS 10		/* daemons have this long after QEMU's end */
+
+/* ---- starting ---- */
+
+/* What a daemon serves. */
+struct service {
+	const char *socket, *dir, *tag, *cache;
+	bool readonly;
+	const struct run_share *share;	/* NULL: boot or root */
+};
+
+static unsigned int count_windows(const struct machine *machine)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < machine->config->n_shares; i++)
+		n += run_share_has_window(machine->parts, &machine->config->shares[i]);
+	return n;
+}
+
+/* Asking for more than the mappings can fill would only make the daemon say so. */
+static void add_window(const struct machine *machine, struct words *words)
+{
+	unsigned long long mappings = WINDOW_MAPPINGS / count_windows(machine);
+
+	words_option(words, "--window-size", "%llu",
+		     MIN((unsigned long long)machine->config->window, mappings * WINDOW_RANGE));
+	words_option(words, "--window-mappings", "%llu", mappings);
+}
+
+static void add_daemon_words(const struct machine *machine, const struct service *service, int fd,
+			     struct words *words)
+{
+	const struct run_config *config = machine->config;
+
+	words_add(words, "%s", machine->parts->daemon);
+	words_option(words, "--fd", "%d", fd);
+	words_option(words, "--shared-dir", "%s", service->dir);
+	words_option(words, "--tag", "%s", service->tag);
+	words_option(words, "--cache", "%s", service->cache);
+	words_option(words, "--log-level", "%s", log_level_names[config->log_level]);
+	if (service->readonly)
+		words_add(words, "--readonly");
+	if (!service->share)
+		return;
+	words_option(words, "--queues", "%llu", (unsigned long long)config->queues);
+	if (config->allow_mmap)
+		words_add(words, "--allow-mmap");
+	if (run_share_has_window(machine->parts, service->share))
+		add_window(machine, words);
+	for (unsigned int i = 0; i < config->n_daemon_args; i++)
+		words_add(words, "%s", config->daemon_args[i]);
+}
+
+static pid_t start_words(const struct words *words, const struct child_setup *setup)
+{
+	cleanup_free char *line = words_line(words);
+	pid_t pid;
+
+	/* Longer than a log line may be. */
+	if (log_enabled(LOG_LEVEL_DEBUG))
+		fprintf(stderr, "casement run: starting %s\n", line);
+	pid = child_start(words->argv, setup);
+	if (pid < 0)
+		log_error("%s: cannot be started: %s", words->argv[0], strerror(-pid));
+	return pid;
+}
+
+static int start_daemon(struct machine *machine, const struct service *service)
+{
+	struct machine_process *daemon = &machine->daemons[machine->n_daemons];
+	cleanup_close int fd = control_listen(machine->control, service->socket);
+	struct child_setup setup = { .out = -1, .err = -1, .keep = { fd }, .n_keep = 1 };
+	struct words words = { 0 };
+	pid_t pid;
+
+	if (fd < 0)
+		return fd;
+	add_daemon_words(machine, service, fd, &words);
+	pid = start_words(&words, &setup);
+	words_free(&words);
+	if (pid < 0)
+		return pid;
+	*daemon = (struct machine_process){ .pid = pid, .dir = service->dir };
+	machine->n_daemons++;
+	return 0;
+}
+
+static int start_daemons(struct machine *machine)
+{
+	const struct run_parts *parts = machine->parts;
+	char boot[PATH_MAX], socket[32];
+	struct service service = {
+		.socket = RUN_BOOT_SOCKET, .dir = boot, .tag = GUEST_BOOT_TAG, .cache = "auto",
+	};
+	int err;
+
+	control_path(machine->control, "boot", boot, sizeof(boot));
+	err = start_daemon(machine, &service);
+	if (err)
+		return err;
+	machine->daemons[0].dir = "the boot folder";
+	service = (struct service){
+		.socket = RUN_ROOT_SOCKET, .dir = parts->root, .tag = GUEST_ROOT_TAG,
+		.cache = parts->root_cache, .readonly = parts->root_readonly,
+	};
+	err = start_daemon(machine, &service);
+	for (unsigned int i = 0; i < machine->config->n_shares && !err; i++) {
+		const struct run_share *share = &machine->config->shares[i];
+
+		if (share->is_9p)
+			continue;
+		snprintf(socket, sizeof(socket), RUN_SHARE_SOCKET, i);
+		service = (struct service){
+			.socket = socket, .dir = share->dir, .tag = share->tag, .share = share,
+			.cache = run_cache_names[machine->config->cache], .readonly = share->readonly,
+		};
+		err = start_daemon(machine, &service);
+	}
+	return err;
+}
+
+static int start_qemu(struct machine *machine)
+{
+	struct console *console = machine->console;
+	cleanup_close int log = -1;
+	struct words words = { 0 };
+	struct child_setup setup;
+	char path[PATH_MAX];
+	pid_t pid;
+
+	control_path(machine->control, RUN_QEMU_LOG, path, sizeof(path));
+	log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (log < 0) {
+		int err = -errno;
+
+		log_error("%s: cannot be made: %s", path, strerror(-err));
+		return err;
+	}
+	setup = (struct child_setup){
+		.out = log, .err = log, .keep = { console->qemu[0], console->qemu[1] }, .n_keep = 2,
+	};
+	run_qemu_words(machine->config, machine->parts, machine->control, console->qemu[0],
+		       console->qemu[1], &words);
+	pid = start_words(&words, &setup);
+	words_free(&words);
+	if (pid < 0)
+		return pid;
+	machine->qemu.pid = pid;
+	return 0;
+}
+
+int machine_start(struct machine *machine)
+{
+	int err = start_daemons(machine);
+
+	if (!err)
+		err = start_qemu(machine);
+	if (!err)
+		console_start(machine->console);
+	return err;
+}
+
+/* ---- serving ---- */
+
+void machine_signals(sigset_t *signals)
+{
+	static const int wanted[] = { SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
+	sigemptyset(signals);
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		sigaddset(signals, wanted[i]);
+}
+
+/* A machine's state is disposable: what the guest wrote and synced, the daemons have. */
+static void stop_qemu(struct machine *machine)
+{
+	if (machine->qemu.pid)
+		kill(machine->qemu.pid, SIGKILL);
+	machine->stopped = true;
+}
+
+static bool reap(struct machine_process *process)
+{
+	if (!process->pid || waitpid(process->pid, &process->status, WNOHANG) != process->pid)
+		return false;
+	process->pid = 0;
+	return true;
+}
+
+static void reap_all(struct machine *machine)
+{
+	reap(&machine->qemu);
+	for (unsigned int i = 0; i < machine->n_daemons; i++) {
+		struct machine_process *daemon = &machine->daemons[i];
+
+		/* 0: QEMU has left it, and its own end will be seen in a moment. */
+		if (!reap(daemon) || !daemon->status)
+			continue;
+		if (machine->qemu.pid && !machine->stopped) {
+			machine->broken = daemon;
+			stop_qemu(machine);
+		}
+	}
+}
+
+static void handle_signal(struct machine *machine, int signals)
+{
+	struct signalfd_siginfo info;
+
+	if (read(signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGCHLD) {
+		reap_all(machine);
+	} else {
+		machine->signal = (int)info.ssi_signo;
+		stop_qemu(machine);
+	}
+}
+
+static bool daemons_run(const struct machine *machine)
+{
+	for (unsigned int i = 0; i < machine->n_daemons; i++)
+		if (machine->daemons[i].pid)
+			return true;
+	return false;
+}
+
+static long long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+/* Wait for something to happen and do it. False after `timeout` ms (-1: never) of nothing. */
+static bool serve_once(struct machine *machine, int signals, int timeout)
+{
+	struct pollfd fds[1 + CONSOLE_RELAYS] = { { .fd = signals, .events = POLLIN } };
+	int n, err;
+
+	console_poll(machine->console, fds + 1);
+	n = poll(fds, 1 + CONSOLE_RELAYS, timeout);
+	if (n <= 0)
+		return n < 0;
+	if (fds[0].revents)
+		handle_signal(machine, signals);
+	err = console_move(machine->console, fds + 1);
+	if (err) {
+		machine->signal = err == -EPIPE ? SIGPIPE : SIGTERM;
+		stop_qemu(machine);
+	}
+	return true;
+}
+
+void machine_serve(struct machine *machine, int signals)
+{
+	long long deadline;
+
+	while (machine->qemu.pid)
+		serve_once(machine, signals, -1);
+	/* Output that nobody takes any more is not waited for. */
+	while (!machine->signal && !console_drained(machine->console))
+		serve_once(machine, signals, -1);
+	deadline = now_ms() + LEAVE_SECONDS * 1000;
+	while (daemons_run(machine) && now_ms() < deadline) {
+		struct pollfd fd = { .fd = signals, .events = POLLIN };
+
+		if (poll(&fd, 1, (int)MAX(0, deadline - now_ms())) > 0)
+			handle_signal(machine, signals);
+	}
+}
+
+/* ---- ending ---- */
+
+void machine_end(struct machine *machine)
+{
+	if (machine->qemu.pid) {
+		kill(machine->qemu.pid, SIGKILL);
+		waitpid(machine->qemu.pid, &machine->qemu.status, 0);
+		machine->qemu.pid = 0;
+	}
+	for (unsigned int i = 0; i < machine->n_daemons; i++) {
+		struct machine_process *daemon = &machine->daemons[i];
+
+		if (!daemon->pid)
+			continue;
+		/* One that waits for a QEMU which never came has nothing to finish. */
+		kill(daemon->pid, SIGKILL);
+		waitpid(daemon->pid, &daemon->status, 0);
+		daemon->pid = 0;
+	}
+}

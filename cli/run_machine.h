@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The processes of one machine, from their start to the end of the last. */
+#ifndef CASEMENT_CLI_RUN_MACHINE_H
+#define CASEMENT_CLI_RUN_MACHINE_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "cli/run_config.h"
+#include "cli/run_console.h"
+#include "cli/run_control.h"
+#include "cli/run_parts.h"
+
+/* Boot, root, the shares. */
+#define MACHINE_DAEMONS_MAX (RUN_SHARES_MAX + 2)
+
+struct machine_process {
+	pid_t pid;		/* 0: not started, or ended */
+	const char *dir;	/* a daemon's directory, for messages */
+	int status;		/* as waitpid(2) says, once ended */
+};
+
+struct machine {
+	const struct run_config *config;	/* these four are borrowed */
+	const struct run_parts *parts;
+	const struct run_control *control;
+	struct console *console;
+	struct machine_process qemu;
+	struct machine_process daemons[MACHINE_DAEMONS_MAX];
+	unsigned int n_daemons;
+	const struct machine_process *broken;	/* the daemon that ended badly under the guest */
+	bool stopped;				/* we ended QEMU ourselves */
+	int signal;				/* that we were sent; 0: none */
+};
+
+/* The signals that a machine must be able to see; block them first. */
+void machine_signals(sigset_t *signals);
+
+/* Start the daemons, then QEMU. 0, or -errno, logged; then call machine_end() too. */
+int machine_start(struct machine *machine);
+
+/*
+ * Carry streams until QEMU has ended and the daemons have followed. `signals`
+ * is a signalfd for machine_signals().
+ */
+void machine_serve(struct machine *machine, int signals);
+
+/* End whatever still runs. */
+void machine_end(struct machine *machine);
+
+#endif

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Finding the parts; see run_parts.h. */
+#include "cli/run_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/child.h"
+#include "common/checked.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+
+#define SYSTEM_QEMU "qemu-system-x86_64"
+#define WINDOW_DEVICE "vhost-user-test-device-pci"
+#define WINDOW_QEMU_MAJOR 11
+#define WINDOW_QEMU_MINOR 1
+
+/* Where our own files lie, seen from this program: build tree, then installed. */
+static const char *const daemon_places[] = { "casementd", "../libexec/casement/casementd", NULL };
+static const char *const init_places[] = {
+	"guest/casement-init", "../libexec/casement/casement-init", NULL,
+};
+static const char *const vm_root_places[] = {
+	"../scripts/vm-root", "../libexec/casement/vm-root", NULL,
+};
+
+static char *find_own(const char *const places[])
+{
+	char self[PATH_MAX], *path = NULL;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	if (n < 0)
+		return NULL;
+	self[n] = '\0';
+	*strrchr(self, '/') = '\0';
+	for (; *places; places++) {
+		if (asprintf(&path, "%s/%s", self, *places) < 0)
+			return NULL;
+		if (!access(path, R_OK | X_OK))
+			return path;
+		free(path);
+	}
+	return NULL;
+}
+
+/* The program's path as the shell would find it, or NULL. */
+static char *find_in_path(const char *program)
+{
+	const char *dirs = getenv("PATH");
+	char *path;
+
+	if (strchr(program, '/'))
+		return access(program, X_OK) ? NULL : strdup(program);
+	while (dirs && *dirs) {
+		int len = (int)strcspn(dirs, ":");
+
+		if (asprintf(&path, "%.*s/%s", len, dirs, program) < 0)
+			return NULL;
+		if (!access(path, X_OK))
+			return path;
+		free(path);
+		dirs += len;
+		dirs += *dirs == ':';
+	}
+	return NULL;
+}
+
+/* ---- vm-root ---- */
+
+/* The value of KEY in "KEY=VALUE" lines, or NULL. */
+static char *line_value(const char *lines, const char *key)
+{
+	size_t len = strlen(key);
+
+	for (const char *p = lines; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
+		if (!strncmp(p, key, len) && p[len] == '=' && p[len + 1] != '\n')
+			return strndup(p + len + 1, strcspn(p + len + 1, "\n"));
+	}
+	return NULL;
+}
+
+/* Run vm-root for one kind of tree; it says what it makes, and why it cannot. */
+static int ask_vm_root(const char *kind, char *lines, size_t size)
+{
+	cleanup_free char *script = find_own(vm_root_places);
+	cleanup_free char *word = strdup(kind);
+	char print[] = "--print";
+	char *argv[] = { script, print, word, NULL };
+
+	if (!script || !word)
+		return -ENOENT;
+	return child_capture(argv, lines, size) ? -EIO : 0;
+}
+
+static int find_guest(const struct run_config *config, struct run_parts *parts)
+{
+	char lines[2 * PATH_MAX];
+
+	parts->root = config->root;
+	parts->root_readonly = config->root_readonly;
+	parts->root_cache = "auto";
+	parts->kernel = config->kernel;
+	if (parts->root && parts->kernel)
+		return 0;
+	if (ask_vm_root("guest", lines, sizeof(lines))) {
+		log_error("no guest to boot: run scripts/setup vm as root, or give --root and --kernel");
+		return -ENOENT;
+	}
+	if (!parts->root) {
+		parts->root = line_value(lines, "ROOT");
+		parts->root_readonly = true;
+		/* Nobody changes it, so the guest may keep what it has seen. */
+		parts->root_cache = "always";
+	}
+	if (!parts->kernel)
+		parts->kernel = line_value(lines, "KERNEL");
+	if (!parts->root || !parts->kernel) {
+		log_error("vm-root names no root or no kernel; remove its cache and try again");
+		return -ENOENT;
+	}
+	return 0;
+}
+
+/* ---- QEMU ---- */
+
+/* Major and minor version; false if it does not say. */
+static bool qemu_version(struct run_parts *parts, unsigned int *major, unsigned int *minor)
+{
+	char word[] = "--version", text[256];
+	char *argv[] = { (char *)parts->qemu, word, NULL };
+	const char *number;
+
+	if (child_capture(argv, text, sizeof(text)))
+		return false;
+	number = strstr(text, "version ");
+	if (!number || sscanf(number, "version %u.%u", major, minor) != 2)
+		return false;
+	snprintf(parts->qemu_version, sizeof(parts->qemu_version), "%.*s",
+		 (int)strcspn(number + 8, " \n"), number + 8);
+	return true;
+}
+
+static bool has_window_device(const struct run_parts *parts)
+{
+	char option[] = "-device", what[] = WINDOW_DEVICE ",help", text[64];
+	char *argv[] = { (char *)parts->qemu, option, what, NULL };
+
+	return child_capture(argv, text, sizeof(text)) == 0;
+}
+
+/* Which QEMU: the named one; the system's; vm-root's where a window needs it or there is none. */
+static const char *choose_qemu(const struct run_config *config)
+{
+	char *installed = find_in_path(SYSTEM_QEMU);
+	char lines[2 * PATH_MAX];
+	char *made;
+
+	if (config->qemu)
+		return find_in_path(config->qemu);
+	if (installed && !config->window)
+		return installed;
+	if (ask_vm_root("qemu", lines, sizeof(lines)))
+		return installed;
+	made = line_value(lines, "QEMU");
+	return made ? made : installed;
+}
+
+static int find_qemu(const struct run_config *config, struct run_parts *parts)
+{
+	unsigned int major = 0, minor = 0;
+
+	parts->qemu = choose_qemu(config);
+	if (!parts->qemu) {
+		log_error("%s: not found: %s", config->qemu ? config->qemu : SYSTEM_QEMU,
+			  config->qemu ? "--qemu names no program"
+				       : "run scripts/setup vm as root, or give --qemu");
+		return -ENOENT;
+	}
+	if (!qemu_version(parts, &major, &minor)) {
+		log_error("%s: does not tell its version as QEMU does", parts->qemu);
+		return -EINVAL;
+	}
+	if (!config->window)
+		return 0;
+	parts->window = (major > WINDOW_QEMU_MAJOR ||
+			 (major == WINDOW_QEMU_MAJOR && minor >= WINDOW_QEMU_MINOR)) &&
+			has_window_device(parts);
+	if (!parts->window)
+		log_warn("no window: QEMU %s cannot give one; install QEMU %d.%d or newer, or run scripts/setup vm as root",
+			 parts->qemu_version, WINDOW_QEMU_MAJOR, WINDOW_QEMU_MINOR);
+	return 0;
+}
+
+static bool kvm_usable(void)
+{
+	cleanup_close int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	return fd >= 0 && ioctl(fd, KVM_GET_API_VERSION, 0) == KVM_API_VERSION;
+}
+
+/* ---- folders and files that were named ---- */
+
+static int check_dir(const char *option, const char *dir)
+{
+	struct stat st;
+
+	if (stat(dir, &st)) {
+		log_error("--%s %s: %s; name an existing directory", option, dir, strerror(errno));
+		return -errno;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		log_error("--%s %s: not a directory; name the directory that holds it", option, dir);
+		return -ENOTDIR;
+	}
+	return 0;
+}
+
+static int check_named(const struct run_config *config)
+{
+	int err = 0;
+
+	for (unsigned int i = 0; i < config->n_shares && !err; i++)
+		err = check_dir(config->shares[i].is_9p ? "9p" : "share", config->shares[i].dir);
+	if (!err && config->root)
+		err = check_dir("root", config->root);
+	if (!err && config->kernel && access(config->kernel, R_OK)) {
+		err = -errno;
+		log_error("--kernel %s: %s; name a kernel image", config->kernel, strerror(-err));
+	}
+	return err;
+}
+
+int run_parts_find(const struct run_config *config, struct run_parts *parts)
+{
+	int err;
+
+	*parts = (struct run_parts){ .kvm = kvm_usable() };
+	err = check_named(config);
+	if (err)
+		return err;
+	parts->daemon = config->daemon ? find_in_path(config->daemon) : find_own(daemon_places);
+	if (!parts->daemon && !config->daemon)
+		parts->daemon = find_in_path("casementd");
+	if (!parts->daemon) {
+		log_error("%s: not found; build or install Casement, or give --daemon",
+			  config->daemon ? config->daemon : "casementd");
+		return -ENOENT;
+	}
+	parts->init = find_own(init_places);
+	if (!parts->init) {
+		log_error("casement-init: not found beside this program; build or install Casement as a whole");
+		return -ENOENT;
+	}
+	err = find_guest(config, parts);
+	return err ? err : find_qemu(config, parts);
+}

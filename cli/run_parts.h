@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The parts a machine is made of: where they are, or what to do about it. */
+#ifndef CASEMENT_CLI_RUN_PARTS_H
+#define CASEMENT_CLI_RUN_PARTS_H
+
+#include <stdbool.h>
+
+#include "cli/run_config.h"
+
+/* Strings live as long as the process. */
+struct run_parts {
+	const char *daemon;	/* casementd */
+	const char *init;	/* the guest's first process */
+	const char *kernel;
+	const char *root;	/* the guest's root file system */
+	bool root_readonly;
+	const char *root_cache;	/* casementd's --cache for it */
+	const char *qemu;
+	char qemu_version[32];
+	bool kvm;
+	bool window;		/* asked for, and this QEMU has it */
+};
+
+/*
+ * Find them all; the guest root and a new QEMU are made on first use
+ * (scripts/vm-root). 0, or -errno after a line that names what is missing and
+ * what to do. A missing window is only a warning.
+ */
+int run_parts_find(const struct run_config *config, struct run_parts *parts);
+
+#endif

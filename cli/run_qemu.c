@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* QEMU's command line; see run_qemu.h. */
+#include "cli/run_qemu.h"
+
+#include <limits.h>
+#include <stdio.h>
+
+#include "common/cleanup.h"
+#include "guest/params.h"
+
+#define VIRTIO_ID_FS 26
+#define FS_CONFIG_SIZE 40	/* of struct virtio_fs_config: tag and number of queues */
+#define QUEUE_SIZE 1024
+
+bool run_share_has_window(const struct run_parts *parts, const struct run_share *share)
+{
+	return parts->window && !share->readonly && !share->is_9p;
+}
+
+static void add_machine(const struct run_config *config, const struct run_parts *parts,
+			struct words *words)
+{
+	unsigned long long memory = config->memory >> 20;
+
+	words_add(words, "%s", parts->qemu);
+	words_option(words, "-name", "casement");
+	words_add(words, "-nodefaults");
+	words_add(words, "-no-user-config");
+	words_option(words, "-display", "none");
+	words_option(words, "-nic", "none");
+	words_option(words, "-machine", "q35,memory-backend=memory");
+	words_option(words, "-accel", parts->kvm ? "kvm" : "tcg,thread=multi");
+	words_option(words, "-cpu", parts->kvm ? "host" : "max");
+	words_option(words, "-smp", "%llu", (unsigned long long)config->cpus);
+	words_option(words, "-m", "%lluM", memory);
+	/* The daemons read and write requests where the guest has them. */
+	words_option(words, "-object", "memory-backend-memfd,id=memory,size=%lluM,share=on", memory);
+	if (!config->reboot)
+		words_add(words, "-no-reboot");
+}
+
+/* panic=-1: a dead kernel resets the machine at once, and that ends QEMU. */
+static void add_kernel(const struct run_config *config, const struct run_parts *parts,
+		       struct words *words)
+{
+	words_option(words, "-kernel", "%s", parts->kernel);
+	words_option(words, "-append",
+		     "root=" GUEST_BOOT_TAG " rootfstype=virtiofs rw init=/init console=ttyS0 panic=-1%s%s",
+		     config->append ? " " : "", config->append ? config->append : "");
+}
+
+static void add_serial_ports(const struct run_config *config, const struct run_control *control,
+			     int out_fd, int err_fd, struct words *words)
+{
+	cleanup_free char *escaped = NULL;
+	char log[PATH_MAX];
+
+	control_path(control, RUN_KERNEL_LOG, log, sizeof(log));
+	escaped = words_escape_commas(config->log ? config->log : log);
+	words_option(words, "-chardev", "file,id=log,path=%s", escaped);
+	words_option(words, "-serial", "chardev:log");
+	words_option(words, "-chardev", "socket,id=out,fd=%d", out_fd);
+	words_option(words, "-serial", "chardev:out");
+	/* With an interrupt of its own: by custom it would share the log's, and lose some. */
+	words_option(words, "-chardev", "socket,id=err,fd=%d", err_fd);
+	words_option(words, "-device", "isa-serial,chardev=err,index=2,iobase=0x3e8,irq=5");
+}
+
+/* A device of its own kind: its front end in QEMU knows tag and queues, and has no window. */
+static void add_fs(const struct run_control *control, const char *socket, const char *tag,
+		   unsigned long long queues, struct words *words)
+{
+	cleanup_free char *escaped = NULL;
+	char path[PATH_MAX];
+
+	control_path(control, socket, path, sizeof(path));
+	escaped = words_escape_commas(path);
+	words_option(words, "-chardev", "socket,id=%s,path=%s", socket, escaped);
+	words_option(words, "-device",
+		     "vhost-user-fs-pci,chardev=%s,tag=%s,queue-size=%d,num-request-queues=%llu",
+		     socket, tag, QUEUE_SIZE, queues);
+}
+
+/* QEMU's generic device: all it knows comes from the daemon, a window too. */
+static void add_fs_with_window(const struct run_control *control, const char *socket,
+			       unsigned long long queues, struct words *words)
+{
+	cleanup_free char *escaped = NULL;
+	char path[PATH_MAX];
+
+	control_path(control, socket, path, sizeof(path));
+	escaped = words_escape_commas(path);
+	words_option(words, "-chardev", "socket,id=%s,path=%s", socket, escaped);
+	words_option(words, "-device",
+		     "vhost-user-test-device-pci,chardev=%s,virtio-id=%d,num_vqs=%llu,vq_size=%d,config_size=%d",
+		     socket, VIRTIO_ID_FS, 1 + queues, QUEUE_SIZE, FS_CONFIG_SIZE);
+}
+
+static void add_9p(const struct run_share *share, unsigned int i, struct words *words)
+{
+	cleanup_free char *escaped = words_escape_commas(share->dir);
+
+	words_option(words, "-fsdev", "local,id=p%u,path=%s,security_model=none,multidevs=remap%s", i,
+		     escaped, share->readonly ? ",readonly=on" : "");
+	words_option(words, "-device", "virtio-9p-pci,fsdev=p%u,mount_tag=%s", i, share->tag);
+}
+
+static void add_shares(const struct run_config *config, const struct run_parts *parts,
+		       const struct run_control *control, struct words *words)
+{
+	for (unsigned int i = 0; i < config->n_shares; i++) {
+		const struct run_share *share = &config->shares[i];
+		char socket[32];
+
+		snprintf(socket, sizeof(socket), RUN_SHARE_SOCKET, i);
+		if (share->is_9p)
+			add_9p(share, i, words);
+		else if (run_share_has_window(parts, share))
+			add_fs_with_window(control, socket, config->queues, words);
+		else
+			add_fs(control, socket, share->tag, config->queues, words);
+	}
+}
+
+void run_qemu_words(const struct run_config *config, const struct run_parts *parts,
+		    const struct run_control *control, int out_fd, int err_fd, struct words *words)
+{
+	add_machine(config, parts, words);
+	add_kernel(config, parts, words);
+	add_serial_ports(config, control, out_fd, err_fd, words);
+	add_fs(control, RUN_BOOT_SOCKET, GUEST_BOOT_TAG, 1, words);
+	add_fs(control, RUN_ROOT_SOCKET, GUEST_ROOT_TAG, 1, words);
+	add_shares(config, parts, control, words);
+	if (config->monitor) {
+		cleanup_free char *escaped = words_escape_commas(config->monitor);
+
+		words_option(words, "-qmp", "unix:%s,server=on,wait=off", escaped);
+	}
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* QEMU's command line for `casement run`. */
+#ifndef CASEMENT_CLI_RUN_QEMU_H
+#define CASEMENT_CLI_RUN_QEMU_H
+
+#include "cli/run_config.h"
+#include "cli/run_control.h"
+#include "cli/run_parts.h"
+#include "cli/words.h"
+
+#define RUN_KERNEL_LOG "kernel.log"
+#define RUN_QEMU_LOG "qemu.log"
+
+/* Socket names in the control directory. */
+#define RUN_BOOT_SOCKET "boot.sock"
+#define RUN_ROOT_SOCKET "root.sock"
+#define RUN_SHARE_SOCKET "share%u.sock"
+
+/* True when this share is served through a window. QEMU maps all writable, so ro has none. */
+bool run_share_has_window(const struct run_parts *parts, const struct run_share *share);
+
+/* Add all words; the guest's two output ports are connected sockets that QEMU inherits. */
+void run_qemu_words(const struct run_config *config, const struct run_parts *parts,
+		    const struct run_control *control, int out_fd, int err_fd, struct words *words);
+
+#endif

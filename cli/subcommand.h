@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The subcommands of `casement`: each gets its own argv, argv[0] being its name. */
+#ifndef CASEMENT_CLI_SUBCOMMAND_H
+#define CASEMENT_CLI_SUBCOMMAND_H
+
+/* Exit statuses of our own; any other is that of the command which was run. */
+enum casement_status {
+	STATUS_MISSING = 1,	/* a part or folder that is needed is not there */
+	STATUS_USAGE = 2,	/* the command line is wrong */
+	STATUS_FAILED = 125,	/* casement, the machine or a daemon failed */
+};
+
+int run_main(int argc, char **argv);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One request at a time, and batches. Relies on queue.h; never allocates, and
+ * never returns while the daemon may still write to a caller's own memory
+ * (replies land in the slot and are copied).
+ */
+#include "client/call.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "client/error.h"
+#include "client/queue.h"
+
+enum { REQUEST_FLYING, REQUEST_DONE };
+
+void casement_set_caller(struct casement_queue *queue, uint32_t uid, uint32_t gid, uint32_t pid)
+{
+	queue->uid = uid;
+	queue->gid = gid;
+	queue->pid = pid;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* When a wait of `timeout_ms` (-1: the usual one) that begins now is over. */
+static int64_t deadline(const struct casement_queue *queue, int timeout_ms)
+{
+	return now_ms() + (timeout_ms < 0 ? queue->channel->timeout_ms : timeout_ms);
+}
+
+/* Wait, once, for the daemon to do something, and collect it. It may be late news, so nothing new. */
+static int wait_and_reap(struct casement_queue *queue, int64_t end)
+{
+	int64_t left = end - now_ms();
+	int err = queue_wait(queue, left > 0 ? (int)left : 0);
+
+	return err ? err : queue_reap(queue);
+}
+
+/* Take one request out of the completed ones. */
+static void unlink_done(struct casement_queue *queue, const struct casement_request *request)
+{
+	struct casement_request **at = &queue->done;
+
+	while (*at != request)
+		at = &(*at)->next;
+	*at = request->next;
+	if (queue->done_tail == &request->next)
+		queue->done_tail = at;
+}
+
+/* Push, making room by collecting what is finished. */
+static int push_waiting(struct casement_queue *queue, struct casement_request *request, int64_t end)
+{
+	int err = 0;
+
+	if (queue_push(queue, request))
+		return 0;
+	err = queue_reap(queue);
+	while (!err && !queue_push(queue, request))
+		err = wait_and_reap(queue, end);
+	return err;
+}
+
+ssize_t casement_call(struct casement_queue *queue, uint32_t opcode, uint64_t nodeid,
+		      const struct iovec *in, unsigned int n_in,
+		      const struct iovec *out, unsigned int n_out)
+{
+	struct casement_request request = {
+		.opcode = opcode, .nodeid = nodeid,
+		.in = in, .n_in = n_in, .out = out, .n_out = n_out,
+	};
+	uint16_t from = queue->next_avail;
+	int64_t end = deadline(queue, -1);
+	int err;
+
+	err = push_waiting(queue, &request, end);
+	if (err)
+		return err;
+	queue_publish(queue, from);
+	err = queue_reap(queue);
+	while (!err && request.state != REQUEST_DONE)
+		err = wait_and_reap(queue, end);
+	if (request.state != REQUEST_DONE) {
+		queue_abandon(queue, &request);
+		return err;
+	}
+	unlink_done(queue, &request);
+	return request.result;
+}
+
+int casement_submit(struct casement_queue *queue, struct casement_request *requests,
+		    unsigned int n)
+{
+	uint16_t from = queue->next_avail;
+	unsigned int taken = 0;
+
+	while (taken < n && queue_push(queue, &requests[taken]))
+		taken++;
+	queue_publish(queue, from);
+	return (int)taken;
+}
+
+int casement_complete(struct casement_queue *queue, struct casement_request **done,
+		      unsigned int max, int timeout_ms)
+{
+	int64_t end = deadline(queue, timeout_ms);
+	unsigned int n = 0;
+	int err = queue_reap(queue);
+
+	while (!err && !queue->done)
+		err = wait_and_reap(queue, end);
+	while (n < max && queue->done) {
+		done[n] = queue->done;
+		unlink_done(queue, done[n]);
+		n++;
+	}
+	return n || err == -ETIMEDOUT ? (int)n : err;
+}
+
+int call_exact(struct casement_queue *queue, uint32_t opcode, uint64_t node,
+	       const struct iovec *in, unsigned int n_in,
+	       const struct iovec *out, unsigned int n_out)
+{
+	ssize_t n = casement_call(queue, opcode, node, in, n_in, out, n_out);
+	size_t expected = 0;
+
+	for (unsigned int i = 0; i < n_out; i++)
+		expected += out[i].iov_len;
+	if (n >= 0 && (size_t)n != expected)
+		return error_set(-EPROTO, "opcode %u: %zd bytes where %zu were expected", opcode, n,
+				 expected);
+	return n < 0 ? (int)n : 0;
+}
+
+int call_object(struct casement_queue *queue, uint32_t opcode, uint64_t node,
+		const struct iovec *in, unsigned int n_in, void *out, size_t out_size)
+{
+	struct iovec reply = { out, out_size };
+
+	return call_exact(queue, opcode, node, in, n_in, &reply, out ? 1 : 0);
+}

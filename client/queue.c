@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The driver's side of a split ring, and one queue's start and stop; see
+ * queue.h. Relies on guest memory staying mapped; never believes what the
+ * daemon could write: chains are freed by our own list, ids are checked.
+ */
+#include "client/queue.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "client/error.h"
+#include "common/checked.h"
+#include "common/cleanup.h"
+
+#define SLOT_IN 0u
+#define SLOT_OUT 64u
+#define SLOT_INDIRECT 128u
+#define SLOT_BOUNCE (SLOT_INDIRECT + QUEUE_SEGS_MAX * sizeof(struct vring_desc))
+#define PAGE_UP(n) (((n) + 4095u) & ~(size_t)4095u)
+
+static size_t slot_bytes(size_t max_request)
+{
+	return PAGE_UP(SLOT_BOUNCE + max_request + QUEUE_BOUNCE_SLACK);
+}
+
+static size_t avail_bytes(unsigned int size)
+{
+	return sizeof(struct vring_avail) + (size + 1) * sizeof(uint16_t);
+}
+
+static size_t used_bytes(unsigned int size)
+{
+	return sizeof(struct vring_used) + size * sizeof(struct vring_used_elem) + sizeof(uint16_t);
+}
+
+size_t queue_memory(unsigned int size, unsigned int depth, size_t max_request)
+{
+	return PAGE_UP(size * sizeof(struct vring_desc)) + PAGE_UP(avail_bytes(size)) +
+	       PAGE_UP(used_bytes(size)) + depth * slot_bytes(max_request);
+}
+
+void casement_queue_reset(struct casement_queue *queue)
+{
+	memset(queue->desc, 0, queue->size * sizeof(struct vring_desc));
+	memset(queue->avail, 0, avail_bytes(queue->size));
+	memset(queue->used, 0, used_bytes(queue->size));
+	for (unsigned int i = 0; i < queue->size; i++) {
+		queue->next[i] = (uint16_t)(i + 1);
+		queue->owner[i] = QUEUE_NO_SLOT;
+	}
+	for (unsigned int i = 0; i < queue->depth; i++) {
+		queue->slots[i].request = NULL;
+		queue->slots[i].n_desc = 0;
+	}
+	queue->free_head = 0;
+	queue->n_free = (uint16_t)queue->size;
+	queue->next_avail = 0;
+	queue->last_used = 0;
+	queue->base = 0;
+	queue->broken = false;
+	queue->done = NULL;
+	queue->done_tail = &queue->done;
+}
+
+static bool alloc_slot(struct casement_queue *queue, struct queue_slot *slot, size_t max_request)
+{
+	char *area = memory_alloc(queue->memory, slot_bytes(max_request));
+
+	if (!area)
+		return false;
+	slot->in = (void *)(area + SLOT_IN);
+	slot->out = (void *)(area + SLOT_OUT);
+	slot->indirect = (void *)(area + SLOT_INDIRECT);
+	slot->bounce = area + SLOT_BOUNCE;
+	return true;
+}
+
+void queue_close(struct casement_queue *queue)
+{
+	close_fd(&queue->kick);
+	close_fd(&queue->call);
+	free(queue->next);
+	free(queue->owner);
+	free(queue->slots);
+}
+
+int queue_open(struct casement_queue *queue, size_t max_request)
+{
+	bool ok;
+
+	queue->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	queue->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	queue->next = calloc(queue->size, sizeof(queue->next[0]));
+	queue->owner = calloc(queue->size, sizeof(queue->owner[0]));
+	queue->slots = calloc(queue->depth, sizeof(queue->slots[0]));
+	queue->desc = memory_alloc(queue->memory, queue->size * sizeof(struct vring_desc));
+	queue->avail = memory_alloc(queue->memory, avail_bytes(queue->size));
+	queue->used = memory_alloc(queue->memory, used_bytes(queue->size));
+	queue->bounce_size = max_request + QUEUE_BOUNCE_SLACK;
+	ok = queue->kick >= 0 && queue->call >= 0 && queue->next && queue->owner &&
+	     queue->slots && queue->desc && queue->avail && queue->used;
+	for (unsigned int i = 0; ok && i < queue->depth; i++)
+		ok = alloc_slot(queue, &queue->slots[i], max_request);
+	if (!ok) {
+		queue_close(queue);
+		return error_set(-ENOMEM, "no memory for queue %u", queue->index);
+	}
+	casement_queue_reset(queue);
+	return 0;
+}
+
+/* A chain being built: in the ring, or in the slot's indirect table. */
+struct chain {
+	struct casement_queue *queue;
+	struct queue_slot *slot;
+	struct vring_desc *table;
+	unsigned int n;			/* entries so far */
+	uint16_t at;			/* the ring's next free entry */
+	size_t bounced;			/* bytes of bounce used */
+	bool failed;			/* data does not fit a slot */
+};
+
+static void chain_add(struct chain *chain, const void *p, size_t len, bool write)
+{
+	uint16_t flags = write ? VRING_DESC_F_WRITE : 0;
+	bool indirect = chain->table == chain->slot->indirect;
+	uint64_t guest;
+	uint16_t i;
+
+	if (!len || chain->failed)
+		return;
+	if (chain->n == QUEUE_SEGS_MAX || (!indirect && chain->n == chain->queue->size) ||
+	    len > UINT32_MAX || !memory_to_guest(chain->queue->memory, p, len, &guest)) {
+		chain->failed = true;
+		return;
+	}
+	i = indirect ? (uint16_t)chain->n : chain->at;
+	chain->at = indirect ? 0 : chain->queue->next[i];
+	chain->table[i] = (struct vring_desc){ guest, (uint32_t)len, flags | VRING_DESC_F_NEXT,
+					       indirect ? (uint16_t)(i + 1) : chain->at };
+	chain->n++;
+	if (write)
+		chain->slot->reply_room += (uint32_t)len;
+}
+
+/* Add one piece of the caller's data: as it is where the daemon sees it, else by way of bounce. */
+static void chain_add_data(struct chain *chain, const struct iovec *iov, bool write)
+{
+	struct queue_slot *slot = chain->slot;
+	uint64_t guest;
+
+	if (memory_to_guest(chain->queue->memory, iov->iov_base, iov->iov_len, &guest)) {
+		chain_add(chain, iov->iov_base, iov->iov_len, write);
+		return;
+	}
+	if (iov->iov_len > chain->queue->bounce_size - chain->bounced) {
+		chain->failed = true;
+		return;
+	}
+	if (!write && iov->iov_len)
+		memcpy(slot->bounce + chain->bounced, iov->iov_base, iov->iov_len);
+	chain_add(chain, slot->bounce + chain->bounced, iov->iov_len, write);
+	chain->bounced += iov->iov_len;
+}
+
+static void build_chain(struct chain *chain, const struct casement_request *request)
+{
+	chain_add(chain, chain->slot->in, sizeof(*chain->slot->in), false);
+	for (unsigned int i = 0; i < request->n_in; i++)
+		chain_add_data(chain, &request->in[i], false);
+	chain->slot->out_copy = chain->bounced;
+	if (request->opcode == FUSE_FORGET || request->opcode == FUSE_BATCH_FORGET)
+		return;
+	chain_add(chain, chain->slot->out, sizeof(*chain->slot->out), true);
+	for (unsigned int i = 0; i < request->n_out; i++)
+		chain_add_data(chain, &request->out[i], true);
+}
+
+static size_t iov_bytes(const struct iovec *iov, unsigned int n)
+{
+	size_t sum = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		sum += iov[i].iov_len;
+	return sum;
+}
+
+static void fill_header(struct casement_queue *queue, struct queue_slot *slot,
+			const struct casement_request *request)
+{
+	slot->unique = queue->unique += 2;
+	*slot->in = (struct fuse_in_header){
+		.len = (uint32_t)(sizeof(*slot->in) + iov_bytes(request->in, request->n_in)),
+		.opcode = request->opcode,
+		.unique = slot->unique,
+		.nodeid = request->nodeid,
+		.uid = queue->uid, .gid = queue->gid, .pid = queue->pid,
+	};
+	memset(slot->out, 0, sizeof(*slot->out));
+}
+
+static struct queue_slot *free_slot(struct casement_queue *queue, uint16_t *number)
+{
+	for (unsigned int i = 0; i < queue->depth; i++) {
+		if (!queue->slots[i].n_desc) {
+			*number = (uint16_t)i;
+			return &queue->slots[i];
+		}
+	}
+	return NULL;
+}
+
+static void complete(struct casement_queue *queue, struct casement_request *request,
+		     ssize_t result)
+{
+	request->result = result;
+	request->state = 1;
+	request->next = NULL;
+	*queue->done_tail = request;
+	queue->done_tail = &request->next;
+}
+
+/* Take the chain's descriptors from the free list and put its head in the available ring. */
+static void commit_chain(struct casement_queue *queue, struct chain *chain, uint16_t number)
+{
+	struct queue_slot *slot = chain->slot;
+	uint16_t last = queue->free_head;
+
+	slot->head = queue->free_head;
+	slot->n_desc = 1;
+	if (chain->table == slot->indirect) {
+		uint64_t guest = 0;
+
+		slot->indirect[chain->n - 1].flags &= (uint16_t)~VRING_DESC_F_NEXT;
+		memory_to_guest(queue->memory, slot->indirect, chain->n * sizeof(struct vring_desc),
+				&guest);
+		queue->desc[slot->head] = (struct vring_desc){ guest,
+			(uint32_t)(chain->n * sizeof(struct vring_desc)), VRING_DESC_F_INDIRECT, 0 };
+	} else {
+		slot->n_desc = (uint16_t)chain->n;
+		for (unsigned int i = 1; i < chain->n; i++)
+			last = queue->next[last];
+		queue->desc[last].flags &= (uint16_t)~VRING_DESC_F_NEXT;
+	}
+	queue->free_head = queue->next[last];
+	queue->n_free = (uint16_t)(queue->n_free - slot->n_desc);
+	queue->owner[slot->head] = number;
+	queue->avail->ring[queue->next_avail++ & (queue->size - 1)] = slot->head;
+}
+
+bool queue_push(struct casement_queue *queue, struct casement_request *request)
+{
+	unsigned int most = 2 + request->n_in + request->n_out;
+	bool indirect = queue->use_indirect && most > 2;
+	struct chain chain = { .queue = queue, .at = queue->free_head };
+	uint16_t number = 0;
+
+	request->state = 0;
+	chain.slot = free_slot(queue, &number);
+	if (most > QUEUE_SEGS_MAX || (!indirect && most > queue->size)) {
+		complete(queue, request, error_set(-EMSGSIZE, "a request of %u pieces", most));
+		return true;
+	}
+	if (!chain.slot || queue->n_free < (indirect ? 1 : most))
+		return false;
+	chain.table = indirect ? chain.slot->indirect : queue->desc;
+	chain.slot->reply_room = 0;
+	fill_header(queue, chain.slot, request);
+	build_chain(&chain, request);
+	if (chain.failed) {
+		complete(queue, request, error_set(-EMSGSIZE, "more data than options.max_request"));
+		return true;
+	}
+	chain.slot->request = request;
+	commit_chain(queue, &chain, number);
+	return true;
+}
+
+/* True when the daemon asked to be told of an entry in [old, new). */
+static bool wants_kick(const struct casement_queue *queue, uint16_t old, uint16_t new)
+{
+	const volatile uint16_t *event = (const uint16_t *)&queue->used->ring[queue->size];
+
+	if (!queue->event_idx)
+		return !(__atomic_load_n(&queue->used->flags, __ATOMIC_RELAXED) &
+			 VRING_USED_F_NO_NOTIFY);
+	return vring_need_event(*event, new, old);
+}
+
+void queue_publish(struct casement_queue *queue, uint16_t from)
+{
+	uint64_t one = 1;
+
+	if (queue->next_avail == from)
+		return;
+	/* Entries before the index; pairs with the daemon's acquire of avail->idx. */
+	__atomic_store_n(&queue->avail->idx, queue->next_avail, __ATOMIC_RELEASE);
+	/* The index before our look at its wish; pairs with the daemon's fence after arming. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (wants_kick(queue, from, queue->next_avail) &&
+	    write(queue->kick, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		abort();	/* our own eventfd */
+}
+
+/* What the reply is worth: bytes of body, the daemon's error, or -EPROTO. */
+static ssize_t judge_reply(const struct queue_slot *slot, uint32_t used)
+{
+	struct fuse_out_header out = *slot->out;
+
+	if (!slot->reply_room)
+		return used ? error_set(-EPROTO, "%u bytes used where none may be written", used) : 0;
+	if (used > slot->reply_room)
+		return error_set(-EPROTO, "used length %u, room %u", used, slot->reply_room);
+	if (used < sizeof(out) || out.len != used)
+		return error_set(-EPROTO, "used length %u, header length %u", used, out.len);
+	if (out.unique != slot->unique)
+		return error_set(-EPROTO, "unique %llu, not %llu", (unsigned long long)out.unique,
+				 (unsigned long long)slot->unique);
+	if (out.error > 0 || out.error < -4095)
+		return error_set(-EPROTO, "error %d in a reply", out.error);
+	if (out.error && used != sizeof(out))
+		return error_set(-EPROTO, "an error reply of %u bytes", used);
+	if (out.error)
+		return error_set(out.error, "%s", strerror(-out.error));
+	return (ssize_t)(used - sizeof(out));
+}
+
+/* Hand copied reply data to its caller. */
+static void copy_out(const struct casement_queue *queue, const struct queue_slot *slot, size_t left)
+{
+	const struct casement_request *request = slot->request;
+	size_t at = slot->out_copy;
+
+	for (unsigned int i = 0; i < request->n_out && left; i++) {
+		const struct iovec *iov = &request->out[i];
+		size_t n = MIN(left, iov->iov_len);
+		uint64_t guest;
+
+		left -= n;
+		if (memory_to_guest(queue->memory, iov->iov_base, iov->iov_len, &guest))
+			continue;
+		memcpy(iov->iov_base, slot->bounce + at, n);
+		at += iov->iov_len;
+	}
+}
+
+static void free_chain(struct casement_queue *queue, struct queue_slot *slot)
+{
+	uint16_t last = slot->head;
+
+	for (unsigned int i = 1; i < slot->n_desc; i++)
+		last = queue->next[last];
+	queue->next[last] = queue->free_head;
+	queue->free_head = slot->head;
+	queue->n_free = (uint16_t)(queue->n_free + slot->n_desc);
+	queue->owner[slot->head] = QUEUE_NO_SLOT;
+	slot->n_desc = 0;
+	slot->request = NULL;
+}
+
+static int finish(struct casement_queue *queue, const struct vring_used_elem *elem)
+{
+	struct queue_slot *slot;
+	ssize_t result;
+
+	if (elem->id >= queue->size || queue->owner[elem->id] == QUEUE_NO_SLOT) {
+		queue->broken = true;
+		return error_set(-EPROTO, "queue %u: used element names descriptor %u", queue->index,
+				 elem->id);
+	}
+	slot = &queue->slots[queue->owner[elem->id]];
+	result = judge_reply(slot, elem->len);
+	if (slot->request) {
+		if (result > 0)
+			copy_out(queue, slot, (size_t)result);
+		complete(queue, slot->request, result);
+	}
+	free_chain(queue, slot);
+	return 0;
+}
+
+int queue_reap(struct casement_queue *queue)
+{
+	/* Pairs with the daemon's release of used->idx. */
+	uint16_t idx = __atomic_load_n(&queue->used->idx, __ATOMIC_ACQUIRE);
+	int err = 0;
+
+	if (queue->broken)
+		return error_set(-EPROTO, "queue %u is broken", queue->index);
+	if ((uint16_t)(idx - queue->last_used) > queue->size) {
+		queue->broken = true;
+		return error_set(-EPROTO, "queue %u: used index jumps from %u to %u", queue->index,
+				 queue->last_used, idx);
+	}
+	while (!err && queue->last_used != idx) {
+		struct vring_used_elem elem =
+			queue->used->ring[queue->last_used++ & (queue->size - 1)];
+
+		err = finish(queue, &elem);
+	}
+	return err;
+}
+
+/* Ask to be called for the next used element; true when there is one already. */
+static bool arm(struct casement_queue *queue)
+{
+	if (queue->event_idx)
+		__atomic_store_n(&queue->avail->ring[queue->size], queue->last_used,
+				 __ATOMIC_RELAXED);
+	/* Our wish before our look at the index; pairs with the daemon's fence before its look. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return __atomic_load_n(&queue->used->idx, __ATOMIC_RELAXED) != queue->last_used;
+}
+
+int queue_wait(struct casement_queue *queue, int timeout_ms)
+{
+	struct pollfd pfds[2] = {
+		{ .fd = queue->call, .events = POLLIN },
+		{ .fd = queue->channel->sock, .events = POLLRDHUP },
+	};
+	uint64_t count;
+	int n;
+
+	if (arm(queue))
+		return 0;
+	do
+		n = poll(pfds, 2, timeout_ms);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
+		return error_set(-ETIMEDOUT, "queue %u: no answer in %d ms", queue->index, timeout_ms);
+	if (pfds[0].revents & POLLIN) {
+		if (read(queue->call, &count, sizeof(count)) < 0 && errno != EAGAIN)
+			return error_set(-errno, "call eventfd: %s", strerror(errno));
+		return 0;
+	}
+	return error_set(-ECONNRESET, "the daemon closed the connection");
+}
+
+void queue_abandon(struct casement_queue *queue, const struct casement_request *request)
+{
+	for (unsigned int i = 0; i < queue->depth; i++)
+		if (queue->slots[i].request == request)
+			queue->slots[i].request = NULL;
+}
+
+int queue_send_num(struct casement_queue *queue)
+{
+	struct vhost_user_vring_state state = { queue->index, queue->size };
+
+	return channel_set(queue->channel, VHOST_USER_SET_VRING_NUM, &state, sizeof(state), NULL, 0);
+}
+
+int queue_send_base(struct casement_queue *queue)
+{
+	struct vhost_user_vring_state state = { queue->index, queue->base };
+
+	return channel_set(queue->channel, VHOST_USER_SET_VRING_BASE, &state, sizeof(state), NULL, 0);
+}
+
+int queue_send_addr(struct casement_queue *queue)
+{
+	struct vhost_user_vring_addr addr = {
+		.index = queue->index,
+		.desc = (uintptr_t)queue->desc,
+		.used = (uintptr_t)queue->used,
+		.avail = (uintptr_t)queue->avail,
+	};
+
+	return channel_set(queue->channel, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
+}
+
+int queue_send_fd(struct casement_queue *queue, uint32_t request, int fd)
+{
+	uint64_t u64 = queue->index | (fd < 0 ? VHOST_USER_VRING_NOFD_MASK : 0);
+
+	return channel_set(queue->channel, request, &u64, sizeof(u64), &fd, fd < 0 ? 0 : 1);
+}
+
+int queue_send_enable(struct casement_queue *queue, bool on)
+{
+	struct vhost_user_vring_state state = { queue->index, on };
+
+	return channel_set(queue->channel, VHOST_USER_SET_VRING_ENABLE, &state, sizeof(state), NULL, 0);
+}
+
+int casement_queue_start(struct casement_queue *queue)
+{
+	int err = queue_send_num(queue);
+
+	if (!err)
+		err = queue_send_base(queue);
+	if (!err)
+		err = queue_send_addr(queue);
+	if (!err)
+		err = queue_send_fd(queue, VHOST_USER_SET_VRING_CALL, queue->call);
+	if (!err)
+		err = queue_send_fd(queue, VHOST_USER_SET_VRING_KICK, queue->kick);
+	if (!err)
+		err = queue_send_enable(queue, true);
+	queue->running = !err;
+	return err;
+}
+
+int casement_queue_stop(struct casement_queue *queue)
+{
+	struct vhost_user_vring_state state = { queue->index, 0 }, reply;
+	int err = channel_get(queue->channel, VHOST_USER_GET_VRING_BASE, &state, sizeof(state),
+			      &reply, sizeof(reply));
+
+	if (err)
+		return err;
+	if (reply.index != queue->index || reply.num > UINT16_MAX)
+		return error_set(-EPROTO, "GET_VRING_BASE of queue %u: index %u, base %u",
+				 queue->index, reply.index, reply.num);
+	queue->base = (uint16_t)reply.num;
+	queue->running = false;
+	return 0;
+}

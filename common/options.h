@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Command-line options from one table: getopt_long(3), --help and the OPTIONS
+ * section of the man page are all made from the same rows.
+ */
+#ifndef CASEMENT_COMMON_OPTIONS_H
+#define CASEMENT_COMMON_OPTIONS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum option_kind {
+	OPTION_FLAG,	/* bool: true when given */
+	OPTION_STRING,	/* const char *: borrowed from argv */
+	OPTION_NUMBER,	/* uint64_t, decimal, within [min, max] */
+	OPTION_SIZE,	/* uint64_t bytes: a number with an optional K, M, G or T (powers of 1024) */
+	OPTION_CHOICE,	/* int: index into `choices` */
+	OPTION_CALL,	/* `call` gets the argument and the whole config */
+};
+
+struct option_row {
+	const char *name;		/* long name, without dashes */
+	char letter;			/* short form, or 0 */
+	enum option_kind kind;
+	size_t offset;			/* of the member in the config struct */
+	const char *argument;		/* what the argument is called in the help; NULL: takes none */
+	const char *help;		/* one or more sentences, plain text */
+	const char *const *choices;	/* OPTION_CHOICE: NULL-terminated */
+	uint64_t min, max;		/* OPTION_NUMBER and OPTION_SIZE; max 0 = no limit */
+	/* OPTION_CALL: 0, or -errno after having logged what is wrong. */
+	int (*call)(void *config, const char *argument);
+};
+
+struct option_table {
+	const char *program;		/* "casementd", "casement run" */
+	const char *usage;		/* "--shared-dir DIR --socket-path SOCKET [OPTION]..." */
+	const char *summary;		/* a sentence or two */
+	const char *epilog;		/* printed after the options, or NULL */
+	const struct option_row *rows;
+	unsigned int n_rows;
+};
+
+/* What options_parse() found. */
+enum options_result {
+	OPTIONS_GO,	/* parsed; carry on */
+	OPTIONS_DONE,	/* --help, --version or --help-man was served; exit 0 */
+	OPTIONS_BAD,	/* a line naming what is wrong was logged; exit 2 */
+};
+
+/*
+ * Parse argv into `config`. Options end at the first other word or at "--";
+ * *first gets the index of what follows. --help/-h, --version/-V and
+ * --help-man (the roff OPTIONS section, for the build) are served here.
+ */
+enum options_result options_parse(const struct option_table *table, int argc, char **argv,
+				  void *config, int *first);
+
+/* "64M" -> 67108864. 0, or -EINVAL / -ERANGE. */
+int parse_size(const char *text, uint64_t *bytes);
+
+#endif

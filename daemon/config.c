@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* casementd's one table of options, and what they may not be together. */
+#include "daemon/config.h"
+
+#include <string.h>
+
+#include "common/checked.h"
+#include "common/log.h"
+#include "daemon/protocol/server.h"
+#include "proto/virtio_fs.h"
+
+#define MAX_QUEUES 128
+/* QEMU 11.1 aborts the machine past 512 memory regions, all devices and its own memory together. */
+#define DEFAULT_WINDOW_MAPPINGS 448
+#define MAX_WINDOW_MAPPINGS 65536
+
+#define AT(member) offsetof(struct config, member)
+
+static const struct option_row rows[] = {
+	{ "shared-dir", 0, OPTION_STRING, AT(shared_dir), "DIR",
+	  "The directory to share. Required." },
+	{ "socket-path", 0, OPTION_STRING, AT(socket_path), "PATH",
+	  "Listen for the VMM on this Unix socket. PATH.pid keeps two daemons from one socket." },
+	{ "fd", 0, OPTION_NUMBER, AT(fd), "N",
+	  "Listen on this already open and listening socket instead.", .max = INT32_MAX },
+	{ "socket-group", 0, OPTION_STRING, AT(socket_group), "GROUP",
+	  "Give the socket to this group and let the group connect." },
+	{ "tag", 0, OPTION_STRING, AT(tag), "TAG",
+	  "The name the guest mounts, at most 36 bytes. Needed when the VMM does not set it, as with a window." },
+	{ "cache", 0, OPTION_CHOICE, AT(cache), "MODE",
+	  "How long the guest may trust what it knows: auto (names and attributes for --timeout, data from open to close), always, never, or metadata (all but data). Default: auto.",
+	  .choices = server_cache_names },
+	{ "timeout", 0, OPTION_NUMBER, AT(timeout), "SECONDS",
+	  "How long names and attributes stay valid with --cache auto. Default: 1.", .max = 86400 },
+	{ "readonly", 0, OPTION_FLAG, AT(readonly), NULL,
+	  "Refuse every change." },
+	{ "writeback", 0, OPTION_FLAG, AT(writeback), NULL,
+	  "Let the guest keep written data in its cache until close or fsync." },
+	{ "allow-mmap", 0, OPTION_FLAG, AT(allow_mmap), NULL,
+	  "Allow mmap(MAP_SHARED) in the guest with --cache never and metadata too, through the guest's page cache." },
+	{ "allow-direct-io", 0, OPTION_FLAG, AT(allow_direct_io), NULL,
+	  "Pass O_DIRECT on to the host; else it is dropped." },
+	{ "no-readdirplus", 0, OPTION_FLAG, AT(no_readdirplus), NULL,
+	  "List directories without attributes." },
+	{ "queues", 0, OPTION_NUMBER, AT(queues), "N",
+	  "Request queues that the device has, each served by a thread of its own. Must be what the VMM was told. Default: 1.",
+	  .min = 1, .max = MAX_QUEUES },
+	{ "window-size", 0, OPTION_SIZE, AT(window_size), "SIZE",
+	  "Offer a DAX window of this size, a multiple of 2M, through which the guest maps the host's page cache. Needs QEMU 11.1 and its generic device; see SECURITY.md. Default: 0, no window." },
+	{ "window-mappings", 0, OPTION_NUMBER, AT(window_mappings), "N",
+	  "At most this many live mappings, which bounds the window the guest sees to N times 2M: QEMU 11.1 ends the machine past 512 memory regions, those of all its devices together. Default: 448.",
+	  .min = 1, .max = MAX_WINDOW_MAPPINGS },
+	{ "rlimit-nofile", 0, OPTION_NUMBER, AT(rlimit_nofile), "N",
+	  "Most open files; 0 leaves the limit as it is. Default: 1000000, or what the system allows." },
+	{ "log-level", 0, OPTION_CHOICE, AT(log_level), "LEVEL",
+	  "How much to say on standard error: off, error, warn, info, debug or trace. Default: info.",
+	  .choices = log_level_names },
+};
+
+static const struct option_table table = {
+	.program = "casementd",
+	.usage = "--shared-dir DIR (--socket-path PATH | --fd N) [OPTION]...",
+	.summary = "Share a directory with a virtual machine: virtio-fs over vhost-user.",
+	.epilog = "Serves one VMM and ends with status 0 when it leaves. Status 1: it could not start or\n"
+		  "the VMM broke the protocol; status 2: the command line is wrong.",
+	.rows = rows,
+	.n_rows = ARRAY_SIZE(rows),
+};
+
+static const char *config_problem(const struct config *config)
+{
+	if (!config->shared_dir)
+		return "--shared-dir is missing: name the directory to share";
+	if (!config->socket_path && config->fd == CONFIG_NO_FD)
+		return "--socket-path is missing: name the socket for the VMM to connect to";
+	if (config->socket_path && config->fd != CONFIG_NO_FD)
+		return "--socket-path and --fd exclude each other: give one";
+	if (config->socket_group && !config->socket_path)
+		return "--socket-group needs --socket-path";
+	if (config->tag && !*config->tag)
+		return "--tag is empty: give 1 to 36 bytes";
+	if (config->window_size % VIRTIO_FS_RANGE_SIZE)
+		return "--window-size: not a multiple of 2M: give for example 1G";
+	if (config->window_size && !config->tag)
+		return "--window-size needs --tag: the generic device that has a window takes its tag from here";
+	return NULL;
+}
+
+enum options_result config_parse(int argc, char **argv, struct config *config)
+{
+	enum options_result result;
+	const char *problem;
+	int first = 0;
+
+	*config = (struct config){
+		.fd = CONFIG_NO_FD, .cache = CACHE_AUTO, .timeout = 1, .log_level = LOG_LEVEL_INFO,
+		.queues = 1, .rlimit_nofile = UINT64_MAX, .window_mappings = DEFAULT_WINDOW_MAPPINGS,
+	};
+	result = options_parse(&table, argc, argv, config, &first);
+	if (result != OPTIONS_GO)
+		return result;
+	if (first < argc) {
+		log_error("%s: not an option; see casementd --help", argv[first]);
+		return OPTIONS_BAD;
+	}
+	if (config->tag && strlen(config->tag) > VIRTIO_FS_TAG_MAX) {
+		log_error("--tag %s: %zu bytes long; give at most %d", config->tag,
+			  strlen(config->tag), VIRTIO_FS_TAG_MAX);
+		return OPTIONS_BAD;
+	}
+	problem = config_problem(config);
+	if (problem) {
+		log_error("%s", problem);
+		return OPTIONS_BAD;
+	}
+	return OPTIONS_GO;
+}

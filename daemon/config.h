@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* casementd's command line: what was asked for, checked. */
+#ifndef CASEMENT_DAEMON_CONFIG_H
+#define CASEMENT_DAEMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/options.h"
+
+struct config {
+	const char *shared_dir;
+	const char *socket_path;
+	const char *socket_group;
+	uint64_t fd;			/* CONFIG_NO_FD: not given */
+	const char *tag;
+	int cache;			/* enum cache_mode */
+	uint64_t timeout;		/* seconds, of cache=auto */
+	int log_level;			/* enum log_level */
+	bool readonly;
+	bool writeback;
+	bool allow_mmap;
+	bool allow_direct_io;
+	bool no_readdirplus;
+	uint64_t queues;
+	uint64_t rlimit_nofile;		/* 0: leave as it is */
+	uint64_t window_size;		/* bytes; 0: no window */
+	uint64_t window_mappings;
+};
+#define CONFIG_NO_FD UINT64_MAX
+
+/*
+ * Parse and check. OPTIONS_GO: *config is complete and consistent; see
+ * options.h for the others. Paths are not looked at yet.
+ */
+enum options_result config_parse(int argc, char **argv, struct config *config);
+
+#endif

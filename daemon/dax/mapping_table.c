@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The list of mappings in a window; see mapping_table.h. */
+#include "daemon/dax/mapping_table.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/checked.h"
+#include "common/cleanup.h"
+#include "daemon/fs/fs.h"
+
+int mapping_table_init(struct mapping_table *table, unsigned int room)
+{
+	*table = (struct mapping_table){ .room = room };
+	table->entries = calloc(room, sizeof(*table->entries));
+	return table->entries ? 0 : -ENOMEM;
+}
+
+void mapping_table_clear(struct mapping_table *table)
+{
+	while (table->n)
+		mapping_table_remove(table, &table->entries[table->n - 1]);
+}
+
+void mapping_table_destroy(struct mapping_table *table)
+{
+	mapping_table_clear(table);
+	free(table->entries);
+}
+
+struct mapping *mapping_table_overlap(struct mapping_table *table, uint64_t at, uint64_t len)
+{
+	for (unsigned int i = 0; i < table->n; i++) {
+		struct mapping *m = &table->entries[i];
+
+		if (ranges_overlap(at, len, m->at, m->len))
+			return m;
+	}
+	return NULL;
+}
+
+struct mapping *mapping_table_in_state(struct mapping_table *table, enum mapping_state state)
+{
+	for (unsigned int i = 0; i < table->n; i++)
+		if (table->entries[i].state == state)
+			return &table->entries[i];
+	return NULL;
+}
+
+unsigned int mapping_table_count(const struct mapping_table *table, enum mapping_state state)
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < table->n; i++)
+		count += table->entries[i].state == state;
+	return count;
+}
+
+struct mapping *mapping_table_insert(struct mapping_table *table, const struct mapping *mapping)
+{
+	unsigned int i = table->n;
+
+	if (table->n == table->room)
+		return NULL;
+	while (i > 0 && table->entries[i - 1].at > mapping->at)
+		i--;
+	memmove(&table->entries[i + 1], &table->entries[i], (table->n - i) * sizeof(*mapping));
+	table->entries[i] = *mapping;
+	table->n++;
+	return &table->entries[i];
+}
+
+void mapping_table_remove(struct mapping_table *table, struct mapping *mapping)
+{
+	unsigned int i = (unsigned int)(mapping - table->entries);
+
+	mapping_file_put(table, mapping->file);
+	table->n--;
+	memmove(mapping, mapping + 1, (table->n - i) * sizeof(*mapping));
+}
+
+int mapping_file_get(struct mapping_table *table, struct fs *fs, uint64_t node,
+		     struct mapping_file **out)
+{
+	struct mapping_file *file;
+	int fd;
+
+	for (file = table->files; file; file = file->next) {
+		if (file->node == node) {
+			file->refs++;
+			*out = file;
+			return 0;
+		}
+	}
+	fd = fs_open_dax(fs, node);
+	if (fd < 0)
+		return fd;
+	file = malloc(sizeof(*file));
+	if (!file) {
+		close_fd(&fd);
+		return -ENOMEM;
+	}
+	*file = (struct mapping_file){ .node = node, .fd = fd, .refs = 1, .next = table->files };
+	table->files = file;
+	*out = file;
+	return 0;
+}
+
+void mapping_file_put(struct mapping_table *table, struct mapping_file *file)
+{
+	struct mapping_file **link = &table->files;
+
+	if (--file->refs)
+		return;
+	while (*link != file)
+		link = &(*link)->next;
+	*link = file->next;
+	close_fd(&file->fd);
+	free(file);
+}

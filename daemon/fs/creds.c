@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Whose files are made; see creds.h. */
+#include "daemon/fs/creds.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+#define CAP_WORDS 2
+#define CAP_BIT(cap) (1U << ((cap) & 31))
+#define ID_NONE UINT32_MAX	/* "no change" to the kernel; nobody's id */
+
+/* What this thread may do with set-id bits. */
+enum setid_state { SETID_UNKNOWN, SETID_POWERLESS, SETID_KEPT, SETID_DROPPED };
+
+static bool creds_switch;	/* ids follow the caller; [I] */
+static bool creds_detached;	/* capabilities do not follow ids; [I] */
+
+/* This thread's ids and capabilities as the kernel has them, to spare asking. */
+static __thread struct {
+	bool known;
+	uint32_t uid, gid;
+	uint32_t own_uid, own_gid;
+	enum setid_state setid;
+	struct __user_cap_data_struct caps[CAP_WORDS];
+} thread_creds;
+
+static int caps_read(struct __user_cap_data_struct *caps)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	return syscall(SYS_capget, &header, caps) < 0 ? -errno : 0;
+}
+
+static int caps_write(const struct __user_cap_data_struct *caps)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+
+	return syscall(SYS_capset, &header, caps) < 0 ? -errno : 0;
+}
+
+/* Both return the id before; an invalid id changes nothing, so it serves to ask. */
+static uint32_t set_fsuid(uint32_t uid)
+{
+	return (uint32_t)syscall(SYS_setfsuid, uid);
+}
+
+static uint32_t set_fsgid(uint32_t gid)
+{
+	return (uint32_t)syscall(SYS_setfsgid, gid);
+}
+
+static void thread_learn(void)
+{
+	if (thread_creds.known)
+		return;
+	thread_creds.uid = set_fsuid(ID_NONE);
+	thread_creds.gid = set_fsgid(ID_NONE);
+	thread_creds.own_uid = geteuid();
+	thread_creds.own_gid = getegid();
+	thread_creds.known = true;
+}
+
+/* The gid goes first: without detached capabilities the uid takes the right to change it away. */
+static void thread_switch(uint32_t uid, uint32_t gid)
+{
+	if (thread_creds.gid != gid) {
+		set_fsgid(gid);
+		thread_creds.gid = set_fsgid(ID_NONE);
+	}
+	if (thread_creds.uid != uid) {
+		set_fsuid(uid);
+		thread_creds.uid = set_fsuid(ID_NONE);
+	}
+}
+
+int creds_become(uint32_t uid, uint32_t gid)
+{
+	if (!creds_switch)
+		return 0;
+	thread_learn();
+	thread_switch(uid, gid);
+	if (thread_creds.uid == uid && thread_creds.gid == gid)
+		return 0;
+	creds_leave(true);
+	return -EPERM;
+}
+
+void creds_leave(bool restore)
+{
+	int saved = errno;
+
+	if (!creds_switch || (creds_detached && !restore))
+		return;
+	thread_switch(thread_creds.own_uid, thread_creds.own_gid);
+	/* Going back to root raises the file system capabilities, where they are attached. */
+	if (!creds_detached && thread_creds.setid == SETID_DROPPED)
+		thread_creds.setid = SETID_KEPT;
+	errno = saved;
+}
+
+static enum setid_state setid_learn(void)
+{
+	if (caps_read(thread_creds.caps) < 0)
+		return SETID_POWERLESS;
+	if (!(thread_creds.caps[0].permitted & CAP_BIT(CAP_FSETID)))
+		return SETID_POWERLESS;
+	return thread_creds.caps[0].effective & CAP_BIT(CAP_FSETID) ? SETID_KEPT : SETID_DROPPED;
+}
+
+void creds_keep_setid(bool keep)
+{
+	enum setid_state wanted = keep ? SETID_KEPT : SETID_DROPPED;
+
+	if (thread_creds.setid == SETID_UNKNOWN)
+		thread_creds.setid = setid_learn();
+	if (thread_creds.setid == SETID_POWERLESS || thread_creds.setid == wanted)
+		return;
+	if (keep)
+		thread_creds.caps[0].effective |= CAP_BIT(CAP_FSETID);
+	else
+		thread_creds.caps[0].effective &= ~CAP_BIT(CAP_FSETID);
+	if (caps_write(thread_creds.caps) == 0)
+		thread_creds.setid = wanted;
+	else
+		thread_creds.setid = SETID_UNKNOWN;
+}
+
+static bool caps_have(const struct __user_cap_data_struct *caps, unsigned int cap)
+{
+	return caps[cap / 32].effective & CAP_BIT(cap);
+}
+
+/* Keep the capabilities whatever the file system ids are. */
+static bool caps_detach(const struct __user_cap_data_struct *caps)
+{
+	int bits = prctl(PR_GET_SECUREBITS);
+
+	if (!caps_have(caps, CAP_DAC_OVERRIDE) || bits < 0)
+		return false;
+	return prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP) == 0;
+}
+
+int creds_setup(void)
+{
+	struct __user_cap_data_struct caps[CAP_WORDS];
+	int err;
+
+	if (geteuid() != 0)
+		return 0;
+	if (setgroups(0, NULL) < 0 && getgroups(0, NULL) != 0)
+		return -errno;
+	err = caps_read(caps);
+	if (err)
+		return err;
+	creds_switch = caps_have(caps, CAP_SETUID) && caps_have(caps, CAP_SETGID);
+	if (!creds_switch) {
+		log_info("new files will belong to root: this process may not change its ids");
+		return 0;
+	}
+	creds_detached = caps_detach(caps);
+	if (!creds_detached)
+		log_warn("new files are made with the guest user's own rights on this host");
+	return 0;
+}

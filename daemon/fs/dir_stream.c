@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Reading a directory in pieces; see dir_stream.h. */
+#include "daemon/fs/dir_stream.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/checked.h"
+
+/* Enough that a guest which asks by the page costs few calls; not a burden per open directory. */
+#define FILL_MIN 8192
+#define FILL_MAX 32768
+
+struct dir_stream *dir_stream_new(void)
+{
+	struct dir_stream *stream = calloc(1, sizeof(*stream));
+
+	if (stream)
+		pthread_mutex_init(&stream->lock, NULL);
+	return stream;
+}
+
+void dir_stream_free(struct dir_stream *stream)
+{
+	if (!stream)
+		return;
+	pthread_mutex_destroy(&stream->lock);
+	free(stream->buf);
+	free(stream);
+}
+
+/* Find an offset the buffer still covers, and stand there. */
+static bool seek_in_buffer(struct dir_stream *stream, uint64_t offset)
+{
+	uint64_t at = stream->start;
+	size_t pos = 0;
+
+	while (pos < stream->len && at != offset) {
+		const struct dir_record *record = (const void *)(stream->buf + pos);
+
+		at = (uint64_t)record->next;
+		pos += record->len;
+	}
+	if (at != offset)
+		return false;
+	stream->pos = pos;
+	stream->next = offset;
+	return true;
+}
+
+int dir_stream_seek(struct dir_stream *stream, int fd, uint64_t offset)
+{
+	bool untouched = !stream->len && stream->next == offset;
+
+	/* A walk from the start must see what was made since the last one. */
+	if (untouched || (offset && stream->next == offset))
+		return 0;
+	if (offset && stream->len && seek_in_buffer(stream, offset))
+		return 0;
+	if (offset > INT64_MAX)
+		return -EINVAL;
+	if (lseek(fd, (off_t)offset, SEEK_SET) < 0)
+		return -errno;
+	stream->len = 0;
+	stream->pos = 0;
+	stream->start = offset;
+	stream->next = offset;
+	return 0;
+}
+
+const struct dir_record *dir_stream_peek(const struct dir_stream *stream)
+{
+	if (stream->pos >= stream->len)
+		return NULL;
+	return (const void *)(stream->buf + stream->pos);
+}
+
+void dir_stream_advance(struct dir_stream *stream)
+{
+	const struct dir_record *record = dir_stream_peek(stream);
+
+	stream->next = (uint64_t)record->next;
+	stream->pos += record->len;
+}
+
+/* The end was seen: the memory is not needed by a directory that is merely kept open. */
+static void drop_buffer(struct dir_stream *stream)
+{
+	free(stream->buf);
+	stream->buf = NULL;
+	stream->size = 0;
+}
+
+ssize_t dir_stream_fill(struct dir_stream *stream, int fd, size_t hint)
+{
+	long n;
+
+	if (!stream->buf) {
+		stream->size = MIN(MAX(hint, (size_t)FILL_MIN), (size_t)FILL_MAX);
+		stream->buf = malloc(stream->size);
+		if (!stream->buf)
+			return -ENOMEM;
+	}
+	n = syscall(SYS_getdents64, fd, stream->buf, stream->size);
+	stream->start = stream->next;
+	stream->pos = 0;
+	stream->len = n > 0 ? (size_t)n : 0;
+	if (n < 0)
+		return -errno;
+	if (n == 0)
+		drop_buffer(stream);
+	return n;
+}

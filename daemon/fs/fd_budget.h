@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How many descriptors the guest may make this process hold. Each known inode
+ * and each open handle costs one; the rest of the limit is kept for the
+ * session itself, so that a guest which opens without end gets ENFILE while
+ * everything else goes on. Relies on the caller to give back what it took;
+ * never opens or closes anything.
+ *
+ * One counter for the whole share: it is touched once per open and once per
+ * new inode, where the kernel's own descriptor table takes a lock anyway.
+ */
+#ifndef CASEMENT_DAEMON_FS_FD_BUDGET_H
+#define CASEMENT_DAEMON_FS_FD_BUDGET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/log.h"
+
+struct fd_budget {
+	uint64_t limit;	/* descriptors that may be held; [I] */
+	uint64_t used;	/* descriptors held now; [A] relaxed: only a count */
+};
+
+/* One more descriptor. False when the budget is spent. */
+static inline bool fd_budget_take(struct fd_budget *budget)
+{
+	if (__atomic_fetch_add(&budget->used, 1, __ATOMIC_RELAXED) < budget->limit)
+		return true;
+	__atomic_fetch_sub(&budget->used, 1, __ATOMIC_RELAXED);
+	log_guest(LOG_LEVEL_WARN, "the guest holds %llu files; raise the limit of open files "
+		  "(ulimit -n) or let it drop its caches", (unsigned long long)budget->limit);
+	return false;
+}
+
+static inline void fd_budget_give(struct fd_budget *budget)
+{
+	__atomic_fetch_sub(&budget->used, 1, __ATOMIC_RELAXED);
+}
+
+#endif

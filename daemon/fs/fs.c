@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The file system object: made, reset, freed. Operations are in op_*.c.
+ * Relies on /proc at fs_new() and on being called in the process that serves.
+ */
+#include "daemon/fs/fs_private.h"
+
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/vfs.h>
+
+#include "common/checked.h"
+
+/* Descriptors kept for the session: queues, memory regions, mappings under way. */
+#define FD_RESERVE 512
+
+/* Not in linux/magic.h of every age. */
+#define MAGIC_CIFS   0xff534d42UL
+#define MAGIC_SMB2   0xfe534d42UL
+#define MAGIC_CEPH   0x00c36400UL
+#define MAGIC_FUSE   0x65735546UL
+#define MAGIC_LUSTRE 0x0bd00bd0UL
+
+/* Where another machine or process checks permissions by the ids it is sent. */
+static const unsigned long remote_magics[] = {
+	NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, MAGIC_CIFS, MAGIC_SMB2, V9FS_MAGIC, MAGIC_CEPH,
+	AFS_SUPER_MAGIC, AFS_FS_MAGIC, CODA_SUPER_MAGIC, MAGIC_FUSE, MAGIC_LUSTRE,
+};
+
+int fs_node_get(struct fs *fs, uint64_t node, struct inode **out)
+{
+	*out = inode_table_get(&fs->inodes, node);
+	return *out ? 0 : -ESTALE;
+}
+
+int fs_handle_get(struct fs *fs, uint64_t fh, enum handle_kind kind, struct handle **out)
+{
+	*out = handle_table_get(&fs->handles, fh, kind);
+	return *out ? 0 : -EBADF;
+}
+
+int fs_check_writable(const struct fs *fs)
+{
+	return fs->config.readonly ? -EROFS : 0;
+}
+
+static bool is_remote(int root_fd)
+{
+	struct statfs st;
+
+	if (fstatfs(root_fd, &st) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(remote_magics); i++) {
+		if (((unsigned long)st.f_type & 0xffffffffUL) == remote_magics[i])
+			return true;
+	}
+	return false;
+}
+
+static uint64_t fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return FD_RESERVE;
+	return limit.rlim_cur - MIN(limit.rlim_cur / 4, (rlim_t)FD_RESERVE);
+}
+
+static int enter_root(struct fs *fs, const struct fs_config *config)
+{
+	int root_fd = config->root_fd;
+	struct statx stx;
+	int err = fs_stat_fd(root_fd, &stx);
+
+	if (err)
+		return err;
+	if (!S_ISDIR(stx.stx_mode))
+		return -ENOTDIR;
+	return inode_table_set_root(&fs->inodes, &root_fd, &stx);
+}
+
+int fs_new(const struct fs_config *config, struct fs **out)
+{
+	struct fs *fs = aligned_alloc(_Alignof(struct fs), sizeof(*fs));
+	int err;
+
+	if (!fs)
+		return -ENOMEM;
+	memset(fs, 0, sizeof(*fs));
+	fs->config = *config;
+	fs->config.root_fd = -1;
+	fs->budget.limit = fd_limit();
+	fs->remote = is_remote(config->root_fd);
+	err = safe_open_init(&fs->open, config->root_fd);
+	if (err)
+		goto free_fs;
+	err = inode_table_init(&fs->inodes, &fs->budget);
+	if (err)
+		goto close_open;
+	err = enter_root(fs, config);
+	if (err)
+		goto free_inodes;
+	handle_table_init(&fs->handles, &fs->budget);
+	*out = fs;
+	return 0;
+
+free_inodes:
+	inode_table_fini(&fs->inodes);
+close_open:
+	safe_open_fini(&fs->open);
+free_fs:
+	free(fs);
+	return err;
+}
+
+void fs_free(struct fs *fs)
+{
+	if (!fs)
+		return;
+	handle_table_fini(&fs->handles);
+	inode_table_fini(&fs->inodes);
+	safe_open_fini(&fs->open);
+	free(fs);
+}
+
+void fs_set_watch(struct fs *fs, const struct fs_watch *watch)
+{
+	fs->watch = *watch;
+}
+
+void fs_reset(struct fs *fs)
+{
+	handle_table_clear(&fs->handles);
+	inode_table_clear(&fs->inodes);
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The passthrough file system: the contract between the FUSE protocol above
+ * and the host's files below. Nothing here knows virtio or a wire struct.
+ *
+ * Names given to these functions are C strings that protocol/decode has
+ * already checked: not empty, no '/', not "." or "..", at most 255 bytes.
+ * The one exception is fs_lookup(), see there.
+ *
+ * Every function returns 0 (or a count where said) or a negative errno, may be
+ * called from any number of threads at once, and takes node ids and file
+ * handles as plain numbers: a number that was never handed out, or was given
+ * back, is -ESTALE (nodes) or -EBADF (handles), never undefined.
+ */
+#ifndef CASEMENT_DAEMON_FS_FS_H
+#define CASEMENT_DAEMON_FS_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+
+#include "common/iov_cursor.h"
+
+#define FS_ROOT_NODE 1ULL	/* FUSE_ROOT_ID; always valid, never forgotten */
+#define FS_NO_HANDLE UINT64_MAX	/* "without a file handle", where allowed */
+
+struct fs;
+
+/* What the window above the file system is told and asked; see fs_set_watch(). */
+struct fs_watch {
+	void *ctx;
+	/* The file is about to be cut to `size` bytes (or replaced by an empty one): 0 or -errno. */
+	int (*before_cut)(void *ctx, uint64_t node, uint64_t size);
+	/*
+	 * The file is now at least `size` bytes long; it may have grown. Told of
+	 * files that went through fs_open_dax(); fails a SETATTR of the size, and
+	 * nothing else.
+	 */
+	int (*size_seen)(void *ctx, uint64_t node, uint64_t size);
+	/* True when [offset, offset + len) of the file is mapped writable by the guest. */
+	bool (*maps_writable)(void *ctx, uint64_t node, uint64_t offset, uint64_t len);
+};
+
+struct fs_config {
+	int root_fd;		/* directory to share; the fs takes it over and closes it */
+	bool readonly;		/* every change answers -EROFS; files open read-only */
+	bool allow_direct_io;	/* else O_DIRECT is dropped from open flags */
+	bool writeback;		/* WRONLY opens become RDWR, O_APPEND is dropped */
+	uint64_t dax_min_size;	/* smallest file that may be mapped; 0 = no window at all */
+};
+
+/* Who asks; from the FUSE header. */
+struct fs_caller {
+	uint32_t uid, gid;
+	uint32_t pid;
+};
+
+/* Attributes of one file: the host's own words, and what we say of it. */
+struct fs_attr {
+	struct statx stx;
+	bool dax;		/* may go through the window: FUSE_ATTR_DAX */
+};
+
+/* A name resolved: node, one lookup counted on it, and its attributes. */
+struct fs_entry {
+	uint64_t node;
+	uint64_t generation;	/* always 0: node ids are never used twice */
+	struct fs_attr attr;
+};
+
+/* What fs_setattr() is to change; `valid` has FS_SET_* bits. */
+#define FS_SET_MODE	(1u << 0)
+#define FS_SET_UID	(1u << 1)
+#define FS_SET_GID	(1u << 2)
+#define FS_SET_SIZE	(1u << 3)
+#define FS_SET_ATIME	(1u << 4)
+#define FS_SET_MTIME	(1u << 5)
+#define FS_SET_ATIME_NOW (1u << 6)
+#define FS_SET_MTIME_NOW (1u << 7)
+#define FS_SET_KILL_SUIDGID (1u << 8)	/* size change by a caller without CAP_FSETID */
+struct fs_setattr {
+	uint32_t valid;
+	uint32_t mode, uid, gid;
+	uint64_t size;
+	struct timespec atime, mtime;
+};
+
+/*
+ * Make a file system of config->root_fd. On success *out is the new object and
+ * owns root_fd; on error root_fd stays the caller's. Raises nothing, drops
+ * nothing: privileges are the sandbox's business.
+ */
+int fs_new(const struct fs_config *config, struct fs **out);
+/* Close everything. No other thread may be inside the file system. */
+void fs_free(struct fs *fs);
+/* The window that wants to know; set once before the first request, or NULL members. */
+void fs_set_watch(struct fs *fs, const struct fs_watch *watch);
+/*
+ * Forget every node but the root and close every handle: the guest's mount is
+ * gone (DESTROY, a second INIT, a device reset). Safe beside running calls:
+ * they finish on what they hold.
+ */
+void fs_reset(struct fs *fs);
+
+/* names (op_lookup.c): `name` may also be ".." or "." for a lookup by NFS export: both -> -EINVAL for now */
+int fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry);
+/* Give back `n` lookups. An unknown node, or more than were counted, does nothing bad. */
+void fs_forget(struct fs *fs, uint64_t node, uint64_t n);
+
+/* attributes (op_attr.c); handle may be FS_NO_HANDLE */
+int fs_getattr(struct fs *fs, uint64_t node, uint64_t handle, struct fs_attr *attr);
+int fs_setattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint64_t handle,
+	       const struct fs_setattr *set, struct fs_attr *attr);
+int fs_statfs(struct fs *fs, uint64_t node, struct statvfs *st);
+int fs_access(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint32_t mask);
+
+/* making (op_create.c): owner is the caller, one lookup is counted on the new node */
+int fs_mknod(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	     uint32_t mode, uint32_t rdev, struct fs_entry *entry);
+int fs_mkdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	     uint32_t mode, struct fs_entry *entry);
+int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	       const char *target, struct fs_entry *entry);
+int fs_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name, struct fs_entry *entry);
+int fs_create(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	      uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle);
+int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
+	       uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle);
+
+/* removing and renaming (op_rename.c) */
+int fs_unlink(struct fs *fs, uint64_t parent, const char *name);
+int fs_rmdir(struct fs *fs, uint64_t parent, const char *name);
+/* `flags` are renameat2(2)'s; anything but NOREPLACE, EXCHANGE, WHITEOUT is -EINVAL */
+int fs_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_parent,
+	      const char *new_name, uint32_t flags);
+/* The target, not NUL-terminated: length, or -errno. */
+ssize_t fs_readlink(struct fs *fs, uint64_t node, char *buf, size_t size);
+
+/* files (op_file.c): `flags` are open(2)'s as a Linux guest sends them */
+#define FS_OPEN_KILL_SUIDGID (1u << 31)	/* with O_TRUNC, by a caller without CAP_FSETID */
+int fs_open(struct fs *fs, uint64_t node, uint32_t flags, uint64_t *handle);
+int fs_release(struct fs *fs, uint64_t handle);
+int fs_flush(struct fs *fs, uint64_t handle);
+int fs_fsync(struct fs *fs, uint64_t handle, bool datasync);
+/* syncfs(2) of the file system that holds `node` */
+int fs_syncfs(struct fs *fs, uint64_t node);
+
+/* data (op_data.c) */
+/* Read at most `size` bytes at `offset` into `to` (which is moved on): bytes, short only at the end of the file. */
+ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
+		struct iov_cursor *to);
+/* Write exactly `size` bytes of `from`: bytes written, or -errno if none was. kill_suidgid: strip set-id bits. */
+ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
+		 struct iov_cursor *from, bool from_cache, bool kill_suidgid);
+int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, uint64_t offset,
+		 uint64_t len);
+int64_t fs_lseek(struct fs *fs, uint64_t handle, uint64_t offset, uint32_t whence);
+ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, uint64_t node_out,
+			   uint64_t handle_out, uint64_t off_out, uint64_t len, uint64_t flags);
+
+/* directories (op_dir.c) */
+int fs_opendir(struct fs *fs, uint64_t node, uint64_t *handle);
+int fs_releasedir(struct fs *fs, uint64_t handle);
+int fs_fsyncdir(struct fs *fs, uint64_t handle, bool datasync);
+struct fs_dirent {
+	uint64_t ino;
+	uint64_t next;		/* offset that continues after this entry */
+	uint8_t type;		/* DT_* */
+	uint16_t name_len;
+	const char *name;	/* not NUL-terminated; valid during the call */
+	/* readdirplus: entry.node is 0 for "." and "..", and for what vanished meanwhile */
+	const struct fs_entry *entry;
+};
+/*
+ * Walk a directory from `offset` (0 = the start, else a `next` seen before).
+ * emit() returns true when it took the entry, false when its buffer is full:
+ * the walk stops there, and with `plus` the lookup counted for the refused
+ * entry is given back. `hint` is the bytes the caller can still take, so that
+ * no more is read from the host than can be used. 0 or -errno.
+ */
+typedef bool (*fs_emit_fn)(void *ctx, const struct fs_dirent *dirent);
+int fs_readdir(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, bool plus,
+	       size_t hint, fs_emit_fn emit, void *ctx);
+
+/* for the window (op_dax.c) */
+/* A new descriptor, O_RDWR|O_CLOEXEC, of a regular file that may be mapped; caller closes. -errno if not. */
+int fs_open_dax(struct fs *fs, uint64_t node);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the op_*.c files share: the file system object and the few steps that
+ * more than one operation takes. Included by daemon/fs/ only.
+ *
+ * Lock order: dir_stream.lock, then an inode key shard, then an inode id
+ * shard; a handle shard's lock is a leaf. Only dir_stream.lock is held over
+ * system calls, and only walks on one open directory wait for each other.
+ */
+#ifndef CASEMENT_DAEMON_FS_FS_PRIVATE_H
+#define CASEMENT_DAEMON_FS_FS_PRIVATE_H
+
+#include <errno.h>
+
+#include "daemon/fs/fd_budget.h"
+#include "daemon/fs/fs.h"
+#include "daemon/fs/handle_table.h"
+#include "daemon/fs/inode_table.h"
+#include "daemon/fs/safe_open.h"
+
+_Static_assert(FS_ROOT_NODE == INODE_ROOT_ID, "one root");
+
+struct fs {
+	struct inode_table inodes;
+	struct handle_table handles;
+	struct fd_budget budget;
+	struct safe_open open;		/* [I] */
+	struct fs_config config;	/* root_fd is -1: the root inode owns it; [I] */
+	struct fs_watch watch;		/* [I] from the first request on */
+	bool remote;			/* the root is on a network file system; [I] */
+};
+
+/* fs.c */
+/* The inode of a node id, for cleanup_inode. 0 or -ESTALE. */
+int fs_node_get(struct fs *fs, uint64_t node, struct inode **out);
+/* The handle of a number, for cleanup_handle. 0 or -EBADF. */
+int fs_handle_get(struct fs *fs, uint64_t fh, enum handle_kind kind, struct handle **out);
+/* 0, or -EROFS for a read-only share. */
+int fs_check_writable(const struct fs *fs);
+
+/* op_attr.c */
+/* Attributes of an open descriptor, also an O_PATH one. 0 or -errno. */
+int fs_stat_fd(int fd, struct statx *stx);
+/* attr->stx is filled: add what we know of the inode, and tell the watch. */
+void fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr);
+
+/* op_lookup.c */
+/* The words of an entry for an inode on which a lookup was counted; entry->attr.stx is filled. */
+void fs_entry_complete(struct fs *fs, struct inode *inode, struct fs_entry *entry);
+/*
+ * Enter the file of an O_PATH descriptor: one lookup counted. *fd is taken, or
+ * left for the caller to close when the file was known. 0 or -errno.
+ */
+int fs_enter_fd(struct fs *fs, int *fd, struct fs_entry *entry);
+/* Resolve one name. `maybe_known`: worth asking for attributes before opening. 0 or -errno. */
+int fs_lookup_child(struct fs *fs, struct inode *parent, const char *name, bool maybe_known,
+		    struct fs_entry *entry);
+
+/* op_file.c */
+/* The open(2) flags we use for a guest's, or -errno. O_APPEND is never among them: see *append. */
+int fs_open_flags(const struct fs *fs, uint32_t flags, bool *append);
+/* Open a known file for the guest. 0 or -errno; never opens what is no regular file. */
+int fs_open_inode(struct fs *fs, struct inode *inode, uint32_t flags, uint64_t *handle);
+/* 0 if the inode is a regular file, else what open(2) would say of it. */
+int fs_check_regular(const struct inode *inode);
+
+/* op_dax.c */
+/* May this file, with these attributes, go through the window? */
+bool fs_dax_allowed(struct fs *fs, struct inode *inode, const struct statx *stx);
+/* Tell the watch, if the inode ever was mapped. 0 or the watch's -errno. */
+int fs_watch_cut(struct fs *fs, struct inode *inode, uint64_t size);
+int fs_watch_size(struct fs *fs, struct inode *inode, uint64_t size);
+/* Ask the watch: is any of this range mapped writable by the guest? */
+bool fs_watch_writable(struct fs *fs, struct inode *inode, uint64_t offset, uint64_t len);
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Attributes. One system call to read them; to set them, one for each kind
+ * that changes and one to read the result.
+ *
+ * Relies on the guest's kernel for permissions (default_permissions) and on
+ * the window's watch, which hears of a cut before it is made. Never follows a
+ * symbolic link and never opens anything but a regular file.
+ */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "daemon/fs/creds.h"
+#include "daemon/fs/fs_private.h"
+
+/* What is changed: through the guest's handle where it gave one, else through the inode. */
+struct target {
+	struct inode *inode;	/* borrowed */
+	struct handle *handle;	/* borrowed, or NULL */
+};
+
+int fs_stat_fd(int fd, struct statx *stx)
+{
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, stx) < 0)
+		return -errno;
+	return 0;
+}
+
+void fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr)
+{
+	attr->dax = fs_dax_allowed(fs, inode, &attr->stx);
+	fs_watch_size(fs, inode, attr->stx.stx_size);
+}
+
+int fs_getattr(struct fs *fs, uint64_t node, uint64_t handle, struct fs_attr *attr)
+{
+	cleanup_handle struct handle *open = NULL;
+	cleanup_inode struct inode *inode = NULL;
+	int err;
+
+	if (handle != FS_NO_HANDLE) {
+		err = fs_handle_get(fs, handle, HANDLE_ANY, &open);
+		if (!err)
+			inode = inode_ref(open->inode);
+	} else {
+		err = fs_node_get(fs, node, &inode);
+	}
+	if (!err)
+		err = fs_stat_fd(open ? open->fd : inode->fd, &attr->stx);
+	if (!err)
+		fs_attr_complete(fs, inode, attr);
+	return err;
+}
+
+/* A range that the window maps must not lose its pages without being told. */
+static int announce_cut(struct fs *fs, const struct target *t, uint64_t size)
+{
+	struct statx stx;
+	int err;
+
+	if (!inode_has(t->inode, INODE_MAPPED))
+		return 0;
+	err = fs_stat_fd(t->inode->fd, &stx);
+	if (err || size >= stx.stx_size)
+		return err;
+	return fs_watch_cut(fs, t->inode, size);
+}
+
+static int set_size(struct fs *fs, const struct target *t, const struct fs_setattr *set)
+{
+	cleanup_close int fd = -1;
+	int err = fs_check_regular(t->inode);
+
+	if (!err && set->size > INT64_MAX)
+		err = -EINVAL;
+	if (!err)
+		err = announce_cut(fs, t, set->size);
+	if (err)
+		return err;
+	if (!t->handle) {
+		fd = safe_open_again(&fs->open, t->inode->fd, O_WRONLY);
+		if (fd < 0)
+			return fd;
+	}
+	creds_keep_setid(!(set->valid & FS_SET_KILL_SUIDGID));
+	if (ftruncate(t->handle ? t->handle->fd : fd, (off_t)set->size) < 0)
+		return -errno;
+	return fs_watch_size(fs, t->inode, set->size);
+}
+
+static int set_owner(const struct target *t, const struct fs_setattr *set)
+{
+	uid_t uid = set->valid & FS_SET_UID ? set->uid : (uid_t)-1;
+	gid_t gid = set->valid & FS_SET_GID ? set->gid : (gid_t)-1;
+
+	if (fchownat(t->inode->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return 0;
+}
+
+static int set_mode(struct fs *fs, const struct target *t, const struct fs_setattr *set)
+{
+	mode_t mode = set->mode & 07777;
+	struct fd_name name;
+
+	/* Through /proc the link itself would be changed, where a file system lets it. */
+	if (S_ISLNK(t->inode->type))
+		return -EOPNOTSUPP;
+	/* Which groups the caller is in, only the guest's kernel knows: it has decided. */
+	if (mode & S_ISGID)
+		creds_keep_setid(true);
+	if (t->handle)
+		return fchmod(t->handle->fd, mode) < 0 ? -errno : 0;
+	name = safe_open_name(t->inode->fd);
+	return fchmodat(fs->open.proc_fd, name.text, mode, 0) < 0 ? -errno : 0;
+}
+
+static struct timespec time_of(uint32_t valid, uint32_t given, uint32_t now,
+			       const struct timespec *value)
+{
+	if (valid & now)
+		return (struct timespec){ .tv_nsec = UTIME_NOW };
+	if (valid & given)
+		return *value;
+	return (struct timespec){ .tv_nsec = UTIME_OMIT };
+}
+
+static int set_times(struct fs *fs, const struct target *t, const struct fs_setattr *set)
+{
+	struct timespec times[2] = {
+		time_of(set->valid, FS_SET_ATIME, FS_SET_ATIME_NOW, &set->atime),
+		time_of(set->valid, FS_SET_MTIME, FS_SET_MTIME_NOW, &set->mtime),
+	};
+	struct fd_name name;
+
+	if (t->handle)
+		return futimens(t->handle->fd, times) < 0 ? -errno : 0;
+	name = safe_open_name(t->inode->fd);
+	return utimensat(fs->open.proc_fd, name.text, times, 0) < 0 ? -errno : 0;
+}
+
+/*
+ * In an order in which no step undoes another: a changed size or owner strips
+ * set-id bits, so the mode comes after; all of them move times, which come last.
+ */
+static int set_all(struct fs *fs, const struct target *t, const struct fs_setattr *set)
+{
+	const uint32_t times = FS_SET_ATIME | FS_SET_MTIME | FS_SET_ATIME_NOW | FS_SET_MTIME_NOW;
+	int err = 0;
+
+	if (set->valid & FS_SET_SIZE)
+		err = set_size(fs, t, set);
+	if (!err && (set->valid & (FS_SET_UID | FS_SET_GID)))
+		err = set_owner(t, set);
+	if (!err && (set->valid & FS_SET_MODE))
+		err = set_mode(fs, t, set);
+	if (!err && (set->valid & times))
+		err = set_times(fs, t, set);
+	return err;
+}
+
+int fs_setattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint64_t handle,
+	       const struct fs_setattr *set, struct fs_attr *attr)
+{
+	cleanup_handle struct handle *open = NULL;
+	cleanup_inode struct inode *inode = NULL;
+	struct target target;
+	int err = fs_check_writable(fs);
+
+	(void)caller;	/* its rights were checked by the guest; what it makes is not new */
+	if (err)
+		return err;
+	if (handle != FS_NO_HANDLE) {
+		err = fs_handle_get(fs, handle, HANDLE_ANY, &open);
+		if (!err)
+			inode = inode_ref(open->inode);
+	} else {
+		err = fs_node_get(fs, node, &inode);
+	}
+	if (err)
+		return err;
+	target = (struct target){ .inode = inode, .handle = open };
+	err = set_all(fs, &target, set);
+	if (!err)
+		err = fs_stat_fd(inode->fd, &attr->stx);
+	if (!err)
+		fs_attr_complete(fs, inode, attr);
+	return err;
+}
+
+int fs_statfs(struct fs *fs, uint64_t node, struct statvfs *st)
+{
+	cleanup_inode struct inode *inode = NULL;
+	int err = fs_node_get(fs, node, &inode);
+
+	if (err)
+		return err;
+	return fstatvfs(inode->fd, st) < 0 ? -errno : 0;
+}
+
+/* The three permission bits that apply to the caller. Its other groups are not known here. */
+static uint32_t granted_bits(const struct statx *stx, const struct fs_caller *caller)
+{
+	uint32_t shift = 0;
+
+	if (caller->uid == 0) {
+		bool run = S_ISDIR(stx->stx_mode) || (stx->stx_mode & 0111);
+
+		return R_OK | W_OK | (run ? X_OK : 0);
+	}
+	if (caller->uid == stx->stx_uid)
+		shift = 6;
+	else if (caller->gid == stx->stx_gid)
+		shift = 3;
+	return (stx->stx_mode >> shift) & 7;
+}
+
+int fs_access(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint32_t mask)
+{
+	cleanup_inode struct inode *inode = NULL;
+	struct statx stx;
+	int err = fs_node_get(fs, node, &inode);
+
+	if (!err && (mask & ~(uint32_t)(R_OK | W_OK | X_OK)))
+		err = -EINVAL;
+	if (!err)
+		err = fs_stat_fd(inode->fd, &stx);
+	if (err)
+		return err;
+	if (mask & ~granted_bits(&stx, caller))
+		return -EACCES;
+	/* Devices and FIFOs may be written on a read-only share: they are the guest's own. */
+	if ((mask & W_OK) && (S_ISREG(inode->type) || S_ISDIR(inode->type)))
+		return fs_check_writable(fs);
+	return 0;
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Making things: files, directories, nodes, links.
+ *
+ * What is made belongs to the caller (creds.h). A file is entered through the
+ * descriptor that made it, never by its name again. The calls that return no
+ * descriptor (mkdir, mknod, symlink) are followed by a lookup of the name: if
+ * somebody on the host swaps it in between, the guest gets an entry of what is
+ * there now, or -EIO if that is of another type.
+ *
+ * System calls: create 3, mkdir, mknod and symlink 3, link 2, and those that
+ * switch to another caller than the last.
+ */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "daemon/fs/creds.h"
+#include "daemon/fs/fs_private.h"
+
+/* A name may vanish between "exists" and its lookup; not for ever, though. */
+#define CREATE_TRIES 8
+
+/*
+ * An ordinary user's new file in a directory of a foreign group must not be
+ * set-gid for that group: the kernel sees to it when CAP_FSETID is away.
+ */
+static int become_maker(const struct fs_caller *caller, uint32_t mode)
+{
+	if (mode & S_ISGID)
+		creds_keep_setid(caller->uid == 0);
+	return creds_become(caller->uid, caller->gid);
+}
+
+/* Enter the file of a descriptor that was opened for I/O; it stays the caller's. */
+static int enter_opened(struct fs *fs, int fd, struct fs_entry *entry)
+{
+	cleanup_close int path_fd = safe_open_again(&fs->open, fd, O_PATH);
+
+	if (path_fd < 0)
+		return path_fd;
+	return fs_enter_fd(fs, &path_fd, entry);
+}
+
+/* Enter a new file and make its handle; `fd` is taken on success only. */
+static int enter_created(struct fs *fs, int *fd, bool append, struct fs_entry *entry,
+			 uint64_t *handle)
+{
+	struct handle_parts parts = { .fd = *fd, .append = append };
+	cleanup_inode struct inode *inode = NULL;
+	int err = enter_opened(fs, *fd, entry);
+
+	if (err)
+		return err;
+	err = fs_node_get(fs, entry->node, &inode);
+	if (!err) {
+		parts.inode = inode;
+		err = handle_table_add(&fs->handles, &parts, handle);
+	}
+	if (err)
+		fs_forget(fs, entry->node, 1);
+	else
+		take_fd(fd);
+	return err;
+}
+
+static int create_new(struct fs *fs, const struct fs_caller *caller, struct inode *dir,
+		      const char *name, uint32_t flags, uint32_t mode, struct fs_entry *entry,
+		      uint64_t *handle)
+{
+	cleanup_close int fd = -1;
+	bool append = false;
+	int err, host_flags = fs_open_flags(fs, flags, &append);
+
+	if (host_flags < 0)
+		return host_flags;
+	err = become_maker(caller, mode);
+	if (err)
+		return err;
+	fd = safe_open_new(dir->fd, name, host_flags & ~O_TRUNC, mode & 07777);
+	creds_leave(fs->remote);
+	if (fd < 0)
+		return fd;
+	return enter_created(fs, &fd, append, entry, handle);
+}
+
+/* CREATE of a name that is taken, without O_EXCL: an open. */
+static int create_existing(struct fs *fs, struct inode *dir, const char *name, uint32_t flags,
+			   struct fs_entry *entry, uint64_t *handle)
+{
+	cleanup_inode struct inode *inode = NULL;
+	int err = fs_lookup_child(fs, dir, name, true, entry);
+
+	if (err)
+		return err;
+	err = fs_node_get(fs, entry->node, &inode);
+	if (!err)
+		err = fs_open_inode(fs, inode, flags, handle);
+	if (!err && (flags & O_TRUNC)) {
+		err = fs_getattr(fs, entry->node, *handle, &entry->attr);
+		if (err)
+			fs_release(fs, *handle);
+	}
+	if (err)
+		fs_forget(fs, entry->node, 1);
+	return err;
+}
+
+int fs_create(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	      uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle)
+{
+	cleanup_inode struct inode *dir = NULL;
+	int err = fs_check_writable(fs);
+
+	if (!err)
+		err = fs_node_get(fs, parent, &dir);
+	if (err)
+		return err;
+	for (int i = 0; i < CREATE_TRIES; i++) {
+		err = create_new(fs, caller, dir, name, flags, mode, entry, handle);
+		if (err != -EEXIST || (flags & O_EXCL))
+			return err;
+		err = create_existing(fs, dir, name, flags, entry, handle);
+		if (err != -ENOENT)
+			return err;
+	}
+	return err;
+}
+
+int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
+	       uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle)
+{
+	cleanup_inode struct inode *dir = NULL;
+	cleanup_close int fd = -1;
+	bool append = false;
+	int host_flags, err = fs_check_writable(fs);
+
+	if (!err)
+		err = fs_node_get(fs, parent, &dir);
+	if (err)
+		return err;
+	if (!S_ISDIR(dir->type))
+		return -ENOTDIR;
+	host_flags = fs_open_flags(fs, flags, &append);
+	if (host_flags < 0)
+		return host_flags;
+	host_flags = (host_flags & ~O_TRUNC) | (int)(flags & O_EXCL) | O_TMPFILE | O_CLOEXEC;
+	err = become_maker(caller, mode);
+	if (err)
+		return err;
+	fd = openat(dir->fd, ".", host_flags, mode & 07777);
+	err = fd < 0 ? -errno : 0;
+	creds_leave(fs->remote);
+	return err ? err : enter_created(fs, &fd, append, entry, handle);
+}
+
+/* The entry of a name that we just made. */
+static int enter_made(struct fs *fs, struct inode *dir, const char *name, mode_t type,
+		      struct fs_entry *entry)
+{
+	int err = fs_lookup_child(fs, dir, name, false, entry);
+
+	if (err || (entry->attr.stx.stx_mode & S_IFMT) == type)
+		return err;
+	fs_forget(fs, entry->node, 1);
+	return -EIO;
+}
+
+/*
+ * The making half of MKNOD. A regular file is made by open(2), and *fd is left
+ * open, so that it can be entered by descriptor. 0 or -errno.
+ */
+static int make_node(const struct inode *dir, const char *name, uint32_t mode, uint32_t rdev,
+		     int *fd)
+{
+	switch (mode & S_IFMT) {
+	case 0:
+	case S_IFREG:
+		*fd = safe_open_new(dir->fd, name, O_RDONLY, mode & 07777);
+		return *fd < 0 ? *fd : 0;
+	case S_IFCHR:
+	case S_IFBLK:
+	case S_IFIFO:
+	case S_IFSOCK:
+		/* The wire's device number is the kernel's 32-bit form: dev_t's low half. */
+		return mknodat(dir->fd, name, mode & (S_IFMT | 07777), rdev) < 0 ? -errno : 0;
+	default:
+		return -EINVAL;
+	}
+}
+
+int fs_mknod(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	     uint32_t mode, uint32_t rdev, struct fs_entry *entry)
+{
+	cleanup_inode struct inode *dir = NULL;
+	cleanup_close int fd = -1;
+	int err = fs_check_writable(fs);
+
+	if (!err)
+		err = fs_node_get(fs, parent, &dir);
+	if (!err)
+		err = become_maker(caller, mode);
+	if (err)
+		return err;
+	err = make_node(dir, name, mode, rdev, &fd);
+	creds_leave(fs->remote);
+	if (err)
+		return err;
+	if (fd >= 0)
+		return enter_opened(fs, fd, entry);
+	return enter_made(fs, dir, name, mode & S_IFMT, entry);
+}
+
+int fs_mkdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	     uint32_t mode, struct fs_entry *entry)
+{
+	cleanup_inode struct inode *dir = NULL;
+	int err = fs_check_writable(fs);
+
+	if (!err)
+		err = fs_node_get(fs, parent, &dir);
+	if (!err)
+		err = creds_become(caller->uid, caller->gid);
+	if (err)
+		return err;
+	if (mkdirat(dir->fd, name, mode & 07777) < 0)
+		err = -errno;
+	creds_leave(fs->remote);
+	return err ? err : enter_made(fs, dir, name, S_IFDIR, entry);
+}
+
+int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	       const char *target, struct fs_entry *entry)
+{
+	cleanup_inode struct inode *dir = NULL;
+	int err = fs_check_writable(fs);
+
+	if (!err)
+		err = fs_node_get(fs, parent, &dir);
+	if (!err)
+		err = creds_become(caller->uid, caller->gid);
+	if (err)
+		return err;
+	if (symlinkat(target, dir->fd, name) < 0)
+		err = -errno;
+	creds_leave(fs->remote);
+	return err ? err : enter_made(fs, dir, name, S_IFLNK, entry);
+}
+
+int fs_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name,
+	    struct fs_entry *entry)
+{
+	cleanup_inode struct inode *inode = NULL;
+	cleanup_inode struct inode *dir = NULL;
+	struct fd_name from;
+	int err = fs_check_writable(fs);
+
+	if (!err)
+		err = fs_node_get(fs, node, &inode);
+	if (!err)
+		err = fs_node_get(fs, parent, &dir);
+	if (err)
+		return err;
+	from = safe_open_name(inode->fd);
+	/* Through /proc, the link that is followed is ours: no right to link by descriptor is needed. */
+	if (linkat(fs->open.proc_fd, from.text, dir->fd, name, AT_SYMLINK_FOLLOW) < 0)
+		return -errno;
+	err = fs_stat_fd(inode->fd, &entry->attr.stx);
+	if (!err && !inode_table_count(&fs->inodes, inode))
+		err = -ESTALE;	/* linked, and forgotten beside it: the guest's own race */
+	if (!err)
+		fs_entry_complete(fs, inode, entry);
+	return err;
+}

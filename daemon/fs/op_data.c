@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Data. Bytes go straight between the file and the memory the cursor
+ * describes: one system call for a usual READ or WRITE, no copy, no heap.
+ *
+ * Relies on the handle alone (the node in these requests is only a hint).
+ * Never uses a descriptor's own position, but for SEEK_DATA and SEEK_HOLE,
+ * which do not depend on it.
+ */
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "common/checked.h"
+#include "daemon/fs/creds.h"
+#include "daemon/fs/fs_private.h"
+
+/* The kernel's limit for one call; a request of 1 MiB in pages has about 260. */
+#define IOV_BATCH 1024
+#define PAGE 4096
+/* One call moves at most this much, whatever is asked. */
+#define COPY_MAX (1ULL << 30)
+
+/* Offset and length as the kernel takes them: off_t, with no wrap. -1 would mean "the position". */
+static int check_range(uint64_t offset, uint64_t len)
+{
+	uint64_t end;
+
+	if (!checked_add_u64(offset, len, &end) || end > INT64_MAX)
+		return -EINVAL;
+	return 0;
+}
+
+/*
+ * A short read that does not end at a page boundary is the end of the file.
+ * One that does may be, or a signal or a network file system cut it short:
+ * then, and only then, another call asks.
+ */
+static bool may_be_cut_short(uint64_t end, size_t n, size_t asked)
+{
+	return n && (n == asked || end % PAGE == 0);
+}
+
+ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
+		struct iov_cursor *to)
+{
+	cleanup_handle struct handle *open = NULL;
+	struct iovec iov[IOV_BATCH];
+	size_t done = 0, asked;
+	int err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
+
+	(void)node;
+	size = MIN(size, to->left);
+	if (!err)
+		err = check_range(offset, size);
+	if (err)
+		return err;
+	while (done < size) {
+		unsigned int segs = iov_cursor_peek(to, size - done, iov, IOV_BATCH, &asked);
+		ssize_t n = preadv2(open->fd, iov, (int)segs, (off_t)(offset + done), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return done ? (ssize_t)done : -errno;
+		iov_cursor_skip(to, (size_t)n);
+		done += (size_t)n;
+		if (!may_be_cut_short(offset + done, (size_t)n, asked))
+			break;
+	}
+	return (ssize_t)done;
+}
+
+/* All of it, or what went before the first error. */
+static ssize_t write_all(const struct handle *open, uint64_t offset, size_t size,
+			 struct iov_cursor *from, int flags)
+{
+	struct iovec iov[IOV_BATCH];
+	size_t done = 0;
+
+	while (done < size) {
+		unsigned int segs = iov_cursor_peek(from, size - done, iov, IOV_BATCH, NULL);
+		ssize_t n = pwritev2(open->fd, iov, (int)segs, (off_t)(offset + done), flags);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && !done)
+			return -errno;
+		if (n <= 0)
+			break;
+		iov_cursor_skip(from, (size_t)n);
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+/* The window learns how long the file is; after an append only the file itself knows. */
+static void announce_written(struct fs *fs, const struct handle *open, uint64_t end, bool appended)
+{
+	struct statx stx;
+
+	if (!inode_has(open->inode, INODE_MAPPED))
+		return;
+	if (appended) {
+		if (fs_stat_fd(open->fd, &stx))
+			return;
+		end = stx.stx_size;
+	}
+	fs_watch_size(fs, open->inode, end);
+}
+
+ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
+		 struct iov_cursor *from, bool from_cache, bool kill_suidgid)
+{
+	cleanup_handle struct handle *open = NULL;
+	bool append;
+	ssize_t n;
+	int err = fs_check_writable(fs);
+
+	(void)node;
+	if (!err)
+		err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
+	if (!err)
+		err = check_range(offset, size);
+	if (!err && size > from->left)
+		err = -EINVAL;
+	if (err)
+		return err;
+	creds_keep_setid(!kill_suidgid);
+	/* What comes from the guest's page cache has its place, however the file was opened. */
+	append = open->append && !from_cache;
+	n = write_all(open, offset, size, from, append ? RWF_APPEND : 0);
+	if (n > 0)
+		announce_written(fs, open, offset + (uint64_t)n, append);
+	return n;
+}
+
+/*
+ * What a Linux guest can send. Collapsing and inserting move data under
+ * mappings, so they are not taken even from those who could.
+ */
+static bool fallocate_mode_known(uint32_t mode)
+{
+	switch (mode) {
+	case 0:
+	case FALLOC_FL_KEEP_SIZE:
+	case FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE:
+	case FALLOC_FL_ZERO_RANGE:
+	case FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, uint64_t offset,
+		 uint64_t len)
+{
+	cleanup_handle struct handle *open = NULL;
+	int err = fs_check_writable(fs);
+
+	(void)node;
+	if (!err)
+		err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
+	if (!err)
+		err = check_range(offset, len);
+	if (!err && !fallocate_mode_known(mode))
+		err = -EOPNOTSUPP;
+	if (err)
+		return err;
+	/* A store into a hole on a full disk kills the machine: no holes below a writable mapping. */
+	if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) &&
+	    fs_watch_writable(fs, open->inode, offset, len))
+		return -EOPNOTSUPP;
+	creds_keep_setid(true);	/* the guest's kernel strips set-id bits by a SETATTR of its own */
+	if (fallocate(open->fd, (int)mode, (off_t)offset, (off_t)len) < 0)
+		return -errno;
+	if (!(mode & FALLOC_FL_KEEP_SIZE))
+		fs_watch_size(fs, open->inode, offset + len);
+	return 0;
+}
+
+int64_t fs_lseek(struct fs *fs, uint64_t handle, uint64_t offset, uint32_t whence)
+{
+	cleanup_handle struct handle *open = NULL;
+	off_t at;
+	int err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
+
+	if (!err && whence != SEEK_DATA && whence != SEEK_HOLE)
+		err = -EINVAL;
+	if (!err && offset > INT64_MAX)
+		err = -ENXIO;
+	if (err)
+		return err;
+	at = lseek(open->fd, (off_t)offset, (int)whence);
+	return at < 0 ? -errno : at;
+}
+
+ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, uint64_t node_out,
+			   uint64_t handle_out, uint64_t off_out, uint64_t len, uint64_t flags)
+{
+	cleanup_handle struct handle *in = NULL;
+	cleanup_handle struct handle *out = NULL;
+	off_t from = (off_t)off_in, to = (off_t)off_out;
+	ssize_t n;
+	int err = fs_check_writable(fs);
+
+	(void)node_out;
+	len = MIN(len, COPY_MAX);
+	if (!err && flags)
+		err = -EINVAL;
+	if (!err)
+		err = fs_handle_get(fs, handle_in, HANDLE_FILE, &in);
+	if (!err)
+		err = fs_handle_get(fs, handle_out, HANDLE_FILE, &out);
+	if (!err)
+		err = check_range(off_in, len);
+	if (!err)
+		err = check_range(off_out, len);
+	if (err)
+		return err;
+	/* Shared blocks are copied at the next store, for which a full disk has no room. */
+	if (fs_watch_writable(fs, in->inode, off_in, len) ||
+	    fs_watch_writable(fs, out->inode, off_out, len))
+		return -EOPNOTSUPP;
+	creds_keep_setid(true);
+	n = copy_file_range(in->fd, &from, out->fd, &to, len, 0);
+	if (n < 0)
+		return -errno;
+	fs_watch_size(fs, out->inode, off_out + (uint64_t)n);
+	return n;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Directories read. One getdents64(2) for many replies (dir_stream.h); with
+ * `plus` also one statx(2) for an entry whose inode is known, and two calls
+ * for one that is not.
+ *
+ * Relies on dir_stream for the place. Never fails a walk because one entry
+ * vanished or could not be opened: it is given without attributes.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "daemon/fs/dir_stream.h"
+#include "daemon/fs/fs_private.h"
+
+int fs_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
+{
+	cleanup_inode struct inode *inode = NULL;
+	struct handle_parts parts = { 0 };
+	cleanup_close int fd = -1;
+	int err = fs_node_get(fs, node, &inode);
+
+	if (err)
+		return err;
+	if (!S_ISDIR(inode->type))
+		return -ENOTDIR;
+	fd = safe_open_again(&fs->open, inode->fd, O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return fd;
+	parts = (struct handle_parts){ .fd = fd, .inode = inode, .dir = dir_stream_new() };
+	if (!parts.dir)
+		return -ENOMEM;
+	err = handle_table_add(&fs->handles, &parts, handle);
+	if (err)
+		dir_stream_free(parts.dir);
+	else
+		take_fd(&fd);
+	return err;
+}
+
+int fs_releasedir(struct fs *fs, uint64_t handle)
+{
+	return handle_table_release(&fs->handles, handle, HANDLE_DIR);
+}
+
+static bool is_dot(const char *name)
+{
+	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+}
+
+/* A host's file system would be broken to give these; a guest's kernel must not see them. */
+static bool name_usable(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 0 && len <= 255 && !memchr(name, '/', len);
+}
+
+/* Look an entry up. Its inode number tells, mostly, whether it is known: that saves a call. */
+static void resolve_entry(struct fs *fs, struct inode *dir, const struct dir_record *record,
+			  struct fs_entry *entry)
+{
+	struct inode_key guess = dir->key;
+	bool known;
+
+	guess.ino = record->ino;
+	known = inode_table_knows(&fs->inodes, &guess);
+	if (is_dot(record->name) || fs_lookup_child(fs, dir, record->name, known, entry) < 0)
+		memset(entry, 0, sizeof(*entry));
+}
+
+static bool offer(struct fs *fs, struct inode *dir, const struct dir_record *record, bool plus,
+		  fs_emit_fn emit, void *ctx)
+{
+	struct fs_entry entry;
+	struct fs_dirent dirent = {
+		.ino = record->ino,
+		.next = (uint64_t)record->next,
+		.type = record->type,
+		.name_len = (uint16_t)strlen(record->name),
+		.name = record->name,
+	};
+
+	if (plus) {
+		resolve_entry(fs, dir, record, &entry);
+		dirent.entry = &entry;
+	}
+	if (emit(ctx, &dirent))
+		return true;
+	if (plus && entry.node)
+		fs_forget(fs, entry.node, 1);
+	return false;
+}
+
+static int walk(struct fs *fs, const struct handle *open, bool plus, size_t hint,
+		fs_emit_fn emit, void *ctx)
+{
+	struct dir_stream *stream = open->dir;
+	const struct dir_record *record;
+	bool given = false, filled = false;
+	ssize_t n;
+
+	for (;;) {
+		record = dir_stream_peek(stream);
+		if (!record) {
+			/* A second fill would mostly only learn that this is the end. */
+			if (given && filled)
+				return 0;
+			n = dir_stream_fill(stream, open->fd, hint);
+			/* What was given already must arrive; an error will come again. */
+			if (n <= 0)
+				return given ? 0 : (int)n;
+			filled = true;
+			continue;
+		}
+		if (name_usable(record->name)) {
+			if (!offer(fs, open->inode, record, plus, emit, ctx))
+				return 0;
+			given = true;
+		}
+		dir_stream_advance(stream);
+	}
+}
+
+int fs_readdir(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, bool plus,
+	       size_t hint, fs_emit_fn emit, void *ctx)
+{
+	cleanup_handle struct handle *open = NULL;
+	int err = fs_handle_get(fs, handle, HANDLE_DIR, &open);
+
+	(void)node;
+	if (err)
+		return err;
+	pthread_mutex_lock(&open->dir->lock);
+	err = dir_stream_seek(open->dir, open->fd, offset);
+	if (!err)
+		err = walk(fs, open, plus, hint, emit, ctx);
+	pthread_mutex_unlock(&open->dir->lock);
+	return err;
+}

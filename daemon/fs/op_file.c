@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Files opened, closed, flushed. One system call each; FLUSH none on a local
+ * file system.
+ *
+ * Relies on the type recorded with the O_PATH descriptor: only regular files
+ * are opened. A device, FIFO or socket is -ENXIO, a link -ELOOP, a directory
+ * -EISDIR, which are open(2)'s own words; a guest opens those by itself, so
+ * only a hostile one asks. Never passes on an open flag it does not know.
+ */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "daemon/fs/creds.h"
+#include "daemon/fs/fs_private.h"
+
+/* What may reach the host's open(2) beside the access mode. */
+#define PASSED_FLAGS (O_TRUNC | O_NOATIME | O_SYNC | O_DSYNC)
+
+int fs_check_regular(const struct inode *inode)
+{
+	switch (inode->type) {
+	case S_IFREG:
+		return 0;
+	case S_IFDIR:
+		return -EISDIR;
+	case S_IFLNK:
+		return -ELOOP;
+	default:
+		return -ENXIO;
+	}
+}
+
+int fs_open_flags(const struct fs *fs, uint32_t flags, bool *append)
+{
+	int mode = (int)(flags & O_ACCMODE);
+	int passed = (int)(flags & PASSED_FLAGS);
+
+	if (mode == O_ACCMODE)
+		return -EINVAL;
+	if (mode != O_RDONLY || (flags & O_TRUNC)) {
+		int err = fs_check_writable(fs);
+
+		if (err)
+			return err;
+	}
+	if (fs->config.allow_direct_io)
+		passed |= (int)(flags & O_DIRECT);
+	/* A guest that caches writes reads the rest of a page first, and knows the end itself. */
+	if (fs->config.writeback && mode == O_WRONLY)
+		mode = O_RDWR;
+	*append = (flags & O_APPEND) && !fs->config.writeback;
+	return mode | passed;
+}
+
+/*
+ * An appending handle is opened without O_APPEND: writes ask for it one by one
+ * (RWF_APPEND), so that a page the guest's mapping made dirty goes to its own
+ * place. A file with the append-only attribute insists on it, though. And
+ * O_NOATIME is only a wish.
+ */
+static int open_with_fallbacks(const struct fs *fs, const struct inode *inode, int flags,
+			       bool append)
+{
+	int fd = safe_open_again(&fs->open, inode->fd, flags);
+
+	if (fd == -EPERM && (flags & O_NOATIME)) {
+		flags &= ~O_NOATIME;
+		fd = safe_open_again(&fs->open, inode->fd, flags);
+	}
+	if (fd == -EPERM && append)
+		fd = safe_open_again(&fs->open, inode->fd, flags | O_APPEND);
+	return fd;
+}
+
+int fs_open_inode(struct fs *fs, struct inode *inode, uint32_t flags, uint64_t *handle)
+{
+	struct handle_parts parts = { .inode = inode };
+	cleanup_close int fd = -1;
+	int host_flags, err;
+
+	err = fs_check_regular(inode);
+	if (err)
+		return err;
+	host_flags = fs_open_flags(fs, flags, &parts.append);
+	if (host_flags < 0)
+		return host_flags;
+	if (host_flags & O_TRUNC) {
+		err = fs_watch_cut(fs, inode, 0);
+		if (err)
+			return err;
+		creds_keep_setid(!(flags & FS_OPEN_KILL_SUIDGID));
+	}
+	fd = open_with_fallbacks(fs, inode, host_flags, parts.append);
+	if (fd < 0)
+		return fd;
+	parts.fd = fd;
+	err = handle_table_add(&fs->handles, &parts, handle);
+	if (!err)
+		take_fd(&fd);
+	return err;
+}
+
+int fs_open(struct fs *fs, uint64_t node, uint32_t flags, uint64_t *handle)
+{
+	cleanup_inode struct inode *inode = NULL;
+	int err = fs_node_get(fs, node, &inode);
+
+	return err ? err : fs_open_inode(fs, inode, flags, handle);
+}
+
+int fs_release(struct fs *fs, uint64_t handle)
+{
+	return handle_table_release(&fs->handles, handle, HANDLE_FILE);
+}
+
+/*
+ * close(2) in the guest. Its writes are already in the host's page cache; only
+ * a network file system does more at a close, and says there what went wrong.
+ */
+int fs_flush(struct fs *fs, uint64_t handle)
+{
+	cleanup_handle struct handle *open = NULL;
+	int fd, err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
+
+	if (err || !fs->remote)
+		return err;
+	fd = fcntl(open->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	return close(fd) < 0 ? -errno : 0;
+}
+
+static int sync_handle(struct fs *fs, uint64_t fh, enum handle_kind kind, bool datasync)
+{
+	cleanup_handle struct handle *open = NULL;
+	int err = fs_handle_get(fs, fh, kind, &open);
+
+	if (err)
+		return err;
+	err = datasync ? fdatasync(open->fd) : fsync(open->fd);
+	return err < 0 ? -errno : 0;
+}
+
+int fs_fsync(struct fs *fs, uint64_t handle, bool datasync)
+{
+	return sync_handle(fs, handle, HANDLE_FILE, datasync);
+}
+
+int fs_fsyncdir(struct fs *fs, uint64_t handle, bool datasync)
+{
+	return sync_handle(fs, handle, HANDLE_DIR, datasync);
+}
+
+int fs_syncfs(struct fs *fs, uint64_t node)
+{
+	cleanup_inode struct inode *inode = NULL;
+	cleanup_close int fd = -1;
+	struct inode *real;
+	int err = fs_node_get(fs, node, &inode);
+
+	if (err)
+		return err;
+	/* syncfs(2) wants a descriptor that was really opened, and we open no special file. */
+	real = S_ISDIR(inode->type) || S_ISREG(inode->type) ? inode : fs->inodes.root;
+	fd = safe_open_again(&fs->open, real->fd, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	return syncfs(fd) < 0 ? -errno : 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The socket on which the VMM is awaited. */
+#ifndef CASEMENT_DAEMON_LISTENER_H
+#define CASEMENT_DAEMON_LISTENER_H
+
+struct listener {
+	int fd;			/* listening */
+	int lock_fd;		/* locked PATH.pid, or -1 */
+	const char *path;	/* borrowed; NULL with a socket that was handed to us */
+};
+
+/* Make, lock and listen on the socket at `path`, for `group` too unless NULL. 0, or -errno, logged. */
+int listener_open(struct listener *listener, const char *path, const char *group);
+/* Take over a listening socket. 0, or -errno, logged. */
+int listener_adopt(struct listener *listener, int fd);
+/* Close; remove what listener_open() made. */
+void listener_close(struct listener *listener);
+/* Wait for a VMM: its socket, or -ECANCELED when `stop_fd` became readable first, or -errno. */
+int listener_accept(struct listener *listener, int stop_fd);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * From a request's bytes to a request that can be trusted: what handlers see.
+ * Wire layouts: <linux/fuse.h>, by way of proto/fuse_wire.h.
+ */
+#ifndef CASEMENT_DAEMON_PROTOCOL_DECODE_H
+#define CASEMENT_DAEMON_PROTOCOL_DECODE_H
+
+#include <stdint.h>
+
+#include "common/iov_cursor.h"
+#include "daemon/protocol/session.h"
+#include "proto/fuse_wire.h"
+
+struct fs_caller;
+struct opcode;
+
+/* The fixed part of each kind of request; which one is valid follows from the opcode. */
+union request_args {
+	struct fuse_access_in access;
+	struct fuse_batch_forget_in batch_forget;
+	struct fuse_copy_file_range_in copy;
+	struct fuse_create_in create;		/* TMPFILE too */
+	struct fuse_fallocate_in fallocate;
+	struct fuse_flush_in flush;
+	struct fuse_forget_in forget;
+	struct fuse_fsync_in fsync;		/* FSYNCDIR too */
+	struct fuse_getattr_in getattr;
+	struct fuse_init_in init;
+	struct fuse_interrupt_in interrupt;
+	struct fuse_link_in link;
+	struct fuse_lseek_in lseek;
+	struct fuse_mkdir_in mkdir;
+	struct fuse_mknod_in mknod;
+	struct fuse_open_in open;		/* OPENDIR too */
+	struct fuse_read_in read;		/* READDIR and READDIRPLUS too */
+	struct fuse_release_in release;		/* RELEASEDIR too */
+	struct fuse_removemapping_in removemapping;
+	struct fuse_rename_in rename;
+	struct fuse_rename2_in rename2;
+	struct fuse_setattr_in setattr;
+	struct fuse_setupmapping_in setupmapping;
+	struct fuse_statx_in statx;
+	struct fuse_syncfs_in syncfs;
+	struct fuse_write_in write;
+};
+
+/* One request on its way through the daemon; lives on its queue thread's stack. */
+struct request {
+	struct server *server;		/* borrowed */
+	struct server_queue *sq;	/* scratch space of this thread, borrowed */
+	const struct opcode *op;	/* the opcode's row; NULL: an opcode we do not serve */
+	uint32_t session;		/* SESSION_* as they were when the request came in */
+	struct fuse_in_header head;	/* our copy */
+	union request_args args;	/* our copy */
+	const char *name[2];		/* checked, in sq->text; as many as op->names */
+	struct iov_cursor *in;		/* what follows the decoded part, up to head.len */
+	struct iov_cursor *out;		/* room for the reply's body */
+	struct iov_cursor reply_at;	/* where the reply's header goes */
+};
+
+/*
+ * Take the fixed part and the names of req->op from req->in, whose end is the
+ * request's end, and check them. Afterwards every name is one path component,
+ * a link's target is 1 to PATH_MAX - 1 bytes, and nobody needs to look again.
+ * 0, -EINVAL, or -ENAMETOOLONG.
+ */
+int decode_request(struct request *req);
+
+/* Who sent the request, in the words of fs.h. */
+struct fs_caller decode_caller(const struct request *req);
+
+#endif

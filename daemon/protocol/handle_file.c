@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Requests about open files and their data. Relies on decode for sizes. File
+ * ranges are checked here to be ranges, so that the file system below can
+ * hand them to system calls, where a negative offset may mean something else.
+ * Data is never copied on the way: it goes between the cursors and the file.
+ */
+#include "daemon/protocol/handle_file.h"
+
+#include <errno.h>
+
+#include "common/checked.h"
+#include "daemon/fs/fs.h"
+#include "daemon/protocol/decode.h"
+#include "daemon/protocol/reply.h"
+
+/* What COPY_FILE_RANGE's 32-bit answer can say, in whole pages. */
+#define COPY_MAX ((1ULL << 32) - 4096)
+
+int handle_open(struct request *req)
+{
+	uint64_t handle;
+	int rc = fs_open(req->server->fs, req->head.nodeid, req->args.open.flags, &handle);
+
+	return rc ? rc : reply_open(req, handle);
+}
+
+int handle_create(struct request *req)
+{
+	const struct fuse_create_in *in = &req->args.create;
+	struct fs_caller caller = decode_caller(req);
+	struct fs_entry entry;
+	uint64_t handle;
+	int rc = fs_create(req->server->fs, &caller, req->head.nodeid, req->name[0],
+			   in->flags, in->mode, &entry, &handle);
+
+	return rc ? rc : reply_create(req, &entry, handle);
+}
+
+int handle_tmpfile(struct request *req)
+{
+	const struct fuse_create_in *in = &req->args.create;
+	struct fs_caller caller = decode_caller(req);
+	struct fs_entry entry;
+	uint64_t handle;
+	int rc = fs_tmpfile(req->server->fs, &caller, req->head.nodeid, in->flags, in->mode,
+			    &entry, &handle);
+
+	return rc ? rc : reply_create(req, &entry, handle);
+}
+
+int handle_release(struct request *req)
+{
+	return fs_release(req->server->fs, req->args.release.fh);
+}
+
+int handle_flush(struct request *req)
+{
+	return fs_flush(req->server->fs, req->args.flush.fh);
+}
+
+int handle_fsync(struct request *req)
+{
+	const struct fuse_fsync_in *in = &req->args.fsync;
+
+	return fs_fsync(req->server->fs, in->fh, in->fsync_flags & FUSE_FSYNC_FDATASYNC);
+}
+
+int handle_syncfs(struct request *req)
+{
+	return fs_syncfs(req->server->fs, req->head.nodeid);
+}
+
+/*
+ * No limit but the guest's own buffer: with pages of 64 KiB a mainline guest
+ * asks for 16 MiB at a time, and would take a short answer for the file's end.
+ */
+int handle_read(struct request *req)
+{
+	const struct fuse_read_in *in = &req->args.read;
+	size_t size = MIN(in->size, MIN(req->out->left, REPLY_BODY_MAX));
+	ssize_t n;
+
+	if (!range_within(in->offset, size, INT64_MAX))
+		return -EINVAL;
+	n = fs_read(req->server->fs, req->head.nodeid, in->fh, in->offset, size, req->out);
+	return n < 0 ? (int)n : 0;
+}
+
+int handle_write(struct request *req)
+{
+	const struct fuse_write_in *in = &req->args.write;
+	struct fuse_write_out out = { .size = 0 };
+	ssize_t n;
+
+	if (in->size > req->in->left || !range_within(in->offset, in->size, INT64_MAX))
+		return -EINVAL;
+	n = fs_write(req->server->fs, req->head.nodeid, in->fh, in->offset, in->size, req->in,
+		     in->write_flags & FUSE_WRITE_CACHE,
+		     in->write_flags & FUSE_WRITE_KILL_SUIDGID);
+	if (n < 0)
+		return (int)n;
+	out.size = (uint32_t)n;
+	return reply_put(req, &out, sizeof(out));
+}
+
+int handle_lseek(struct request *req)
+{
+	const struct fuse_lseek_in *in = &req->args.lseek;
+	int64_t at = fs_lseek(req->server->fs, in->fh, in->offset, in->whence);
+	struct fuse_lseek_out out = { .offset = (uint64_t)at };
+
+	return at < 0 ? (int)at : reply_put(req, &out, sizeof(out));
+}
+
+int handle_fallocate(struct request *req)
+{
+	const struct fuse_fallocate_in *in = &req->args.fallocate;
+
+	if (!range_within(in->offset, in->length, INT64_MAX))
+		return -EFBIG;
+	return fs_fallocate(req->server->fs, req->head.nodeid, in->fh, in->mode, in->offset,
+			    in->length);
+}
+
+/* Copy at most `max` bytes: their number, or -errno. */
+static ssize_t copy_range(struct request *req, uint64_t max)
+{
+	const struct fuse_copy_file_range_in *in = &req->args.copy;
+	uint64_t len = MIN(in->len, max);
+
+	if (!range_within(in->off_in, len, INT64_MAX) || !range_within(in->off_out, len, INT64_MAX))
+		return -EINVAL;
+	return fs_copy_file_range(req->server->fs, in->fh_in, in->off_in, in->nodeid_out,
+				  in->fh_out, in->off_out, len, in->flags);
+}
+
+int handle_copy_file_range(struct request *req)
+{
+	ssize_t n = copy_range(req, COPY_MAX);
+	struct fuse_write_out out = { .size = (uint32_t)n };
+
+	return n < 0 ? (int)n : reply_put(req, &out, sizeof(out));
+}
+
+int handle_copy_file_range_64(struct request *req)
+{
+	ssize_t n = copy_range(req, INT64_MAX);
+	struct fuse_copy_file_range_out out = { .bytes_copied = (uint64_t)n };
+
+	return n < 0 ? (int)n : reply_put(req, &out, sizeof(out));
+}

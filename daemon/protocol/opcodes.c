@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The table of requests; see opcodes.h. Relies on the handlers' headers for
+ * who does what; never has code of its own beyond the look-up.
+ */
+#include "daemon/protocol/opcodes.h"
+
+#include <stddef.h>
+
+#include "common/checked.h"
+#include "daemon/protocol/handle_attr.h"
+#include "daemon/protocol/handle_dax.h"
+#include "daemon/protocol/handle_dir.h"
+#include "daemon/protocol/handle_file.h"
+#include "daemon/protocol/handle_name.h"
+#include "daemon/protocol/init.h"
+#include "proto/fuse_wire.h"
+
+#define ARG(type) .arg_size = sizeof(struct type)
+#define REPLY(type) .reply_min = sizeof(struct type)
+#define REPLY_ENTRY_OPEN \
+	.reply_min = sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out)
+
+static const struct opcode opcodes[FUSE_OPCODE_LIMIT] = {
+	/* the session */
+	[FUSE_INIT] = { "INIT", ARG(fuse_init_in), REPLY(fuse_init_out),
+		.arg_min = 16, .flags = OP_ANYTIME, .handle = handle_init },
+	[FUSE_DESTROY] = { "DESTROY", .flags = OP_ANYTIME, .handle = handle_destroy },
+	[FUSE_INTERRUPT] = { "INTERRUPT", ARG(fuse_interrupt_in),
+		.flags = OP_ANYTIME | OP_NO_REPLY, .handle = handle_interrupt },
+
+	/* names */
+	[FUSE_LOOKUP] = { "LOOKUP", REPLY(fuse_entry_out), .names = 1, .handle = handle_lookup },
+	[FUSE_FORGET] = { "FORGET", ARG(fuse_forget_in),
+		.flags = OP_ANYTIME | OP_NO_REPLY, .handle = handle_forget },
+	[FUSE_BATCH_FORGET] = { "BATCH_FORGET", ARG(fuse_batch_forget_in),
+		.flags = OP_ANYTIME | OP_NO_REPLY, .handle = handle_batch_forget },
+	[FUSE_MKNOD] = { "MKNOD", ARG(fuse_mknod_in), REPLY(fuse_entry_out), .names = 1,
+		.flags = OP_CHANGES | OP_EXTENDS, .handle = handle_mknod },
+	[FUSE_MKDIR] = { "MKDIR", ARG(fuse_mkdir_in), REPLY(fuse_entry_out), .names = 1,
+		.flags = OP_CHANGES | OP_EXTENDS, .handle = handle_mkdir },
+	[FUSE_SYMLINK] = { "SYMLINK", REPLY(fuse_entry_out), .names = 2,
+		.flags = OP_CHANGES | OP_EXTENDS | OP_TARGET, .handle = handle_symlink },
+	[FUSE_LINK] = { "LINK", ARG(fuse_link_in), REPLY(fuse_entry_out), .names = 1,
+		.flags = OP_CHANGES, .handle = handle_link },
+	[FUSE_UNLINK] = { "UNLINK", .names = 1, .flags = OP_CHANGES, .handle = handle_unlink },
+	[FUSE_RMDIR] = { "RMDIR", .names = 1, .flags = OP_CHANGES, .handle = handle_rmdir },
+	[FUSE_RENAME] = { "RENAME", ARG(fuse_rename_in), .names = 2,
+		.flags = OP_CHANGES, .handle = handle_rename },
+	[FUSE_RENAME2] = { "RENAME2", ARG(fuse_rename2_in), .names = 2,
+		.flags = OP_CHANGES, .handle = handle_rename2 },
+	[FUSE_READLINK] = { "READLINK", .handle = handle_readlink },
+
+	/* attributes */
+	[FUSE_GETATTR] = { "GETATTR", ARG(fuse_getattr_in), REPLY(fuse_attr_out),
+		.handle = handle_getattr },
+	[FUSE_SETATTR] = { "SETATTR", ARG(fuse_setattr_in), REPLY(fuse_attr_out),
+		.flags = OP_CHANGES, .handle = handle_setattr },
+	[FUSE_STATX] = { "STATX", ARG(fuse_statx_in), REPLY(fuse_statx_out),
+		.handle = handle_statx },
+	[FUSE_STATFS] = { "STATFS", REPLY(fuse_statfs_out), .handle = handle_statfs },
+	[FUSE_ACCESS] = { "ACCESS", ARG(fuse_access_in), .handle = handle_access },
+
+	/* files */
+	[FUSE_OPEN] = { "OPEN", ARG(fuse_open_in), REPLY(fuse_open_out),
+		.handle = handle_open },
+	[FUSE_CREATE] = { "CREATE", ARG(fuse_create_in), REPLY_ENTRY_OPEN, .names = 1,
+		.flags = OP_CHANGES | OP_EXTENDS, .handle = handle_create },
+	/* TMPFILE has a name on the wire, always "/", that says nothing: left unread. */
+	[FUSE_TMPFILE] = { "TMPFILE", ARG(fuse_create_in), REPLY_ENTRY_OPEN,
+		.flags = OP_CHANGES, .handle = handle_tmpfile },
+	[FUSE_RELEASE] = { "RELEASE", ARG(fuse_release_in), .handle = handle_release },
+	[FUSE_FLUSH] = { "FLUSH", ARG(fuse_flush_in), .handle = handle_flush },
+	[FUSE_FSYNC] = { "FSYNC", ARG(fuse_fsync_in), .handle = handle_fsync },
+	[FUSE_SYNCFS] = { "SYNCFS", ARG(fuse_syncfs_in), .handle = handle_syncfs },
+	[FUSE_READ] = { "READ", ARG(fuse_read_in), .handle = handle_read },
+	[FUSE_WRITE] = { "WRITE", ARG(fuse_write_in), REPLY(fuse_write_out),
+		.flags = OP_CHANGES, .handle = handle_write },
+	[FUSE_LSEEK] = { "LSEEK", ARG(fuse_lseek_in), REPLY(fuse_lseek_out),
+		.handle = handle_lseek },
+	[FUSE_FALLOCATE] = { "FALLOCATE", ARG(fuse_fallocate_in),
+		.flags = OP_CHANGES, .handle = handle_fallocate },
+	[FUSE_COPY_FILE_RANGE] = { "COPY_FILE_RANGE", ARG(fuse_copy_file_range_in),
+		REPLY(fuse_write_out), .flags = OP_CHANGES, .handle = handle_copy_file_range },
+	[FUSE_COPY_FILE_RANGE_64] = { "COPY_FILE_RANGE_64", ARG(fuse_copy_file_range_in),
+		REPLY(fuse_copy_file_range_out), .flags = OP_CHANGES,
+		.handle = handle_copy_file_range_64 },
+
+	/* directories */
+	[FUSE_OPENDIR] = { "OPENDIR", ARG(fuse_open_in), REPLY(fuse_open_out),
+		.handle = handle_opendir },
+	[FUSE_READDIR] = { "READDIR", ARG(fuse_read_in), .handle = handle_readdir },
+	[FUSE_READDIRPLUS] = { "READDIRPLUS", ARG(fuse_read_in), .handle = handle_readdirplus },
+	[FUSE_RELEASEDIR] = { "RELEASEDIR", ARG(fuse_release_in), .handle = handle_releasedir },
+	[FUSE_FSYNCDIR] = { "FSYNCDIR", ARG(fuse_fsync_in), .handle = handle_fsyncdir },
+
+	/* the window */
+	[FUSE_SETUPMAPPING] = { "SETUPMAPPING", ARG(fuse_setupmapping_in),
+		.handle = handle_setupmapping },
+	[FUSE_REMOVEMAPPING] = { "REMOVEMAPPING", ARG(fuse_removemapping_in),
+		.handle = handle_removemapping },
+};
+
+const struct opcode *opcode_find(uint32_t number)
+{
+	if (number >= ARRAY_SIZE(opcodes) || !opcodes[number].handle)
+		return NULL;
+	return &opcodes[number];
+}

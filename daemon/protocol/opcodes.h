@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The table of FUSE requests we serve: what each looks like on the wire and
+ * who handles it. An opcode without a row is answered -ENOSYS, which a Linux
+ * guest takes as "never ask again".
+ */
+#ifndef CASEMENT_DAEMON_PROTOCOL_OPCODES_H
+#define CASEMENT_DAEMON_PROTOCOL_OPCODES_H
+
+#include <stdint.h>
+
+struct request;
+
+#define OP_ANYTIME	(1u << 0)	/* served without a session, too */
+#define OP_NO_REPLY	(1u << 1)	/* the guest waits for no answer and has room for none */
+#define OP_CHANGES	(1u << 2)	/* changes the share: -EROFS when it is read-only */
+#define OP_EXTENDS	(1u << 3)	/* extensions we did not negotiate may follow the names */
+#define OP_TARGET	(1u << 4)	/* the second string is a link's target, not a name */
+
+struct opcode {
+	const char *name;
+	uint16_t arg_size;	/* bytes of the fixed part */
+	uint16_t arg_min;	/* least we accept of it, the rest being zero; 0: all of it */
+	uint16_t reply_min;	/* bytes of body for which the guest must have room */
+	uint8_t names;		/* strings that follow the fixed part: 0, 1 or 2 */
+	uint8_t flags;		/* OP_* */
+	/*
+	 * Do it: 0 when the body, if any, is written to req->out, or -errno. Not
+	 * called unless all the above is true of the request.
+	 */
+	int (*handle)(struct request *req);
+};
+
+/* The row of a request number, or NULL. */
+const struct opcode *opcode_find(uint32_t number);
+
+#endif

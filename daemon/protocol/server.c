@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The server object and the way of one request: header, row, decode, handler,
+ * reply. Relies on the opcode table for everything that differs between
+ * requests. Allocates nothing while serving, and holds no lock.
+ */
+#include "daemon/protocol/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "daemon/fs/fs.h"
+#include "daemon/protocol/decode.h"
+#include "daemon/protocol/opcodes.h"
+#include "daemon/protocol/reply.h"
+#include "daemon/protocol/session.h"
+
+const char *const server_cache_names[] = { "auto", "always", "never", "metadata", NULL };
+
+int server_new(struct fs *fs, const struct server_config *config, const struct window_ops *window,
+	       struct server **out)
+{
+	struct server *server = calloc(1, sizeof(*server));
+
+	if (!server)
+		return -ENOMEM;
+	server->fs = fs;
+	server->config = *config;
+	if (window)
+		server->window = *window;
+	*out = server;
+	return 0;
+}
+
+void server_free(struct server *server)
+{
+	free(server);
+}
+
+int server_queue_new(struct server *server, struct server_queue **out)
+{
+	struct server_queue *sq = calloc(1, sizeof(*sq));
+
+	if (!sq)
+		return -ENOMEM;
+	sq->server = server;
+	*out = sq;
+	return 0;
+}
+
+void server_queue_free(struct server_queue *sq)
+{
+	free(sq);
+}
+
+/* Copy the header and find the row. From here on the request ends where its header says. */
+static int server_read_header(struct request *req)
+{
+	struct fuse_in_header *head = &req->head;
+
+	if (!iov_cursor_read(req->in, head, sizeof(*head)))
+		return -EINVAL;
+	req->op = opcode_find(head->opcode);
+	if (head->len < sizeof(*head) || head->len - sizeof(*head) > req->in->left)
+		return -EINVAL;
+	iov_cursor_limit(req->in, head->len - sizeof(*head));
+	return 0;
+}
+
+/* Leave room for the reply's header, and refuse what could not be answered whole. */
+static int server_reserve_reply(struct request *req)
+{
+	if (req->op->flags & OP_NO_REPLY)
+		return 0;
+	if (!iov_cursor_skip(req->out, sizeof(struct fuse_out_header)) ||
+	    req->out->left < req->op->reply_min)
+		return -EINVAL;
+	return 0;
+}
+
+static void server_log_malformed(const struct request *req)
+{
+	log_guest(LOG_LEVEL_WARN,
+		  "guest sent a malformed request: %s, opcode %u, %u bytes, room for %zu",
+		  req->op ? req->op->name : "unknown", req->head.opcode, req->head.len,
+		  req->reply_at.left);
+}
+
+/* All that must hold before the handler runs: 0, or the error that answers the request. */
+static int server_accept(struct request *req)
+{
+	int rc = server_read_header(req);
+
+	if (!rc && !req->op)
+		return -ENOSYS;
+	if (!rc)
+		rc = server_reserve_reply(req);
+	/* A guest's reboot can leave requests behind that were meant for the old session. */
+	if (!rc && !(req->session & SESSION_STARTED) && !(req->op->flags & OP_ANYTIME))
+		return -EIO;
+	if (!rc)
+		rc = decode_request(req);
+	if (rc == -EINVAL)
+		server_log_malformed(req);
+	if (!rc && req->op->flags & OP_CHANGES && req->server->config.readonly)
+		return -EROFS;
+	return rc;
+}
+
+long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out)
+{
+	struct server *server = sq->server;
+	struct request req;
+	int rc;
+
+	req.server = server;
+	req.sq = sq;
+	req.op = NULL;
+	req.session = atomic_load_explicit(&server->session, memory_order_acquire);
+	req.head = (struct fuse_in_header){ .len = 0 };
+	req.in = in;
+	req.out = out;
+	req.reply_at = *out;
+
+	rc = server_accept(&req);
+	if (!rc)
+		rc = req.op->handle(&req);
+	log_trace("%s unique %llu node %llu: %d", req.op ? req.op->name : "unknown",
+		  (unsigned long long)req.head.unique, (unsigned long long)req.head.nodeid, rc);
+	if (rc == -EINTR)
+		return SERVER_AGAIN;
+	if (req.op && req.op->flags & OP_NO_REPLY)
+		return SERVER_NO_REPLY;
+	return reply_send(&req, rc);
+}
+
+void server_reset(struct server *server)
+{
+	atomic_store_explicit(&server->session, 0, memory_order_release);
+	fs_reset(server->fs);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The FUSE server: takes the bytes of one request, gives the bytes of its
+ * reply. Knows no virtio: it sees two bounded cursors. One server a share;
+ * queue threads call it at once, each with a `struct server_queue` of its own.
+ */
+#ifndef CASEMENT_DAEMON_PROTOCOL_SERVER_H
+#define CASEMENT_DAEMON_PROTOCOL_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/iov_cursor.h"
+
+struct fs;
+struct server;
+struct server_queue;
+
+/* virtiofsd's --cache words; the order is that of server_cache_names[]. */
+enum cache_mode { CACHE_AUTO, CACHE_ALWAYS, CACHE_NEVER, CACHE_METADATA };
+extern const char *const server_cache_names[];
+
+/*
+ * What the server asks of the window. A function called on a queue's thread
+ * may answer -EINTR when that queue is being stopped: the request is then left
+ * unanswered and will be taken from the ring again. All NULL: no window.
+ */
+struct window_ops {
+	void *ctx;
+	/* SETUPMAPPING: map [offset, offset+len) of node at `at` in the window. 0 or -errno. */
+	int (*setup)(void *ctx, uint64_t node, uint64_t offset, uint64_t len,
+		     bool writable, uint64_t at);
+	/* REMOVEMAPPING: unmap [at, at+len). What is not mapped there is no error. */
+	int (*remove)(void *ctx, uint64_t at, uint64_t len);
+	/* Unmap everything: INIT, DESTROY. */
+	int (*clear)(void *ctx);
+	/* True when the VMM gave us a window (so MAP_ALIGNMENT and ATTR_DAX mean something). */
+	bool (*present)(void *ctx);
+};
+
+struct server_config {
+	enum cache_mode cache;
+	bool readonly;
+	bool writeback;
+	bool allow_mmap;	/* offer DIRECT_IO_ALLOW_MMAP */
+	bool readdirplus;
+	uint32_t timeout_ms;	/* of entries and attributes in CACHE_AUTO */
+};
+
+/*
+ * `fs` and `window->ctx` are borrowed and outlive the server; the structs are
+ * copied. `window` may be NULL: none. 0 or -ENOMEM.
+ */
+int server_new(struct fs *fs, const struct server_config *config, const struct window_ops *window,
+	       struct server **out);
+void server_free(struct server *server);
+
+/* Per-thread scratch space. 0 or -ENOMEM. */
+int server_queue_new(struct server *server, struct server_queue **out);
+void server_queue_free(struct server_queue *sq);
+
+#define SERVER_NO_REPLY (-1L)	/* FORGET and its kin: nothing was written, used length 0 */
+#define SERVER_AGAIN    (-2L)	/* the queue is being stopped: put the request back */
+/*
+ * Serve one request. `in` holds what the guest sent, `out` where it wants the
+ * reply. Returns the bytes written to `out` (header and all), SERVER_NO_REPLY
+ * or SERVER_AGAIN. Nonsense gets an error reply, if there is room for one. Both
+ * cursors are used up by the call. Before INIT and after DESTROY all but INIT,
+ * DESTROY, INTERRUPT and the forgets is -EIO. -EINTR from the window, or from
+ * the fs where that asks the window, means that the queue is being stopped (no
+ * signal reaches a queue's thread): SERVER_AGAIN.
+ */
+long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out);
+
+/*
+ * The device was reset or the VMM left: forget all of the guest's state. Queues
+ * are stopped. The window is left alone: whether there is still a VMM to unmap
+ * with, the caller knows. (INIT clears it in any case.)
+ */
+void server_reset(struct server *server);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Beginning and end of a session; see session.h. Relies on fs_reset() and the
+ * window's clear() being safe beside running requests, so that no lock is
+ * needed which all queues would meet at. Never decides what is negotiated.
+ */
+#include "daemon/protocol/session.h"
+
+#include "daemon/fs/fs.h"
+
+bool session_has_window(const struct server *server)
+{
+	const struct window_ops *window = &server->window;
+
+	return window->present && window->present(window->ctx);
+}
+
+int session_end(struct server *server)
+{
+	const struct window_ops *window = &server->window;
+
+	atomic_store_explicit(&server->session, 0, memory_order_release);
+	fs_reset(server->fs);
+	return window->clear ? window->clear(window->ctx) : 0;
+}
+
+void session_begin(struct server *server, uint32_t bits)
+{
+	atomic_store_explicit(&server->session, bits | SESSION_STARTED, memory_order_release);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What all requests of one share have in common: the server object, and the
+ * session, which is the time between a guest's INIT and its DESTROY. Private
+ * to protocol/.
+ */
+#ifndef CASEMENT_DAEMON_PROTOCOL_SESSION_H
+#define CASEMENT_DAEMON_PROTOCOL_SESSION_H
+
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/protocol/server.h"
+
+/* What INIT agreed upon, as far as later requests need it; 0: no session. */
+#define SESSION_STARTED		(1u << 0)
+#define SESSION_INODE_DAX	(1u << 1)	/* the guest obeys FUSE_ATTR_DAX */
+#define SESSION_NOFLUSH		(1u << 2)	/* FOPEN_NOFLUSH is known, and loses nothing */
+#define SESSION_PARALLEL_WRITES	(1u << 3)	/* FOPEN_PARALLEL_DIRECT_WRITES is known */
+
+struct server {
+	struct fs *fs;			/* borrowed [I] */
+	struct server_config config;	/* [I] */
+	struct window_ops window;	/* all NULL without a window [I] */
+	/*
+	 * SESSION_* bits [A]: INIT and DESTROY store with release, each request
+	 * loads once with acquire and so sees one session from end to end. It
+	 * orders nothing else: fs and window are safe beside a reset.
+	 */
+	_Atomic uint32_t session;
+};
+
+/* The longest text of one request: a link's name and its target, each with its NUL. */
+#define SESSION_TEXT_MAX (NAME_MAX + 1 + PATH_MAX)
+
+struct server_queue {
+	struct server *server;		/* borrowed [I] */
+	char text[SESSION_TEXT_MAX];	/* names of the request at hand, or a link's target [Q] */
+};
+
+/* True when the VMM gave us a window that is usable now. */
+bool session_has_window(const struct server *server);
+
+/*
+ * End the session, if there is one: from here on requests are refused, nodes
+ * and handles are forgotten, the window is empty. 0, or what the window's
+ * clear() says; -EINTR means that the queue is being stopped and the request is
+ * to be tried again.
+ */
+int session_end(struct server *server);
+
+/* Start a session with these SESSION_* bits; SESSION_STARTED is added. */
+void session_begin(struct server *server, uint32_t bits);
+
+#endif

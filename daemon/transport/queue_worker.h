@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A thread that serves one virtqueue: pops requests, has them handled, pushes
+ * the replies, tells the guest. It lives from the start of the ring to its
+ * stop, and owns the virtqueue in between.
+ */
+#ifndef CASEMENT_DAEMON_TRANSPORT_QUEUE_WORKER_H
+#define CASEMENT_DAEMON_TRANSPORT_QUEUE_WORKER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "common/iov_cursor.h"
+#include "common/stop_token.h"
+#include "daemon/transport/guest_mem.h"
+#include "daemon/transport/virtqueue.h"
+
+/* What a queue does with a request; see server.h for the return values. */
+struct request_ops {
+	void *ctx;
+	/* Scratch space of one queue's thread: 0 or -errno. */
+	int (*queue_open)(void *ctx, void **scratch);
+	void (*queue_close)(void *scratch);
+	/* Bytes written, REQUEST_NO_REPLY or REQUEST_AGAIN. */
+	long (*handle)(void *scratch, struct iov_cursor *in, struct iov_cursor *out);
+	/* The device was reset, or the VMM left. Every queue is stopped. */
+	void (*reset)(void *ctx);
+	/* A queue's token was fired: wake whoever waits in a lock for its sake. */
+	void (*wake)(void *ctx);
+};
+#define REQUEST_NO_REPLY (-1L)
+#define REQUEST_AGAIN (-2L)
+
+struct queue_worker {
+	unsigned int index;		/* [I] of the queue, for messages */
+	const struct request_ops *ops;	/* [I] */
+	struct guest_mem *mem;		/* [I] */
+	struct virtqueue *vq;		/* [Q] while running */
+	int kick_fd;			/* [Q] borrowed; -1: the front end never kicks, look every millisecond */
+	struct stop_token stop;
+
+	pthread_mutex_t call_lock;
+	int call_fd;			/* [L:call_lock] owned; -1: the guest polls */
+
+	pthread_t thread;
+	bool running;			/* the session thread's */
+	void *scratch;			/* [Q] */
+	struct guest_table *table;	/* [Q] counted */
+	unsigned int generation;	/* [Q] of `table` */
+	struct vq_chain chain;		/* [Q] */
+};
+
+/* 0 or -errno. The worker is stopped. */
+int queue_worker_init(struct queue_worker *worker, unsigned int index,
+		      const struct request_ops *ops, struct guest_mem *mem);
+/* The worker must be stopped. */
+void queue_worker_destroy(struct queue_worker *worker);
+
+/*
+ * Start serving `vq`, whose last_avail is set. 0, or -errno: the rings are not
+ * in memory, or there is no thread to be had.
+ */
+int queue_worker_start(struct queue_worker *worker, struct virtqueue *vq, int kick_fd);
+/*
+ * Stop: when it returns, every request that was popped has been answered or
+ * put back, and vq->last_avail is what GET_VRING_BASE answers. Harmless when
+ * stopped already.
+ */
+void queue_worker_stop(struct queue_worker *worker);
+
+/* Take over `fd` (or -1) as the way to tell the guest, beside a running thread. */
+void queue_worker_set_call(struct queue_worker *worker, int fd);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The command that the guest was started for: its terminal or pipes, its end,
+ * and the end of everything it left behind.
+ */
+#ifndef CASEMENT_GUEST_COMMAND_H
+#define CASEMENT_GUEST_COMMAND_H
+
+#include "guest/params.h"
+
+/*
+ * Run it in the current folder, in a session of its own, and reap every
+ * process until it and all others are gone. Returns its exit status as a
+ * shell says it: 128 + N for signal N.
+ */
+int command_run(const struct guest_params *params);
+
+#endif

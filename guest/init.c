@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The first process of a guest of `casement run`. The kernel starts it from
+ * the boot share; it makes the root share the root file system, mounts the
+ * shares, runs one command, tells the host how it ended and powers off.
+ *
+ * It is linked statically and relies on nothing in the root share.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "guest/command.h"
+#include "guest/mounts.h"
+#include "guest/params.h"
+#include "guest/report.h"
+
+/* The kernel opened its log port for us; output there would mix with the log. */
+static void leave_console(void)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	for (int fd = 0; fd < 3; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+}
+
+static void loopback_up(void)
+{
+	cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request))
+		report_note("no loopback: %s", strerror(errno));
+}
+
+static void set_environment(void)
+{
+	/* The kernel hands its own unknown arguments down as variables. */
+	clearenv();
+	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
+	setenv("HOME", "/root", 1);
+	setenv("USER", "root", 1);
+	setenv("LANG", "C.UTF-8", 1);
+}
+
+int main(void)
+{
+	struct guest_params params;
+	int err, status;
+
+	report_setup();
+	mounts_early();
+	err = guest_params_read("/" GUEST_PARAMS_FILE, &params);
+	if (err)
+		report_failure("the guest cannot read its parameters: %s", strerror(-err));
+	leave_console();
+	mounts_switch_root(&params);
+	loopback_up();
+	set_environment();
+	if (params.hostname)
+		sethostname(params.hostname, strlen(params.hostname));
+	if (chdir(getenv("HOME")))
+		report_note("no %s: %s", getenv("HOME"), strerror(errno));
+	mounts_shares(&params);
+	status = command_run(&params);
+	mounts_release(&params);
+	report_exit(status);
+}

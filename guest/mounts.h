@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The guest's mounts. What cannot be mounted ends the guest with a sentence
+ * for the host (report_failure).
+ */
+#ifndef CASEMENT_GUEST_MOUNTS_H
+#define CASEMENT_GUEST_MOUNTS_H
+
+#include "guest/params.h"
+
+/* /proc, /sys and /dev in the boot share. */
+void mounts_early(void);
+
+/* Make the root share the root file system, and give it what every system has. */
+void mounts_switch_root(const struct guest_params *params);
+
+/* Mount the shares; they are where the command works. */
+void mounts_shares(const struct guest_params *params);
+
+/* Unmount the shares, so that the host's side has everything. */
+void mounts_release(const struct guest_params *params);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What `casement run` and the guest's init tell each other, through files in
+ * the folder that the guest boots from (virtio-fs tag GUEST_BOOT_TAG).
+ *
+ * The parameters file is a list of "key=value" records, each ended by a NUL:
+ *
+ *   root=ro | rw                  how the root file system is mounted
+ *   hostname=NAME
+ *   terminal=ROWSxCOLUMNS         the command gets a terminal; without: pipes
+ *   mount=TYPE,TAG,ro|rw,OPTIONS  a share, mounted at GUEST_MOUNT_DIR/TAG; in order
+ *   env=NAME=VALUE
+ *   arg=WORD                      the command, word by word
+ *
+ * The status file is one line, "exit N" or "failed TEXT", and appears whole
+ * (by a rename) when the guest is done.
+ */
+#ifndef CASEMENT_GUEST_PARAMS_H
+#define CASEMENT_GUEST_PARAMS_H
+
+#include <stdbool.h>
+
+#define GUEST_BOOT_TAG "casement.boot"
+#define GUEST_ROOT_TAG "casement.root"
+#define GUEST_ROOT_MOUNT "newroot"	/* folder in the boot share */
+#define GUEST_PARAMS_FILE "params"
+#define GUEST_STATUS_FILE "status"
+#define GUEST_STATUS_TEMP "status.new"
+#define GUEST_STATUS_EXIT "exit "
+#define GUEST_STATUS_FAILED "failed "
+#define GUEST_MOUNT_DIR "/mnt"
+#define GUEST_MOUNTS_MAX 32
+#define GUEST_PARAMS_MAX (4U << 20)	/* bytes; above Linux's limit for a command's words */
+
+/* Serial ports: the kernel's log is on ttyS0. */
+#define GUEST_TTY_OUT "/dev/ttyS1"	/* the command's terminal, or its standard output */
+#define GUEST_TTY_ERR "/dev/ttyS2"	/* its standard error, where it has no terminal */
+
+struct guest_mount {
+	const char *type;	/* "virtiofs" or "9p" */
+	const char *tag;
+	bool readonly;
+	const char *options;	/* for mount(2), may be empty */
+};
+
+/* All strings point into `text`. */
+struct guest_params {
+	char *text;
+	bool root_readonly;
+	const char *hostname;
+	bool terminal;
+	unsigned short rows, columns;
+	struct guest_mount mounts[GUEST_MOUNTS_MAX];
+	unsigned int n_mounts;
+	char **env;		/* NULL-terminated */
+	char **argv;		/* NULL-terminated */
+};
+
+/*
+ * Read and parse a parameters file. 0, or -errno (-EINVAL: a record that is
+ * not understood). What it allocates lives as long as the guest.
+ */
+int guest_params_read(const char *path, struct guest_params *params);
+
+#endif

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The tree's own rules: layers, sizes, headers that stand alone, licences.
+
+Usage: check_tree.py SOURCE_ROOT COMPILER...
+"""
+import pathlib
+import re
+import subprocess
+import sys
+
+MAX_LINES = 600
+
+# A layer may include itself and what it lists; main.c and config.c see all.
+LAYERS = {
+    "proto": set(),
+    "common": set(),
+    "daemon/transport": {"common", "proto"},
+    "daemon/protocol": {"common", "proto", "daemon/fs"},
+    "daemon/dax": {"common", "daemon/fs"},
+    "daemon/fs": {"common"},
+    "client": {"common", "proto", "client/include/casement"},
+    "cli": {"common", "guest", "proto"},
+    "guest": set(),
+}
+
+
+def layer_of(path):
+    matches = [name for name in LAYERS if path == name or path.startswith(name + "/")]
+    return max(matches, key=len) if matches else None
+
+
+def check_layers(root, files):
+    for path in files:
+        mine = layer_of(str(path.relative_to(root).parent))
+        if mine is None:
+            continue
+        for included in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M):
+            theirs = layer_of(str(pathlib.PurePath(included).parent))
+            if theirs and theirs != mine and theirs not in LAYERS[mine]:
+                yield f"{path.relative_to(root)}: {mine} may not include {included}"
+
+
+def check_sizes(root, files):
+    for path in files:
+        lines = path.read_text().count("\n")
+        if lines > MAX_LINES:
+            yield f"{path.relative_to(root)}: {lines} lines; at most {MAX_LINES}"
+
+
+def check_licences(root, files):
+    for path in files:
+        head = "\n".join(path.read_text().splitlines()[:3])
+        if "SPDX-License-Identifier:" not in head:
+            yield f"{path.relative_to(root)}: no SPDX-License-Identifier"
+
+
+def check_headers(root, files, compiler):
+    headers = [p for p in files if p.suffix == ".h"]
+    for path in headers:
+        result = subprocess.run(
+            [*compiler, "-std=gnu11", "-D_GNU_SOURCE", "-I", root, "-I", root / "client/include",
+             "-Wall", "-fsyntax-only", "-x", "c", path],
+            capture_output=True, text=True)
+        if result.returncode or result.stderr:
+            yield f"{path.relative_to(root)}: does not compile alone:\n{result.stderr}"
+
+
+def main():
+    root = pathlib.Path(sys.argv[1])
+    folders = ["proto", "common", "daemon", "client", "cli", "guest", "tests", "demo"]
+    files = sorted(p for f in folders for p in (root / f).rglob("*.[ch]"))
+    scripts = sorted(p for f in [*folders, "scripts"] for p in (root / f).rglob("*.py"))
+    problems = [*check_layers(root, files), *check_sizes(root, files + scripts),
+                *check_licences(root, files + scripts),
+                *check_headers(root, files, sys.argv[2:])]
+    for problem in problems:
+        print(problem)
+    print(f"{len(files)} files looked at, {len(problems)} problems")
+    return 1 if problems or len(files) < 50 else 0
+
+
+sys.exit(main())

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A file system that only remembers; see fake_fs.h. */
+#include "tests/unit/fake_fs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/checked.h"
+
+struct fake_fs fake;
+struct fake_window fake_window;
+
+void fake_clear(void)
+{
+	memset(&fake, 0, sizeof(fake));
+	fake.entry.node = 42;
+	fake.entry.attr.stx.stx_mask = STATX_BASIC_STATS;
+	fake.entry.attr.stx.stx_mode = S_IFREG | 0644;
+	fake.target = "target";
+	fake.contents = "";
+	fake.dirent_name_len = 5;
+	memset(&fake_window, 0, sizeof(fake_window));
+	fake_window.present = true;
+}
+
+static int called(const char *function, uint64_t node)
+{
+	fake.calls++;
+	fake.last = function;
+	fake.node = node;
+	return fake.result < 0 ? (int)fake.result : 0;
+}
+
+static int entered(const char *function, uint64_t node, const char *name, struct fs_entry *entry)
+{
+	int rc = called(function, node);
+
+	snprintf(fake.name, sizeof(fake.name), "%s", name);
+	if (!rc) {
+		*entry = fake.entry;
+		fake.lookups++;
+	}
+	return rc;
+}
+
+void fs_reset(struct fs *fs)
+{
+	(void)fs;
+	fake.resets++;
+}
+
+int fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry)
+{
+	(void)fs;
+	return entered(__func__, parent, name, entry);
+}
+
+void fs_forget(struct fs *fs, uint64_t node, uint64_t n)
+{
+	(void)fs;
+	called(__func__, node);
+	fake.forgotten += n;
+}
+
+int fs_getattr(struct fs *fs, uint64_t node, uint64_t handle, struct fs_attr *attr)
+{
+	(void)fs;
+	fake.handle = handle;
+	*attr = fake.entry.attr;
+	return called(__func__, node);
+}
+
+int fs_setattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint64_t handle,
+	       const struct fs_setattr *set, struct fs_attr *attr)
+{
+	fake.caller = *caller;
+	fake.set = *set;
+	fs_getattr(fs, node, handle, attr);
+	fake.calls--;
+	return called(__func__, node);
+}
+
+int fs_statfs(struct fs *fs, uint64_t node, struct statvfs *st)
+{
+	(void)fs;
+	*st = fake.statvfs;
+	return called(__func__, node);
+}
+
+int fs_access(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint32_t mask)
+{
+	(void)fs;
+	fake.caller = *caller;
+	fake.mode = mask;
+	return called(__func__, node);
+}
+
+int fs_mknod(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	     uint32_t mode, uint32_t rdev, struct fs_entry *entry)
+{
+	(void)fs;
+	fake.caller = *caller;
+	fake.mode = mode;
+	fake.rdev = rdev;
+	return entered(__func__, parent, name, entry);
+}
+
+int fs_mkdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	     uint32_t mode, struct fs_entry *entry)
+{
+	(void)fs;
+	fake.caller = *caller;
+	fake.mode = mode;
+	return entered(__func__, parent, name, entry);
+}
+
+int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	       const char *target, struct fs_entry *entry)
+{
+	(void)fs;
+	fake.caller = *caller;
+	snprintf(fake.name2, sizeof(fake.name2), "%s", target);
+	return entered(__func__, parent, name, entry);
+}
+
+int fs_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name, struct fs_entry *entry)
+{
+	(void)fs;
+	fake.node2 = node;
+	return entered(__func__, parent, name, entry);
+}
+
+int fs_create(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	      uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle)
+{
+	(void)fs;
+	fake.caller = *caller;
+	fake.flags = flags;
+	fake.mode = mode;
+	*handle = 77;
+	return entered(__func__, parent, name, entry);
+}
+
+int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent, uint32_t flags,
+	       uint32_t mode, struct fs_entry *entry, uint64_t *handle)
+{
+	(void)fs;
+	fake.caller = *caller;
+	fake.flags = flags;
+	fake.mode = mode;
+	*handle = 78;
+	return entered(__func__, parent, "", entry);
+}
+
+int fs_unlink(struct fs *fs, uint64_t parent, const char *name)
+{
+	(void)fs;
+	snprintf(fake.name, sizeof(fake.name), "%s", name);
+	return called(__func__, parent);
+}
+
+int fs_rmdir(struct fs *fs, uint64_t parent, const char *name)
+{
+	(void)fs;
+	snprintf(fake.name, sizeof(fake.name), "%s", name);
+	return called(__func__, parent);
+}
+
+int fs_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_parent,
+	      const char *new_name, uint32_t flags)
+{
+	(void)fs;
+	snprintf(fake.name, sizeof(fake.name), "%s", name);
+	snprintf(fake.name2, sizeof(fake.name2), "%s", new_name);
+	fake.node2 = new_parent;
+	fake.flags = flags;
+	return called(__func__, parent);
+}
+
+ssize_t fs_readlink(struct fs *fs, uint64_t node, char *buf, size_t size)
+{
+	size_t len = MIN(strlen(fake.target), size);
+	int rc = called(__func__, node);
+
+	(void)fs;
+	memcpy(buf, fake.target, len);
+	return rc ? rc : (ssize_t)len;
+}
+
+int fs_open(struct fs *fs, uint64_t node, uint32_t flags, uint64_t *handle)
+{
+	(void)fs;
+	fake.flags = flags;
+	*handle = 79;
+	return called(__func__, node);
+}
+
+static int with_handle(const char *function, uint64_t handle)
+{
+	fake.handle = handle;
+	return called(function, 0);
+}
+
+int fs_release(struct fs *fs, uint64_t handle)
+{
+	(void)fs;
+	return with_handle(__func__, handle);
+}
+
+int fs_flush(struct fs *fs, uint64_t handle)
+{
+	(void)fs;
+	return with_handle(__func__, handle);
+}
+
+int fs_fsync(struct fs *fs, uint64_t handle, bool datasync)
+{
+	(void)fs;
+	fake.bit = datasync;
+	return with_handle(__func__, handle);
+}
+
+int fs_syncfs(struct fs *fs, uint64_t node)
+{
+	(void)fs;
+	return called(__func__, node);
+}
+
+ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
+		struct iov_cursor *to)
+{
+	size_t n = MIN(strlen(fake.contents), size);
+	int rc = called(__func__, node);
+
+	(void)fs;
+	fake.handle = handle;
+	fake.offset = offset;
+	fake.size = size;
+	iov_cursor_write(to, fake.contents, n);
+	return rc ? rc : (ssize_t)n;
+}
+
+ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
+		 struct iov_cursor *from, bool from_cache, bool kill_suidgid)
+{
+	int rc = called(__func__, node);
+
+	(void)fs;
+	fake.handle = handle;
+	fake.offset = offset;
+	fake.size = size;
+	fake.bit = from_cache;
+	fake.kill = kill_suidgid;
+	if (!rc && !iov_cursor_read(from, fake.data, MIN(size, sizeof(fake.data))))
+		return -EIO;
+	return rc ? rc : (ssize_t)size;
+}
+
+int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, uint64_t offset,
+		 uint64_t len)
+{
+	(void)fs;
+	fake.handle = handle;
+	fake.mode = mode;
+	fake.offset = offset;
+	fake.size = len;
+	return called(__func__, node);
+}
+
+int64_t fs_lseek(struct fs *fs, uint64_t handle, uint64_t offset, uint32_t whence)
+{
+	(void)fs;
+	fake.offset = offset;
+	fake.mode = whence;
+	with_handle(__func__, handle);
+	return fake.result;
+}
+
+ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, uint64_t node_out,
+			   uint64_t handle_out, uint64_t off_out, uint64_t len, uint64_t flags)
+{
+	(void)fs;
+	with_handle(__func__, handle_in);
+	fake.offset = off_in;
+	fake.node2 = node_out;
+	fake.handle2 = handle_out;
+	fake.offset2 = off_out;
+	fake.size = len;
+	fake.flags = (uint32_t)flags;
+	return fake.result < 0 ? fake.result : (ssize_t)len;
+}
+
+int fs_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
+{
+	(void)fs;
+	*handle = 80;
+	return called(__func__, node);
+}
+
+int fs_releasedir(struct fs *fs, uint64_t handle)
+{
+	(void)fs;
+	return with_handle(__func__, handle);
+}
+
+int fs_fsyncdir(struct fs *fs, uint64_t handle, bool datasync)
+{
+	(void)fs;
+	fake.bit = datasync;
+	return with_handle(__func__, handle);
+}
+
+/* The first two entries are without a node, as "." and ".." are. */
+static bool fake_emit(uint64_t index, bool plus, fs_emit_fn emit, void *ctx)
+{
+	struct fs_entry entry = fake.entry;
+	char name[1024];
+	struct fs_dirent dirent = {
+		.ino = 1000 + index, .next = index + 1, .type = 8,
+		.name = name, .name_len = (uint16_t)fake.dirent_name_len,
+		.entry = plus ? &entry : NULL,
+	};
+	bool taken;
+
+	memset(name, 'a' + (int)(index % 26), sizeof(name));
+	entry.node = index < 2 ? 0 : 100 + index;
+	taken = emit(ctx, &dirent);
+	if (plus && taken && entry.node)
+		fake.lookups++;
+	return taken;
+}
+
+int fs_readdir(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, bool plus,
+	       size_t hint, fs_emit_fn emit, void *ctx)
+{
+	int rc = called(__func__, node);
+
+	(void)fs;
+	fake.handle = handle;
+	fake.offset = offset;
+	fake.size = hint;
+	fake.bit = plus;
+	for (uint64_t i = offset; !rc && i < fake.dirents; i++) {
+		if (fake.dirent_fail_at && i >= fake.dirent_fail_at)
+			return -EIO;
+		if (!fake_emit(i, plus, emit, ctx))
+			break;
+	}
+	return rc;
+}
+
+static int window_setup(void *ctx, uint64_t node, uint64_t offset, uint64_t len,
+			bool writable, uint64_t at)
+{
+	struct fake_window *window = ctx;
+
+	window->setups++;
+	window->node = node;
+	window->offset = offset;
+	window->len = len;
+	window->writable = writable;
+	window->at = at;
+	return window->result;
+}
+
+static int window_remove(void *ctx, uint64_t at, uint64_t len)
+{
+	struct fake_window *window = ctx;
+
+	window->removes++;
+	window->at = at;
+	window->len = len;
+	return window->fail_at && window->fail_at != at ? 0 : window->result;
+}
+
+static int window_clear(void *ctx)
+{
+	struct fake_window *window = ctx;
+
+	window->clears++;
+	return window->result;
+}
+
+static bool window_present(void *ctx)
+{
+	return ((struct fake_window *)ctx)->present;
+}
+
+const struct window_ops fake_window_ops = {
+	.ctx = &fake_window,
+	.setup = window_setup,
+	.remove = window_remove,
+	.clear = window_clear,
+	.present = window_present,
+};

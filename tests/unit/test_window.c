@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The window against a VMM that behaves as QEMU does: refuses overlaps, wants
+ * exact unmaps, answers late. Links daemon/dax with a file system of one file.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/checked.h"
+#include "common/log.h"
+#include "common/stop_token.h"
+#include "daemon/dax/window.h"
+#include "daemon/fs/fs.h"
+
+#define RANGE (2ull << 20)
+#define WINDOW (16 * RANGE)
+#define NODE 7
+#define MAPS 8
+
+static struct vmm {
+	struct { uint64_t at, len, offset; bool used; } maps[64];
+	unsigned int n_maps, n_unmaps, n_barriers;
+	int refuse;		/* the next map fails with this */
+	bool interrupt;		/* the next request is given up; settle() tells the end */
+	int settled;
+} vmm;
+static int file = -1;
+static int open_error;
+static struct window *window;
+
+/* The one function of fs.h that the window uses. */
+int fs_open_dax(struct fs *fs, uint64_t node)
+{
+	(void)fs;
+	(void)node;
+	return open_error ? open_error : dup(file);
+}
+
+static bool vmm_ready(void *ctx)
+{
+	(void)ctx;
+	return true;
+}
+
+static int vmm_do_map(uint64_t at, uint64_t len, uint64_t offset)
+{
+	int slot = -1;
+
+	for (int i = 0; i < 64; i++) {
+		if (!vmm.maps[i].used)
+			slot = i;
+		else if (ranges_overlap(at, len, vmm.maps[i].at, vmm.maps[i].len))
+			return -EIO;
+	}
+	assert_true(slot >= 0);
+	vmm.maps[slot].at = at;
+	vmm.maps[slot].len = len;
+	vmm.maps[slot].offset = offset;
+	vmm.maps[slot].used = true;
+	vmm.n_maps++;
+	return 0;
+}
+
+static int vmm_do_unmap(uint64_t at, uint64_t len)
+{
+	for (int i = 0; i < 64; i++) {
+		if (vmm.maps[i].used && vmm.maps[i].at == at && vmm.maps[i].len == len) {
+			vmm.maps[i].used = false;
+			vmm.n_unmaps++;
+			return 0;
+		}
+	}
+	return -EIO;
+}
+
+static int vmm_finish(int outcome)
+{
+	if (!vmm.interrupt)
+		return outcome;
+	vmm.interrupt = false;
+	vmm.settled = outcome;
+	return -EINTR;
+}
+
+static int vmm_map(void *ctx, int fd, uint64_t fd_offset, uint64_t at, uint64_t len, bool writable)
+{
+	int refuse = vmm.refuse;
+
+	(void)ctx;
+	assert_true(fd >= 0 && writable);
+	vmm.refuse = 0;
+	return vmm_finish(refuse ? refuse : vmm_do_map(at, len, fd_offset));
+}
+
+static int vmm_unmap(void *ctx, uint64_t at, uint64_t len, bool barrier)
+{
+	(void)ctx;
+	vmm.n_barriers += barrier;
+	return vmm_finish(vmm_do_unmap(at, len));
+}
+
+static int vmm_settle(void *ctx)
+{
+	(void)ctx;
+	return vmm.settled;
+}
+
+static unsigned int live(void)
+{
+	unsigned int n = 0;
+
+	for (int i = 0; i < 64; i++)
+		n += vmm.maps[i].used;
+	return n;
+}
+
+static bool maps(uint64_t at, uint64_t len, uint64_t offset)
+{
+	for (int i = 0; i < 64; i++)
+		if (vmm.maps[i].used && vmm.maps[i].at == at && vmm.maps[i].len == len &&
+		    vmm.maps[i].offset == offset)
+			return true;
+	return false;
+}
+
+static int setup(void **state)
+{
+	struct window_vmm_ops ops = {
+		.ready = vmm_ready, .map = vmm_map, .unmap = vmm_unmap, .settle = vmm_settle,
+	};
+
+	(void)state;
+	memset(&vmm, 0, sizeof(vmm));
+	open_error = 0;
+	file = memfd_create("file", MFD_CLOEXEC);
+	log_setup("test", LOG_LEVEL_OFF);
+	return file < 0 || ftruncate(file, 8 * RANGE) || window_new(NULL, &ops, WINDOW, MAPS, &window);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	window_free(window);
+	close(file);
+	return 0;
+}
+
+static int map_range(unsigned int place, unsigned int part, bool writable)
+{
+	return window_setup(window, NODE, part * RANGE, RANGE, writable, place * RANGE);
+}
+
+static void bad_numbers_are_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(window_setup(window, NODE, 0, 0, false, 0), -EINVAL);
+	assert_int_equal(window_setup(window, NODE, 0, RANGE, false, WINDOW), -EINVAL);
+	assert_int_equal(window_setup(window, NODE, 0, RANGE, false, WINDOW - RANGE + 4096), -EINVAL);
+	assert_int_equal(window_setup(window, NODE, 1, RANGE, false, 0), -EINVAL);
+	assert_int_equal(window_setup(window, NODE, 0, RANGE, false, 2048), -EINVAL);
+	assert_int_equal(window_setup(window, NODE, 0, 4097, false, 0), -EINVAL);
+	assert_int_equal(window_setup(window, NODE, UINT64_MAX - 4095, RANGE, false, 0), -EINVAL);
+	assert_int_equal(window_setup(window, NODE, INT64_MAX - 4095, RANGE, false, 0), -EINVAL);
+	assert_int_equal(window_remove(window, UINT64_MAX - 4095, RANGE), -EINVAL);
+	assert_int_equal(window_remove(window, 0, WINDOW + 1), -EINVAL);
+	assert_int_equal(live(), 0);
+}
+
+static void a_range_maps_once(void **state)
+{
+	(void)state;
+	assert_int_equal(map_range(0, 1, false), 0);
+	assert_true(maps(0, RANGE, RANGE));
+	assert_int_equal(map_range(0, 1, false), 0);
+	assert_int_equal(map_range(0, 1, true), 0);	/* the guest's upgrade */
+	assert_int_equal(vmm.n_maps, 1);
+	assert_true(window_maps_writable(window, NODE, RANGE, 1));
+	assert_false(window_maps_writable(window, NODE, 0, RANGE));
+	assert_false(window_maps_writable(window, NODE + 1, RANGE, 1));
+	assert_int_equal(window_remove(window, 0, RANGE), 0);
+	assert_int_equal(window_remove(window, 0, RANGE), 0);
+	assert_int_equal(vmm.n_unmaps, 1);
+}
+
+static void a_new_mapping_replaces_what_it_covers(void **state)
+{
+	(void)state;
+	assert_int_equal(map_range(0, 0, false), 0);
+	assert_int_equal(map_range(1, 1, false), 0);
+	assert_int_equal(map_range(0, 3, false), 0);
+	assert_true(maps(0, RANGE, 3 * RANGE));
+	/* one that lies over the halves of two others: their other halves stay */
+	assert_int_equal(window_setup(window, NODE, 0, RANGE, false, RANGE / 2), 0);
+	assert_true(maps(0, RANGE / 2, 3 * RANGE));
+	assert_true(maps(RANGE / 2, RANGE, 0));
+	assert_true(maps(RANGE + RANGE / 2, RANGE / 2, RANGE + RANGE / 2));
+	assert_int_equal(live(), 3);
+	/* a hole in the middle */
+	assert_int_equal(window_remove(window, RANGE, 4096), 0);
+	assert_true(maps(RANGE + 4096, RANGE / 2 - 4096, RANGE / 2 + 4096));
+	assert_int_equal(live(), 4);
+}
+
+static void clear_leaves_nothing(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(map_range(i, i, false), 0);
+	assert_int_equal(window_clear(window), 0);
+	assert_int_equal(live(), 0);
+	assert_int_equal(vmm.n_barriers, 1);
+	assert_int_equal(map_range(0, 0, false), 0);
+}
+
+static void live_mappings_have_a_limit(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < MAPS; i++)
+		assert_int_equal(map_range(i, i, false), 0);
+	assert_int_equal(map_range(MAPS, 0, false), -ENOSPC);
+	assert_int_equal(window_remove(window, 0, RANGE), 0);
+	assert_int_equal(map_range(MAPS, 0, false), 0);
+}
+
+static void refusals_reach_the_guest(void **state)
+{
+	(void)state;
+	open_error = -ETXTBSY;
+	assert_int_equal(map_range(0, 0, false), -ETXTBSY);
+	open_error = 0;
+	vmm.refuse = -EIO;
+	assert_int_equal(map_range(0, 0, false), -EIO);
+	assert_int_equal(map_range(0, 0, false), 0);
+}
+
+static void a_cut_tail_goes_and_comes_back(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(map_range(i, i, true), 0);
+	assert_int_equal(window_before_cut(window, NODE + 1, 0), 0);
+	assert_int_equal(live(), 4);
+	assert_int_equal(window_before_cut(window, NODE, RANGE + 5), 0);
+	assert_int_equal(live(), 2);
+	assert_int_equal(vmm.n_barriers, 2);
+	assert_int_equal(ftruncate(file, RANGE + 5), 0);
+	assert_int_equal(window_size_seen(window, NODE, RANGE + 5), 0);
+	assert_int_equal(live(), 2);
+	assert_int_equal(ftruncate(file, 3 * RANGE), 0);
+	assert_int_equal(window_size_seen(window, NODE, 3 * RANGE), 0);
+	assert_true(maps(2 * RANGE, RANGE, 2 * RANGE));
+	assert_int_equal(live(), 3);
+	/* a range wholly behind the end is taken, but not shown */
+	assert_int_equal(map_range(7, 5, false), 0);
+	assert_int_equal(live(), 3);
+	assert_int_equal(ftruncate(file, 8 * RANGE), 0);
+	assert_int_equal(window_size_seen(window, NODE, 8 * RANGE), 0);
+	assert_true(maps(7 * RANGE, RANGE, 5 * RANGE));
+	assert_int_equal(live(), 5);
+}
+
+/* Each request can be cut short by the queue's stop; the guest's retry then finds it done, or does it. */
+static void interrupted_requests_are_settled(void **state)
+{
+	(void)state;
+	vmm.interrupt = true;
+	assert_int_equal(map_range(0, 0, false), -EINTR);
+	assert_int_equal(map_range(0, 0, false), 0);
+	assert_int_equal(vmm.n_maps, 1);
+	vmm.interrupt = true;
+	vmm.refuse = -EIO;
+	assert_int_equal(map_range(1, 1, false), -EINTR);
+	assert_int_equal(map_range(1, 1, false), 0);
+	assert_true(maps(RANGE, RANGE, RANGE));
+	vmm.interrupt = true;
+	assert_int_equal(window_remove(window, 0, RANGE), -EINTR);
+	assert_int_equal(window_remove(window, 0, RANGE), 0);
+	assert_int_equal(live(), 1);
+	vmm.interrupt = true;
+	assert_int_equal(window_before_cut(window, NODE, 0), -EINTR);
+	assert_int_equal(window_before_cut(window, NODE, 0), 0);
+	assert_int_equal(live(), 0);
+	assert_int_equal(window_size_seen(window, NODE, 8 * RANGE), 0);
+	assert_int_equal(live(), 1);
+	vmm.interrupt = true;
+	assert_int_equal(window_clear(window), -EINTR);
+	assert_int_equal(window_clear(window), 0);
+	assert_int_equal(live(), 0);
+}
+
+static uint64_t allocated(void)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(file, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+static void writable_ranges_get_their_blocks(void **state)
+{
+	char path[] = "/dev/shm/casement-window-XXXXXX";
+
+	(void)state;
+	close(file);
+	file = mkstemp(path);
+	assert_true(file >= 0);
+	unlink(path);
+	assert_int_equal(ftruncate(file, RANGE + 100), 0);
+	assert_int_equal(map_range(0, 0, false), 0);
+	assert_int_equal(allocated(), 0);
+	assert_int_equal(map_range(0, 0, true), 0);
+	assert_int_equal(allocated(), RANGE);
+	assert_int_equal(lseek(file, 0, SEEK_END), RANGE + 100);
+	/* the part that a growing file adds to a mapped range is given too */
+	assert_int_equal(map_range(1, 1, true), 0);
+	assert_int_equal(allocated(), RANGE + 4096);
+	assert_int_equal(ftruncate(file, RANGE + RANGE / 2), 0);
+	assert_int_equal(window_size_seen(window, NODE, RANGE + RANGE / 2), 0);
+	assert_int_equal(allocated(), RANGE + RANGE / 2);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(bad_numbers_are_refused), TEST(a_range_maps_once),
+		TEST(a_new_mapping_replaces_what_it_covers), TEST(clear_leaves_nothing),
+		TEST(live_mappings_have_a_limit), TEST(refusals_reach_the_guest),
+		TEST(a_cut_tail_goes_and_comes_back), TEST(interrupted_requests_are_settled),
+		TEST(writable_ranges_get_their_blocks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
