@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -41,11 +40,13 @@ exec_child(char *const argv[], const struct child_setup *setup, pid_t parent, in
 {
 	int err;
 
-	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* The parent may have died before prctl(2). */
-	if (getppid() != parent)
-		_exit(1);
+	if (setup->bound) {
+		setpgid(0, 0);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* The parent may have died before prctl(2). */
+		if (getppid() != parent)
+			_exit(1);
+	}
 	reset_signals();
 	set_descriptors(setup);
 	execvp(argv[0], argv);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Child processes that never outlive this one. */
+/* Child processes: those of a machine, which never outlive this one, and short helpers. */
 #ifndef CASEMENT_CLI_CHILD_H
 #define CASEMENT_CLI_CHILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -14,13 +15,14 @@ struct child_setup {
 	int err;			/* its standard error; -1: ours */
 	int keep[CHILD_KEEP_MAX];	/* descriptors it has under the same number */
 	unsigned int n_keep;
+	/*
+	 * It leads a process group of its own, so that the terminal's Ctrl-C is
+	 * ours alone, and is killed when this process ends, however it ends.
+	 */
+	bool bound;
 };
 
-/*
- * Start argv[0] (searched in PATH if it has no slash). It leads a process
- * group of its own, so that the terminal's Ctrl-C is ours alone, and is killed
- * when this process ends, however it ends. The pid, or -errno.
- */
+/* Start argv[0] (searched in PATH if it has no slash). The pid, or -errno. */
 pid_t child_start(char *const argv[], const struct child_setup *setup);
 
 /*

@@ -50,7 +50,7 @@ static int copy_file(const char *from, const char *to)
 static int make_boot(const struct run_parts *parts, const struct run_control *control)
 {
 	static const char *const dirs[] = {
-		"boot", "boot/dev", "boot/proc", "boot/sys", "boot/" GUEST_ROOT_MOUNT,
+		"boot", "boot/dev", "boot/proc", "boot/sys", ("boot/" GUEST_ROOT_MOUNT),
 	};
 	char path[PATH_MAX];
 

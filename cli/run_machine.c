@@ -101,7 +101,8 @@ static int start_daemon(struct machine *machine, const struct service *service)
 {
 	struct machine_process *daemon = &machine->daemons[machine->n_daemons];
 	cleanup_close int fd = control_listen(machine->control, service->socket);
-	struct child_setup setup = { .out = -1, .err = -1, .keep = { fd }, .n_keep = 1 };
+	struct child_setup setup = { .out = -1, .err = -1, .keep = { fd }, .n_keep = 1,
+				     .bound = true };
 	struct words words = { 0 };
 	pid_t pid;
 
@@ -170,6 +171,7 @@ static int start_qemu(struct machine *machine)
 	}
 	setup = (struct child_setup){
 		.out = log, .err = log, .keep = { console->qemu[0], console->qemu[1] }, .n_keep = 2,
+		.bound = true,
 	};
 	run_qemu_words(machine->config, machine->parts, machine->control, console->qemu[0],
 		       console->qemu[1], &words);

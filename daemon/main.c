@@ -7,18 +7,20 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "common/checked.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/config.h"
+#include "daemon/dax/file_proxy.h"
 #include "daemon/dax/window.h"
 #include "daemon/fs/creds.h"
 #include "daemon/fs/fs.h"
@@ -38,6 +40,7 @@
 struct share {
 	struct fs *fs;
 	struct server *server;
+	struct file_proxy *proxy;	/* NULL: the kernel has no FUSE passthrough */
 	struct window *window;		/* NULL: none was asked for */
 	struct vu_backend backend;
 	struct vu_device device;
@@ -217,6 +220,22 @@ static void describe_device(const struct config *config, uint64_t window_size, s
 	device->shmem.sizes[SHMID_FILLER] = filler;
 }
 
+/*
+ * Stand-ins let the VMM map a file to its last byte. Without them the window
+ * is for files of whole pages. Overlay file systems have no passthrough.
+ */
+static void make_proxy(int root_fd, struct share *share)
+{
+	struct statfs st;
+	int err = -EOPNOTSUPP;
+
+	if (fstatfs(root_fd, &st) || st.f_type != OVERLAYFS_SUPER_MAGIC)
+		err = file_proxy_new(&share->proxy);
+	if (err)
+		log_warn("only files of whole pages go through the window: no FUSE passthrough (%s); it needs Linux 6.9, root, and no overlay",
+			 strerror(-err));
+}
+
 static int make_window(const struct config *config, struct share *share, uint64_t size)
 {
 	struct window_vmm_ops vmm = {
@@ -231,7 +250,8 @@ static int make_window(const struct config *config, struct share *share, uint64_
 
 	if (!size)
 		return 0;
-	err = window_new(share->fs, &vmm, size, (unsigned int)config->window_mappings, &share->window);
+	err = window_new(share->fs, &vmm, share->proxy, size, (unsigned int)config->window_mappings,
+			 &share->window);
 	if (err)
 		return err;
 	watch.ctx = share->window;
@@ -268,6 +288,9 @@ static int share_open(const struct config *config, struct share *share)
 		return err;
 	vu_backend_init(&share->backend);
 	describe_device(config, window_size, &share->device);
+	if (window_size)
+		make_proxy(fs.root_fd, share);
+	fs.dax_whole_pages = !share->proxy;
 	err = fs_new(&fs, &share->fs);
 	if (err) {
 		close_fd(&fs.root_fd);
@@ -288,6 +311,8 @@ static void share_close(struct share *share)
 		server_free(share->server);
 	if (share->window)
 		window_free(share->window);
+	if (share->proxy)
+		file_proxy_free(share->proxy);
 	if (share->fs) {
 		fs_free(share->fs);
 		vu_backend_destroy(&share->backend);
@@ -319,13 +344,14 @@ static int serve(struct share *share, int sock, int stop_fd)
 	return err;
 }
 
-/* Signals that end us become readable; SIGPIPE is an error return. */
+/* Signals that end us become readable; SIGPIPE and SIGXFSZ are error returns. */
 static int signals_setup(void)
 {
 	sigset_t set;
 	int fd;
 
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

@@ -68,6 +68,16 @@ struct fuse_statx_out {
 #if FUSE_KERNEL_MINOR_VERSION < 40
 #define FUSE_NO_EXPORT_SUPPORT (1ULL << 38)
 #define FUSE_HAS_RESEND (1ULL << 39)
+
+/* Of /dev/fuse, Linux 6.9: reads, writes and mappings of an open file go to another file. */
+#define FOPEN_PASSTHROUGH (1 << 7)
+struct fuse_backing_map {
+	int32_t fd;
+	uint32_t flags;
+	uint64_t padding;
+};
+#define FUSE_DEV_IOC_BACKING_OPEN _IOW(FUSE_DEV_IOC_MAGIC, 1, struct fuse_backing_map)
+#define FUSE_DEV_IOC_BACKING_CLOSE _IOW(FUSE_DEV_IOC_MAGIC, 2, uint32_t)
 #endif
 
 #if FUSE_KERNEL_MINOR_VERSION < 41

@@ -8,6 +8,7 @@
 
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "daemon/dax/file_proxy.h"
 #include "daemon/fs/fs.h"
 
 int mapping_table_init(struct mapping_table *table, unsigned int room)
@@ -80,18 +81,25 @@ void mapping_table_remove(struct mapping_table *table, struct mapping *mapping)
 	memmove(mapping, mapping + 1, (table->n - i) * sizeof(*mapping));
 }
 
-int mapping_file_get(struct mapping_table *table, struct fs *fs, uint64_t node,
-		     struct mapping_file **out)
+static struct mapping_file *file_find(struct mapping_table *table, uint64_t node)
 {
-	struct mapping_file *file;
+	struct mapping_file *file = table->files;
+
+	while (file && file->node != node)
+		file = file->next;
+	return file;
+}
+
+int mapping_file_get(struct mapping_table *table, struct fs *fs, struct file_proxy *proxy,
+		     uint64_t node, struct mapping_file **out)
+{
+	struct mapping_file *file = file_find(table, node);
 	int fd;
 
-	for (file = table->files; file; file = file->next) {
-		if (file->node == node) {
-			file->refs++;
-			*out = file;
-			return 0;
-		}
+	if (file) {
+		file->refs++;
+		*out = file;
+		return 0;
 	}
 	fd = fs_open_dax(fs, node);
 	if (fd < 0)
@@ -101,7 +109,10 @@ int mapping_file_get(struct mapping_table *table, struct fs *fs, uint64_t node,
 		close_fd(&fd);
 		return -ENOMEM;
 	}
-	*file = (struct mapping_file){ .node = node, .fd = fd, .refs = 1, .next = table->files };
+	*file = (struct mapping_file){
+		.node = node, .fd = fd, .stand_in = proxy ? file_proxy_open(proxy, fd) : -1,
+		.refs = 1, .next = table->files,
+	};
 	table->files = file;
 	*out = file;
 	return 0;
@@ -116,6 +127,7 @@ void mapping_file_put(struct mapping_table *table, struct mapping_file *file)
 	while (*link != file)
 		link = &(*link)->next;
 	*link = file->next;
+	close_fd(&file->stand_in);
 	close_fd(&file->fd);
 	free(file);
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct fs;
+struct file_proxy;
 
 enum mapping_state {
 	MAPPING_LIVE,		/* the VMM has it */
@@ -24,6 +25,7 @@ enum mapping_state {
 struct mapping_file {
 	uint64_t node;
 	int fd;
+	int stand_in;		/* what the VMM maps (file_proxy.h); -1: the file, whole pages of it only */
 	unsigned int refs;
 	struct mapping_file *next;
 };
@@ -60,9 +62,12 @@ struct mapping *mapping_table_insert(struct mapping_table *table, const struct m
 /* Remove it and put its file. Pointers to other entries become invalid. */
 void mapping_table_remove(struct mapping_table *table, struct mapping *mapping);
 
-/* The node's open file, counted; opened through the file system if need be. 0 or -errno. */
-int mapping_file_get(struct mapping_table *table, struct fs *fs, uint64_t node,
-		     struct mapping_file **out);
+/*
+ * The node's open file, counted; opened through the file system, and with a
+ * stand-in where `proxy` (or NULL) can make one, if need be. 0 or -errno.
+ */
+int mapping_file_get(struct mapping_table *table, struct fs *fs, struct file_proxy *proxy,
+		     uint64_t node, struct mapping_file **out);
 void mapping_file_put(struct mapping_table *table, struct mapping_file *file);
 
 #endif

@@ -26,6 +26,7 @@
 struct window {
 	struct fs *fs;			/* [I] */
 	struct window_vmm_ops vmm;	/* [I] */
+	struct file_proxy *proxy;	/* [I] or NULL */
 	uint64_t size;			/* [I] bytes */
 	unsigned int max_mappings;	/* [I] */
 
@@ -35,8 +36,8 @@ struct window {
 	struct mapping_table table;	/* [L:lock] to look; `busy` and [L:lock] to change */
 };
 
-int window_new(struct fs *fs, const struct window_vmm_ops *vmm, uint64_t size,
-	       unsigned int max_mappings, struct window **out)
+int window_new(struct fs *fs, const struct window_vmm_ops *vmm, struct file_proxy *proxy,
+	       uint64_t size, unsigned int max_mappings, struct window **out)
 {
 	struct window *window = calloc(1, sizeof(*window));
 	int err;
@@ -45,6 +46,7 @@ int window_new(struct fs *fs, const struct window_vmm_ops *vmm, uint64_t size,
 		return -ENOMEM;
 	window->fs = fs;
 	window->vmm = *vmm;
+	window->proxy = proxy;
 	window->size = size;
 	window->max_mappings = max_mappings;
 	/* Suspended ranges have entries too, but no mapping at the VMM. */
@@ -191,19 +193,52 @@ static int mapping_give_blocks(struct window *window, struct mapping *mapping, u
 	return 0;
 }
 
-/* Ask the VMM for an entry that is in the table as suspended; on failure it stays so. */
-static int mapping_bring(struct window *window, struct mapping *mapping)
+/*
+ * Without a stand-in, QEMU maps a range only if the file goes on behind it, in
+ * whole pages. Cut the entry where the file ends; the rest stays suspended.
+ */
+static int mapping_fit(struct window *window, struct mapping *mapping, uint64_t size)
 {
-	int err;
+	struct mapping rest = *mapping;
+	uint64_t len = size - mapping->offset;
 
+	if (mapping->file->stand_in >= 0 || mapping->len <= len)
+		return 0;
+	if (!is_aligned(size, WINDOW_ALIGN)) {
+		log_guest(LOG_LEVEL_ERROR,
+			  "a file of %llu bytes, no whole pages, cannot be mapped to its end without FUSE passthrough (Linux 6.9, root)",
+			  (unsigned long long)size);
+		return -EIO;
+	}
+	rest.at += len;
+	rest.offset += len;
+	rest.len -= len;
+	rest.file->refs++;
+	if (!window_insert(window, &rest)) {
+		mapping_file_put(&window->table, rest.file);
+		return -ENOSPC;
+	}
+	pthread_mutex_lock(&window->lock);
+	mapping->len = len;
+	pthread_mutex_unlock(&window->lock);
+	return 0;
+}
+
+/* Ask the VMM for an entry that is in the table as suspended; on failure it stays so. */
+static int mapping_bring(struct window *window, struct mapping *mapping, uint64_t size)
+{
+	int fd = mapping->file->stand_in >= 0 ? mapping->file->stand_in : mapping->file->fd;
+	int err = mapping_fit(window, mapping, size);
+
+	if (err)
+		return err;
 	if (mapping_table_count(&window->table, MAPPING_LIVE) >= window->max_mappings) {
 		log_guest(LOG_LEVEL_WARN,
 			  "the window has its %u mappings; raise --window-mappings if the VMM takes more",
 			  window->max_mappings);
 		return -ENOSPC;
 	}
-	err = window->vmm.map(window->vmm.ctx, mapping->file->fd, mapping->offset, mapping->at,
-			      mapping->len, true);
+	err = window->vmm.map(window->vmm.ctx, fd, mapping->offset, mapping->at, mapping->len, true);
 	if (!err)
 		window_set_state(window, mapping, MAPPING_LIVE);
 	else if (err == -EINTR)
@@ -212,6 +247,22 @@ static int mapping_bring(struct window *window, struct mapping *mapping)
 		log_guest(LOG_LEVEL_ERROR, "the VMM refused to map %llu bytes at 0x%llx of the window: %s",
 			  (unsigned long long)mapping->len, (unsigned long long)mapping->at,
 			  strerror(-err));
+	return err;
+}
+
+/*
+ * Bring an entry up to a file of `size` bytes: blocks where the guest writes,
+ * and the mapping itself once the file reaches into it. A range wholly behind
+ * the end of the file must not be touched: it waits until the file grows.
+ */
+static int mapping_refresh(struct window *window, struct mapping *mapping, uint64_t size, bool writable)
+{
+	int err = 0;
+
+	if (writable || mapping->writable)
+		err = mapping_give_blocks(window, mapping, size);
+	if (!err && mapping->state == MAPPING_SUSPENDED && mapping->offset < size)
+		err = mapping_bring(window, mapping, size);
 	return err;
 }
 
@@ -252,7 +303,8 @@ static int remnant_restore(struct window *window, const struct mapping *whole, u
 		mapping_file_put(&window->table, part.file);
 		return -ENOSPC;
 	}
-	err = whole->state == MAPPING_LIVE ? mapping_bring(window, m) : 0;
+	/* What was mapped as part of the whole lies within the file as far as we know. */
+	err = whole->state == MAPPING_LIVE ? mapping_bring(window, m, UINT64_MAX) : 0;
 	return err == -EINTR ? err : 0;
 }
 
@@ -280,55 +332,73 @@ static int window_punch(struct window *window, uint64_t at, uint64_t len)
 	return err;
 }
 
-/* The live mapping that already shows just this, or NULL. */
-static struct mapping *window_same(struct window *window, uint64_t node, uint64_t offset,
-				   uint64_t len, uint64_t at)
+/* True when entries show just this already, piece by piece, mapped or suspended. */
+static bool window_covers(struct window *window, uint64_t node, uint64_t offset, uint64_t len,
+			  uint64_t at)
 {
-	struct mapping *m = mapping_table_overlap(&window->table, at, len);
+	uint64_t pos = at;
 
-	if (m && m->state == MAPPING_LIVE && m->file->node == node && m->at <= at &&
-	    at + len <= m->at + m->len && at - m->at == offset - m->offset)
-		return m;
-	return NULL;
+	while (pos < at + len) {
+		const struct mapping *m = mapping_table_overlap(&window->table, pos, 1);
+
+		if (!m || m->file->node != node || m->offset + (pos - m->at) != offset + (pos - at))
+			return false;
+		pos = m->at + m->len;
+	}
+	return true;
+}
+
+/* Bring all entries within [at, at + len) up to their file, which is one file. */
+static int window_refresh(struct window *window, uint64_t at, uint64_t len, bool writable)
+{
+	uint64_t pos = at, size = 0;
+	int err = 0;
+
+	while (!err && pos < at + len) {
+		struct mapping *m = mapping_table_overlap(&window->table, pos, 1);
+
+		err = file_size(m->file->fd, &size);
+		if (!err)
+			err = mapping_refresh(window, m, size, writable);
+		pos = m->at + m->len;
+	}
+	return err;
+}
+
+static void window_drop_range(struct window *window, uint64_t at, uint64_t len)
+{
+	struct mapping *m;
+
+	while ((m = mapping_table_overlap(&window->table, at, len)))
+		window_drop(window, m);
 }
 
 static int window_map_new(struct window *window, uint64_t node, uint64_t offset, uint64_t len,
 			  bool writable, uint64_t at)
 {
 	struct mapping new = { .at = at, .len = len, .offset = offset, .state = MAPPING_SUSPENDED };
-	struct mapping *m;
-	uint64_t size = 0;
-	int err = mapping_file_get(&window->table, window->fs, node, &new.file);
+	int err = mapping_file_get(&window->table, window->fs, window->proxy, node, &new.file);
 
 	if (err)
 		return err;
-	err = file_size(new.file->fd, &size);
-	if (!err)
-		err = window_punch(window, at, len);
+	err = window_punch(window, at, len);
+	if (!err && !window_insert(window, &new))
+		err = -ENOSPC;
 	if (err) {
 		mapping_file_put(&window->table, new.file);
 		return err;
 	}
-	m = window_insert(window, &new);
-	if (!m) {
-		mapping_file_put(&window->table, new.file);
-		return -ENOSPC;
-	}
-	if (writable)
-		err = mapping_give_blocks(window, m, size);
-	/* A range wholly behind the end of the file must not be touched: it waits until the file grows. */
-	if (!err && offset < size)
-		err = mapping_bring(window, m);
+	/* One new entry, of which at most the first piece is brought: a failure leaves none mapped. */
+	err = window_refresh(window, at, len, writable);
 	if (err && err != -EINTR)
-		window_drop(window, m);
+		window_drop_range(window, at, len);
 	return err;
 }
 
 int window_setup(struct window *window, uint64_t node, uint64_t offset, uint64_t len,
 		 bool writable, uint64_t at)
 {
-	struct mapping *same;
-	uint64_t end, size = 0;
+	uint64_t end;
 	int err;
 
 	if (!len || !is_aligned(at | len | offset, WINDOW_ALIGN) ||
@@ -338,15 +408,11 @@ int window_setup(struct window *window, uint64_t node, uint64_t offset, uint64_t
 	err = window_acquire(window);
 	if (err)
 		return err;
-	same = window_same(window, node, offset, len, at);
-	if (!same) {
+	/* Every mapping is writable for the VMM: the guest's upgrade only needs its blocks. */
+	if (window_covers(window, node, offset, len, at))
+		err = window_refresh(window, at, len, writable);
+	else
 		err = window_map_new(window, node, offset, len, writable, at);
-	} else if (writable) {
-		/* Every mapping is writable for the VMM already: an upgrade only needs its blocks. */
-		err = file_size(same->file->fd, &size);
-		if (!err)
-			err = mapping_give_blocks(window, same, size);
-	}
 	window_release(window);
 	return err;
 }
@@ -441,12 +507,8 @@ int window_size_seen(struct window *window, uint64_t node, uint64_t size)
 	err = window_acquire(window);
 	if (err)
 		return err;
-	while (!err && (m = window_needs(window, node, size))) {
-		if (m->writable)
-			err = mapping_give_blocks(window, m, size);
-		if (!err && m->state == MAPPING_SUSPENDED)
-			err = mapping_bring(window, m);
-	}
+	while (!err && (m = window_needs(window, node, size)))
+		err = mapping_refresh(window, m, size, false);
 	window_release(window);
 	return err;
 }

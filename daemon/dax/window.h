@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct file_proxy;
 struct fs;
 struct window;
 
@@ -35,11 +36,12 @@ struct window_vmm_ops {
 };
 
 /*
- * A window of `size` bytes, at most `max_mappings` of them live at once. `fs`
- * and `vmm->ctx` are borrowed. 0 or -ENOMEM.
+ * A window of `size` bytes, at most `max_mappings` of them live at once. `fs`,
+ * `vmm->ctx` and `proxy` are borrowed; without a proxy (NULL) only ranges that
+ * end at a whole page of their file can be mapped. 0 or -ENOMEM.
  */
-int window_new(struct fs *fs, const struct window_vmm_ops *vmm, uint64_t size,
-	       unsigned int max_mappings, struct window **out);
+int window_new(struct fs *fs, const struct window_vmm_ops *vmm, struct file_proxy *proxy,
+	       uint64_t size, unsigned int max_mappings, struct window **out);
 void window_free(struct window *window);
 
 /* True when the VMM took the window, so that mappings can be made. */
@@ -49,7 +51,7 @@ bool window_present(struct window *window);
  * Map [offset, offset + len) of `node` at `at`: 0, -EINTR; -EINVAL for bad
  * numbers; -ENOSPC when a writable range cannot get its blocks; -EACCES,
  * -EROFS, -ETXTBSY ... when the file may not be opened for writing, which every
- * mapping needs (QEMU maps everything writable).
+ * mapping needs (QEMU maps everything writable); -EIO when the VMM refuses.
  */
 int window_setup(struct window *window, uint64_t node, uint64_t offset, uint64_t len,
 		 bool writable, uint64_t at);

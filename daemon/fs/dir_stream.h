@@ -51,7 +51,7 @@ int dir_stream_seek(struct dir_stream *stream, int fd, uint64_t offset);
 const struct dir_record *dir_stream_peek(const struct dir_stream *stream);
 /* Pass the entry that dir_stream_peek() gives. */
 void dir_stream_advance(struct dir_stream *stream);
-/* Read more when all is passed. `hint`: bytes the caller can use. Bytes, 0 at the end, or -errno. */
+/* Read more when all is passed; `hint`: bytes the caller can use. Bytes, 0 at the end, -errno. */
 ssize_t dir_stream_fill(struct dir_stream *stream, int fd, size_t hint);
 
 #endif

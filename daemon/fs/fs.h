@@ -50,6 +50,7 @@ struct fs_config {
 	bool allow_direct_io;	/* else O_DIRECT is dropped from open flags */
 	bool writeback;		/* WRONLY opens become RDWR, O_APPEND is dropped */
 	uint64_t dax_min_size;	/* smallest file that may be mapped; 0 = no window at all */
+	bool dax_whole_pages;	/* offer only files of whole 4 KiB pages for mapping */
 };
 
 /* Who asks; from the FUSE header. */
@@ -124,7 +125,8 @@ int fs_mkdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 	     uint32_t mode, struct fs_entry *entry);
 int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
 	       const char *target, struct fs_entry *entry);
-int fs_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name, struct fs_entry *entry);
+int fs_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name,
+	    struct fs_entry *entry);
 int fs_create(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
 	      uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle);
 int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,

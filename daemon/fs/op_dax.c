@@ -14,7 +14,9 @@
 
 #include "daemon/fs/fs_private.h"
 
-/* Asked once an inode: a file system or file does not turn read-only often, and then open(2) says so. */
+#define DAX_PAGE 4096
+
+/* Asked once an inode: should the file or its mount turn read-only later, open(2) says so. */
 static bool can_write(struct inode *inode)
 {
 	uint32_t flags = INODE_DAX_ASKED;
@@ -32,6 +34,8 @@ bool fs_dax_allowed(struct fs *fs, struct inode *inode, const struct statx *stx)
 	if (!fs->config.dax_min_size || fs->config.readonly || !S_ISREG(inode->type))
 		return false;
 	if (stx->stx_size < fs->config.dax_min_size || (stx->stx_mode & 0111))
+		return false;
+	if (fs->config.dax_whole_pages && stx->stx_size % DAX_PAGE)
 		return false;
 	return can_write(inode);
 }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,6 +136,12 @@ ssize_t write_at(struct fs *fs, uint64_t handle, uint64_t offset, const void *bu
 
 	iov_cursor_init(&from, &iov, 1);
 	return fs_write(fs, FS_ROOT_NODE, handle, offset, size, &from, false, false);
+}
+
+void fixture_private_mounts(void)
+{
+	if (unshare(CLONE_NEWNS) == 0)
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
 
 unsigned int open_fds(void)

@@ -45,6 +45,9 @@ uint64_t must_mkdir(struct fs *fs, uint64_t parent, const char *name);
 ssize_t read_at(struct fs *fs, uint64_t handle, uint64_t offset, void *buf, size_t size);
 ssize_t write_at(struct fs *fs, uint64_t handle, uint64_t offset, const void *buf, size_t size);
 
+/* What is mounted from here on is seen by this process only, if it may at all. */
+void fixture_private_mounts(void);
+
 /* Descriptors this process has open now. */
 unsigned int open_fds(void);
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/fs/fs_private.h"
 #include "tests/unit/fs_fixture.h"
 
 static struct fixture *f;
@@ -90,6 +91,14 @@ static void lookup_never_follows(void **state)
 	assert_int_equal(fs_readlink(fs, link_node, target, sizeof(target)), 4);
 	assert_memory_equal(target, "/etc", 4);
 	assert_int_equal(fs_readlink(fs, FS_ROOT_NODE, target, sizeof(target)), -EINVAL);
+}
+
+static void works_without_openat2(void **state)
+{
+	(void)state;
+	fs->open.openat2 = false;
+	lookup_never_follows(state);
+	assert_int_equal(lookup(must_mkdir(fs, FS_ROOT_NODE, "d"), "missing"), -ENOENT);
 }
 
 /* A directory that became a link on the host: what we hold stays what it was. */
@@ -487,6 +496,7 @@ int main(void)
 		FS_TEST(lookup_and_forget_count),
 		FS_TEST(lookup_errors),
 		FS_TEST(lookup_never_follows),
+		FS_TEST(works_without_openat2),
 		FS_TEST(a_swapped_parent_stays_itself),
 		FS_TEST(special_files_are_never_opened),
 		FS_TEST(creates_and_opens),

@@ -91,10 +91,10 @@ static void scatters_and_gathers(void **state)
 
 static void appends_but_not_cached_pages(void **state)
 {
-	struct iovec iov = { "XY", 2 };
+	char page[2] = { 'X', 'Y' }, buf[16];
+	struct iovec iov = { page, sizeof(page) };
 	struct iov_cursor from;
 	uint64_t node, handle;
-	char buf[16];
 
 	(void)state;
 	host_write(f, "a", "0123");
@@ -429,5 +429,6 @@ int main(void)
 		FS_TEST(a_read_only_mount_is_never_mapped),
 	};
 
+	fixture_private_mounts();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

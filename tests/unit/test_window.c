@@ -19,6 +19,7 @@
 #include "common/checked.h"
 #include "common/log.h"
 #include "common/stop_token.h"
+#include "daemon/dax/file_proxy.h"
 #include "daemon/dax/window.h"
 #include "daemon/fs/fs.h"
 
@@ -99,6 +100,9 @@ static int vmm_map(void *ctx, int fd, uint64_t fd_offset, uint64_t at, uint64_t 
 	(void)ctx;
 	assert_true(fd >= 0 && writable);
 	vmm.refuse = 0;
+	/* QEMU's own check of the backing store */
+	if ((uint64_t)lseek(fd, 0, SEEK_END) < fd_offset + len)
+		return -EIO;
 	return vmm_finish(refuse ? refuse : vmm_do_map(at, len, fd_offset));
 }
 
@@ -144,7 +148,7 @@ static int setup(void **state)
 	open_error = 0;
 	file = memfd_create("file", MFD_CLOEXEC);
 	log_setup("test", LOG_LEVEL_OFF);
-	return file < 0 || ftruncate(file, 8 * RANGE) || window_new(NULL, &ops, WINDOW, MAPS, &window);
+	return file < 0 || ftruncate(file, 8 * RANGE) || window_new(NULL, &ops, NULL, WINDOW, MAPS, &window);
 }
 
 static int teardown(void **state)
@@ -315,18 +319,75 @@ static void writable_ranges_get_their_blocks(void **state)
 	file = mkstemp(path);
 	assert_true(file >= 0);
 	unlink(path);
-	assert_int_equal(ftruncate(file, RANGE + 100), 0);
+	assert_int_equal(ftruncate(file, RANGE + 4096), 0);
 	assert_int_equal(map_range(0, 0, false), 0);
 	assert_int_equal(allocated(), 0);
 	assert_int_equal(map_range(0, 0, true), 0);
 	assert_int_equal(allocated(), RANGE);
-	assert_int_equal(lseek(file, 0, SEEK_END), RANGE + 100);
+	assert_int_equal(lseek(file, 0, SEEK_END), RANGE + 4096);
 	/* the part that a growing file adds to a mapped range is given too */
 	assert_int_equal(map_range(1, 1, true), 0);
 	assert_int_equal(allocated(), RANGE + 4096);
 	assert_int_equal(ftruncate(file, RANGE + RANGE / 2), 0);
 	assert_int_equal(window_size_seen(window, NODE, RANGE + RANGE / 2), 0);
 	assert_int_equal(allocated(), RANGE + RANGE / 2);
+}
+
+/* Without stand-ins a range is mapped as far as the file has whole pages, and further as it grows. */
+static void whole_pages_without_stand_ins(void **state)
+{
+	(void)state;
+	assert_int_equal(ftruncate(file, RANGE + 100), 0);
+	assert_int_equal(map_range(0, 0, true), 0);
+	assert_int_equal(map_range(1, 1, true), -EIO);
+	assert_int_equal(live(), 1);
+	assert_int_equal(ftruncate(file, RANGE + 4096), 0);
+	assert_int_equal(map_range(1, 1, false), 0);
+	assert_true(maps(RANGE, 4096, RANGE));
+	assert_int_equal(ftruncate(file, RANGE + 3 * 4096), 0);
+	assert_int_equal(window_size_seen(window, NODE, RANGE + 3 * 4096), 0);
+	assert_true(maps(RANGE + 4096, 2 * 4096, RANGE + 4096));
+	/* the guest's upgrade finds all pieces in place */
+	assert_int_equal(map_range(1, 1, true), 0);
+	assert_int_equal(live(), 3);
+	assert_int_equal(vmm.n_unmaps, 0);
+	assert_int_equal(ftruncate(file, RANGE + 3 * 4096 + 1), 0);
+	assert_int_equal(window_size_seen(window, NODE, RANGE + 3 * 4096 + 1), -EIO);
+	assert_int_equal(window_remove(window, RANGE, RANGE), 0);
+	assert_int_equal(live(), 1);
+}
+
+/* With stand-ins any file is mapped whole, and it is the file's own memory. */
+static void stand_ins_map_any_size(void **state)
+{
+	struct window_vmm_ops ops = {
+		.ready = vmm_ready, .map = vmm_map, .unmap = vmm_unmap, .settle = vmm_settle,
+	};
+	struct file_proxy *proxy;
+	char *shared, byte;
+	int fd;
+
+	(void)state;
+	if (file_proxy_new(&proxy))
+		skip();	/* no FUSE passthrough here: an older kernel, or not root */
+	window_free(window);
+	assert_int_equal(window_new(NULL, &ops, proxy, WINDOW, MAPS, &window), 0);
+	assert_int_equal(ftruncate(file, RANGE + 100), 0);
+	assert_int_equal(map_range(1, 1, true), 0);
+	assert_true(maps(RANGE, RANGE, RANGE));
+	fd = file_proxy_open(proxy, file);
+	assert_true(fd >= 0);
+	shared = mmap(NULL, 2 * RANGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(shared, MAP_FAILED);
+	close(fd);
+	shared[RANGE + 7] = 'x';
+	assert_int_equal(pread(file, &byte, 1, RANGE + 7), 1);
+	assert_int_equal(byte, 'x');
+	assert_int_equal(pwrite(file, "y", 1, 5), 1);
+	assert_int_equal(shared[5], 'y');
+	munmap(shared, 2 * RANGE);
+	assert_int_equal(window_clear(window), 0);
+	file_proxy_free(proxy);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -338,7 +399,8 @@ int main(void)
 		TEST(a_new_mapping_replaces_what_it_covers), TEST(clear_leaves_nothing),
 		TEST(live_mappings_have_a_limit), TEST(refusals_reach_the_guest),
 		TEST(a_cut_tail_goes_and_comes_back), TEST(interrupted_requests_are_settled),
-		TEST(writable_ranges_get_their_blocks),
+		TEST(writable_ranges_get_their_blocks), TEST(whole_pages_without_stand_ins),
+		TEST(stand_ins_map_any_size),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

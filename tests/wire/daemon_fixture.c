@@ -33,7 +33,7 @@ static const char *daemon_program(void)
 {
 	const char *program = getenv("CASEMENTD");
 
-	return program ? program : "build/daemon/casementd";
+	return program ? program : "build/casementd";
 }
 
 /* Everything a descriptor holds, as a string; the caller frees. */

@@ -4,7 +4,7 @@
  * through the client, stopped and looked at afterwards. A test fails when the
  * daemon died, hung or printed a sanitizer's report. Nothing is left behind.
  *
- * CASEMENTD names the program (default build/daemon/casementd); options it
+ * CASEMENTD names the program (default build/casementd); options it
  * does not know (asked of its --help) are not given to it.
  */
 #ifndef CASEMENT_TESTS_DAEMON_FIXTURE_H

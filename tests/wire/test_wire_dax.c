@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The DAX window as a guest and a VMM like QEMU 11.1 see it: what is mapped is
+ * the file, replaced and removed ranges leave nothing behind, what may not be
+ * written is not mapped. Relies on the client's window, which refuses what QEMU
+ * refuses.
+ */
+#include "daemon_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client/raw.h"
+#include "common/checked.h"
+#include "common/cleanup.h"
+
+#define MIB ((uint64_t)1 << 20)
+#define RANGE (2 * MIB)		/* what a mainline guest maps at a time */
+#define READ FUSE_SETUPMAPPING_FLAG_READ
+#define WRITE (FUSE_SETUPMAPPING_FLAG_READ | FUSE_SETUPMAPPING_FLAG_WRITE)
+
+static struct window_event events[WINDOW_EVENTS];
+
+static const struct fixture_config window_64 = {
+	.args = { "--window-size", "64M", NULL },
+	.options = { .flags = CASEMENT_MAP_ALL_WRITABLE },
+	.needs = "window-size",
+};
+
+static char *window_at(struct fixture *f, uint64_t at)
+{
+	uint64_t size;
+	char *base = casement_window(f->client, &size);
+
+	assert_non_null(base);
+	assert_true(at < size);
+	return base + at;
+}
+
+static unsigned int live(struct fixture *f)
+{
+	return raw_window_mappings(f->client, NULL, 0, NULL);
+}
+
+/* Back-end requests of one kind since the last look. */
+static unsigned int count_events(struct fixture *f, uint32_t request)
+{
+	unsigned int n = raw_window_events(f->client, events, WINDOW_EVENTS), found = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (events[i].request != request)
+			continue;
+		assert_int_equal(events[i].answer, 0);
+		found++;
+	}
+	return found;
+}
+
+static int map(struct fixture *f, uint64_t node, uint64_t offset, uint64_t len, uint64_t flags,
+	       uint64_t at)
+{
+	/* A mainline guest sends no handle. */
+	return casement_setupmapping(f->q, node, UINT64_MAX, offset, len, flags, at);
+}
+
+static int unmap(struct fixture *f, uint64_t at, uint64_t len)
+{
+	struct fuse_removemapping_one one = { at, len };
+
+	return casement_removemapping(f->q, &one, 1);
+}
+
+static void test_map(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node;
+	char back[16];
+	cleanup_close int fd = -1;
+
+	share_fill(&f->daemon, "file", 6 * MIB, 5);
+	node = lookup_node(f->q, "file");
+	fd = open(share_path(&f->daemon, "file"), O_RDWR | O_CLOEXEC);
+	for (unsigned int i = 0; i < 3; i++)
+		ok(map(f, node, i * RANGE, RANGE, READ, (2 - i) * RANGE));
+	for (unsigned int i = 0; i < 3; i++)
+		check_pattern(window_at(f, (2 - i) * RANGE), RANGE, 5, i * RANGE);
+	ok(map(f, node, RANGE, RANGE, WRITE, 10 * RANGE));
+	memcpy(window_at(f, 10 * RANGE + 100), "through the page", 16);
+	assert_int_equal(pread(fd, back, 16, RANGE + 100), 16);
+	assert_memory_equal(back, "through the page", 16);
+	assert_int_equal(pwrite(fd, "and the way back", 16, RANGE + 200), 16);
+	assert_memory_equal(window_at(f, 10 * RANGE + 200), "and the way back", 16);
+	/* A part of a page at the end of the file. */
+	share_fill(&f->daemon, "odd", 3 * MIB + 17, 6);
+	ok(map(f, lookup_node(f->q, "odd"), RANGE, RANGE, READ, 12 * RANGE));
+	check_pattern(window_at(f, 12 * RANGE), MIB + 17, 6, RANGE);
+	ok(unmap(f, 0, RANGE));
+	assert_int_equal(live(f), 4);
+}
+
+/* The spec lets a new mapping replace old ones; the VMM does not. */
+static void test_overlap(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t a, b;
+
+	share_fill(&f->daemon, "a", 8 * MIB, 1);
+	share_fill(&f->daemon, "b", 8 * MIB, 2);
+	a = lookup_node(f->q, "a");
+	b = lookup_node(f->q, "b");
+	ok(map(f, a, 0, 2 * RANGE, READ, 0));
+	ok(map(f, b, 0, 2 * RANGE, READ, 0));
+	check_pattern(window_at(f, 0), 2 * RANGE, 2, 0);
+	ok(map(f, a, RANGE, RANGE, WRITE, 0));
+	check_pattern(window_at(f, 0), RANGE, 1, RANGE);
+	check_pattern(window_at(f, RANGE), RANGE, 2, RANGE);
+	/* Into the middle of one, over the end of another, over several. */
+	ok(map(f, a, 0, 4 * MIB, READ, 16 * MIB));
+	ok(map(f, b, MIB, MIB, READ, 17 * MIB));
+	check_pattern(window_at(f, 16 * MIB), MIB, 1, 0);
+	check_pattern(window_at(f, 17 * MIB), MIB, 2, MIB);
+	check_pattern(window_at(f, 18 * MIB), 2 * MIB, 1, 2 * MIB);
+	ok(map(f, b, 0, 8 * MIB, READ, 14 * MIB));
+	check_pattern(window_at(f, 14 * MIB), 8 * MIB, 2, 0);
+	for (unsigned int i = 0; i < 8; i++)
+		ok(map(f, i % 2 ? a : b, i * MIB, MIB, READ, 32 * MIB + i * 4096));
+	/* Nothing was ever refused by the window. */
+	count_events(f, VHOST_USER_BACKEND_SHMEM_MAP);
+}
+
+static void test_remove(void **state)
+{
+	struct fuse_removemapping_one many[8];
+	struct fixture *f = fixture_of(state);
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 16 * MIB, 1);
+	node = lookup_node(f->q, "file");
+	for (unsigned int i = 0; i < 8; i++) {
+		ok(map(f, node, i * RANGE, RANGE, READ, i * RANGE));
+		many[i] = (struct fuse_removemapping_one){ i * RANGE, RANGE };
+	}
+	ok(casement_removemapping(f->q, many, 8));
+	assert_int_equal(live(f), 0);
+	ok(map(f, node, 0, 2 * RANGE, READ, 0));
+	ok(unmap(f, RANGE, RANGE));
+	check_pattern(window_at(f, 0), RANGE, 1, 0);
+	assert_int_equal(live(f), 1);
+	ok(map(f, node, 0, RANGE, READ, RANGE));
+	ok(unmap(f, 0, 64 * MIB));
+	assert_int_equal(live(f), 0);
+	ok(unmap(f, 0, 64 * MIB));
+	assert_true(unmap(f, 0, 65 * MIB) < 0);
+}
+
+/* A guest that mounts again uses the same window offsets, having removed nothing. */
+static void test_remount(void **state)
+{
+	struct fixture *f = fixture_of(state);
+
+	share_fill(&f->daemon, "file", 8 * MIB, 1);
+	for (unsigned int round = 0; round < 6; round++) {
+		uint64_t node = lookup_node(f->q, "file");
+
+		for (unsigned int i = 0; i < 4; i++)
+			ok(map(f, node, (3 - i) * RANGE, RANGE, i % 2 ? WRITE : READ, i * RANGE));
+		check_pattern(window_at(f, RANGE), RANGE, 1, 2 * RANGE);
+		if (round % 2)
+			ok(casement_destroy(f->q));
+		else
+			ok(raw_restart(f->q));
+		ok(casement_init(f->q, NULL, &f->init));
+		assert_int_equal(live(f), 0);
+	}
+	count_events(f, VHOST_USER_BACKEND_SHMEM_MAP);
+}
+
+/* RESET_DEVICE, and a window that the guest after it finds empty. */
+static void test_device_reset(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 8 * MIB, 1);
+	node = lookup_node(f->q, "file");
+	for (unsigned int i = 0; i < 4; i++)
+		ok(map(f, node, i * RANGE, RANGE, READ, i * RANGE));
+	ok(channel_set(&f->client->channel, VHOST_USER_RESET_DEVICE, NULL, 0, NULL, 0));
+	ok(channel_set(&f->client->channel, VHOST_USER_SET_FEATURES, &f->client->features,
+		       sizeof(f->client->features), NULL, 0));
+	for (unsigned int i = 0; i < f->client->n_queues; i++) {
+		casement_queue_reset(&f->client->queues[i]);
+		ok(casement_queue_start(&f->client->queues[i]));
+	}
+	ok(casement_init(f->q, NULL, &f->init));
+	assert_int_equal(live(f), 0);
+	node = lookup_node(f->q, "file");
+	ok(map(f, node, 0, 4 * RANGE, READ, 0));
+	check_pattern(window_at(f, 0), 4 * RANGE, 1, 0);
+}
+
+/* Writable is what everything is already: an upgrade is no change. */
+static void test_upgrade(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 8 * MIB, 1);
+	node = lookup_node(f->q, "file");
+	ok(map(f, node, 0, RANGE, READ, RANGE));
+	raw_window_events(f->client, events, WINDOW_EVENTS);
+	ok(map(f, node, 0, RANGE, WRITE, RANGE));
+	ok(map(f, node, 0, RANGE, WRITE, RANGE));
+	ok(map(f, node, 0, RANGE, READ, RANGE));
+	assert_int_equal(raw_window_events(f->client, events, WINDOW_EVENTS), 0);
+	memset(window_at(f, RANGE), 'x', RANGE);
+}
+
+static uint32_t attr_flags(struct fixture *f, const char *name)
+{
+	struct fuse_entry_out entry;
+
+	ok(casement_lookup(f->q, CASEMENT_ROOT, name, &entry));
+	return entry.attr.flags;
+}
+
+/* A program in the share that runs until its input ends. */
+static pid_t run_copy(struct fixture *f, const char *name, int *input)
+{
+	char command[256], byte;
+	int in[2], started[2];
+	pid_t pid;
+
+	snprintf(command, sizeof(command), "cp /bin/cat %s", share_path(&f->daemon, name));
+	assert_int_equal(system(command), 0);
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(started, O_CLOEXEC), 0);
+	pid = fork();
+	if (!pid) {
+		dup2(in[0], 0);
+		execl(share_path(&f->daemon, name), "cat", NULL);
+		_exit(127);
+	}
+	close(in[0]);
+	*input = in[1];
+	/* Closed without a word: it was executed, or is dead. */
+	close(started[1]);
+	assert_int_equal(read(started[0], &byte, 1), 0);
+	close(started[0]);
+	return pid;
+}
+
+/* What may not be opened for writing is not mapped, and the guest is told so beforehand. */
+static void test_refused(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	cleanup_close int input = -1;
+	pid_t pid;
+
+	assert_true(f->init.flags & FUSE_MAP_ALIGNMENT);
+	assert_true((uint64_t)f->init.flags2 << 32 & FUSE_HAS_INODE_DAX);
+	share_fill(&f->daemon, "large", 4 * MIB, 1);
+	share_fill(&f->daemon, "small", 10, 1);
+	assert_true(attr_flags(f, "large") & FUSE_ATTR_DAX);
+	assert_false(attr_flags(f, "small") & FUSE_ATTR_DAX);
+	assert_int_equal(mkfifo(share_path(&f->daemon, "fifo"), 0600), 0);
+	assert_int_equal(symlink("large", share_path(&f->daemon, "link")), 0);
+	assert_false(attr_flags(f, "fifo") & FUSE_ATTR_DAX);
+	assert_true(map(f, lookup_node(f->q, "fifo"), 0, RANGE, READ, 0) < 0);
+	assert_true(map(f, lookup_node(f->q, "link"), 0, RANGE, READ, 0) < 0);
+	assert_true(map(f, CASEMENT_ROOT, 0, RANGE, READ, 0) < 0);
+	pid = run_copy(f, "program", &input);
+	assert_int_equal(open(share_path(&f->daemon, "program"), O_WRONLY), -1);
+	assert_int_equal(errno, ETXTBSY);
+	assert_true(map(f, lookup_node(f->q, "program"), 0, RANGE, READ, 0) < 0);
+	close_fd(&input);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(live(f), 0);
+	assert_true(map(f, lookup_node(f->q, "large"), 0, RANGE, READ, 1) < 0);
+	assert_true(map(f, lookup_node(f->q, "large"), 1, RANGE, READ, 0) < 0);
+	assert_true(map(f, lookup_node(f->q, "large"), 0, RANGE, READ, 63 * MIB) < 0);
+	ok(map(f, lookup_node(f->q, "large"), 0, RANGE, READ, 0));
+}
+
+static const struct fixture_config readonly_window = {
+	.args = { "--window-size", "64M", "--readonly", NULL },
+	.options = { .flags = CASEMENT_MAP_ALL_WRITABLE },
+	.needs = "window-size",
+};
+
+static void test_readonly_share(void **state)
+{
+	struct fixture *f = fixture_of(state);
+
+	share_fill(&f->daemon, "file", 4 * MIB, 1);
+	assert_false(attr_flags(f, "file") & FUSE_ATTR_DAX);
+	assert_true(map(f, lookup_node(f->q, "file"), 0, RANGE, READ, 0) < 0);
+	assert_true(map(f, lookup_node(f->q, "file"), 0, RANGE, WRITE, 0) < 0);
+	assert_int_equal(live(f), 0);
+}
+
+/* What is mapped stays so without a handle, a name or a lookup. */
+static void test_mapping_outlives(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 4 * MIB, 1);
+	node = lookup_node(f->q, "file");
+	ok(map(f, node, 0, RANGE, WRITE, 0));
+	ok(casement_unlink(f->q, CASEMENT_ROOT, "file"));
+	ok(casement_forget(casement_hiprio_queue(f->client), node, 1));
+	check_pattern(window_at(f, 0), RANGE, 1, 0);
+	ok(unmap(f, 0, RANGE));
+	assert_int_equal(live(f), 0);
+}
+
+static const struct fixture_config four_mappings = {
+	.args = { "--window-size", "64M", "--window-mappings", "4", NULL },
+	.options = { .flags = CASEMENT_MAP_ALL_WRITABLE },
+	.needs = "window-mappings",
+};
+
+/* QEMU ends the machine past 512 regions: the limit holds whatever the guest maps. */
+static void test_limit(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	unsigned int peak, made = 0;
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 4 * MIB, 1);
+	node = lookup_node(f->q, "file");
+	for (unsigned int i = 0; i < 64; i++)
+		made += !map(f, node, i * 4096, 4096, READ, i * 8192);
+	assert_true(made >= 4);
+	raw_window_mappings(f->client, NULL, 0, &peak);
+	assert_true(peak <= 4);
+	assert_true(f->client->max_slots >= 4 + 1);
+	ok(unmap(f, 0, 8 * MIB));
+	/* One large mapping with holes punched: the pieces count too. */
+	ok(map(f, node, 0, 4 * MIB, READ, 0));
+	for (unsigned int i = 0; i < 64; i++)
+		(void)unmap(f, i * 8192, 4096);
+	raw_window_mappings(f->client, NULL, 0, &peak);
+	assert_true(peak <= 4);
+	ok(casement_getattr(f->q, node, CASEMENT_NO_FH, &(struct fuse_attr_out){ 0 }));
+}
+
+/* A private tmpfs of 1 MiB for the scratch tree, seen by nobody else. */
+static int small_disk_setup(void **state)
+{
+	static char dir[] = "/tmp/casement-disk-XXXXXX";
+
+	bool made = !geteuid() && !unshare(CLONE_NEWNS) &&
+		    !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) && mkdtemp(dir);
+
+	if (!made || mount("disk", dir, "tmpfs", 0, "size=1M")) {
+		if (made)
+			rmdir(dir);
+		*state = calloc(1, sizeof(struct fixture));
+		return 0;	/* fixture_of() will skip the test */
+	}
+	setenv("TMPDIR", dir, 1);
+	return fixture_setup(state);
+}
+
+static int small_disk_teardown(void **state)
+{
+	const char *dir = getenv("TMPDIR");
+	int bad = fixture_teardown(state);
+
+	if (dir && strstr(dir, "casement-disk")) {
+		umount2(dir, MNT_DETACH);
+		rmdir(dir);
+		unsetenv("TMPDIR");
+	}
+	return bad;
+}
+
+/* A store must not be the first to learn that the disk is full: that would be SIGBUS. */
+static void test_full_disk(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_setattr_in set = { .valid = FATTR_SIZE, .size = 4 * MIB };
+	uint64_t node, other, other_fh, at = 0;
+	struct fuse_attr_out attr;
+	char page[4096] = "";
+	ssize_t n;
+
+	create_file(f->q, "file", &node);
+	ok(casement_setattr(f->q, node, &set, &attr));
+	refused(map(f, node, 0, RANGE, WRITE, 0), ENOSPC);
+	ok(map(f, node, 0, 256 * 1024, WRITE, 0));
+	/* The rest of the disk goes to somebody else; what was mapped has its blocks. */
+	other_fh = create_file(f->q, "other", &other);
+	while ((n = casement_write(f->q, other, other_fh, at, page, sizeof(page))) > 0)
+		at += (uint64_t)n;
+	assert_int_equal(n, -ENOSPC);
+	memset(window_at(f, 0), 'x', 256 * 1024);
+	/* An upgrade of a range of holes on a full disk. */
+	ok(map(f, node, RANGE, RANGE, READ, RANGE));
+	refused(map(f, node, RANGE, RANGE, WRITE, RANGE), ENOSPC);
+	daemon_check(&f->daemon);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FIXTURE_TEST(test_map, &window_64),
+		FIXTURE_TEST(test_overlap, &window_64),
+		FIXTURE_TEST(test_remove, &window_64),
+		FIXTURE_TEST(test_remount, &window_64),
+		FIXTURE_TEST(test_device_reset, &window_64),
+		FIXTURE_TEST(test_upgrade, &window_64),
+		FIXTURE_TEST(test_refused, &window_64),
+		FIXTURE_TEST(test_readonly_share, &readonly_window),
+		FIXTURE_TEST(test_mapping_outlives, &window_64),
+		FIXTURE_TEST(test_limit, &four_mappings),
+		/* The last: it moves this process into a mount namespace of its own. */
+		cmocka_unit_test_prestate_setup_teardown(test_full_disk, small_disk_setup,
+			small_disk_teardown, (void *)(uintptr_t)&window_64),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

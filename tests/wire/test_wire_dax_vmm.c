@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The window between daemon and VMM: a VMM that answers late, refuses, stops
+ * the machine meanwhile, sends its memory table because of a mapping, or
+ * answers nonsense; and files that are cut and grow under mappings. Relies on
+ * the client's window, which can be told to hesitate.
+ */
+#include "daemon_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/raw.h"
+#include "common/checked.h"
+#include "common/cleanup.h"
+
+#define MIB ((uint64_t)1 << 20)
+#define RANGE (2 * MIB)
+#define READ FUSE_SETUPMAPPING_FLAG_READ
+#define WRITE (FUSE_SETUPMAPPING_FLAG_READ | FUSE_SETUPMAPPING_FLAG_WRITE)
+#define HOLD_MAP (1u << VHOST_USER_BACKEND_SHMEM_MAP)
+#define HOLD_UNMAP (1u << VHOST_USER_BACKEND_SHMEM_UNMAP)
+#define HOLD_BARRIER (1u << VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE)
+
+static struct window_event events[WINDOW_EVENTS];
+
+static const struct fixture_config window_64 = {
+	.args = { "--window-size", "64M", NULL },
+	.options = { .flags = CASEMENT_MAP_ALL_WRITABLE },
+	.needs = "window-size",
+};
+static const struct fixture_config window_queues = {
+	.args = { "--window-size", "64M", "--queues", "4", NULL },
+	.options = { .request_queues = 4, .flags = CASEMENT_MAP_ALL_WRITABLE },
+	.needs = "window-size",
+};
+static const struct fixture_config announced = {
+	.args = { "--window-size", "64M", NULL },
+	.options = { .flags = CASEMENT_MAP_ALL_WRITABLE | CASEMENT_ANNOUNCE_MAPPINGS },
+	.needs = "window-size",
+};
+static const struct fixture_config announced_by_table = {
+	.args = { "--window-size", "64M", NULL },
+	.options = { .memory_regions = 2, .flags = CASEMENT_MAP_ALL_WRITABLE |
+		     CASEMENT_ANNOUNCE_MAPPINGS | CASEMENT_NO_MEM_SLOTS },
+	.needs = "window-size",
+};
+
+static char *window_at(struct fixture *f, uint64_t at)
+{
+	uint64_t size;
+	char *base = casement_window(f->client, &size);
+
+	assert_non_null(base);
+	return base + at;
+}
+
+static unsigned int live(struct fixture *f)
+{
+	return raw_window_mappings(f->client, NULL, 0, NULL);
+}
+
+/* True when a range of `node`'s file at `at` is mapped just once. */
+static bool mapped(struct fixture *f, uint64_t at, uint64_t offset, uint64_t len)
+{
+	struct window_mapping mappings[64];
+	unsigned int n = raw_window_mappings(f->client, mappings, 64, NULL), found = 0;
+
+	for (unsigned int i = 0; i < MIN(n, 64u); i++)
+		found += mappings[i].at == at && mappings[i].offset == offset &&
+			 mappings[i].len == len;
+	return found == 1;
+}
+
+static int map(struct fixture *f, uint64_t node, uint64_t offset, uint64_t len, uint64_t flags,
+	       uint64_t at)
+{
+	return casement_setupmapping(f->q, node, UINT64_MAX, offset, len, flags, at);
+}
+
+/* A SETUPMAPPING that is sent and not waited for. */
+struct pending {
+	struct fuse_setupmapping_in body;
+	struct iovec iov;
+	struct casement_request request;
+};
+
+static void map_begin(struct fixture *f, struct pending *p, uint64_t node, uint64_t offset,
+		      uint64_t at)
+{
+	p->body = (struct fuse_setupmapping_in){ .fh = UINT64_MAX, .foffset = offset, .len = RANGE,
+						 .flags = READ, .moffset = at };
+	p->iov = (struct iovec){ &p->body, sizeof(p->body) };
+	p->request = (struct casement_request){ .opcode = FUSE_SETUPMAPPING, .nodeid = node,
+						.in = &p->iov, .n_in = 1 };
+	assert_int_equal(ok(casement_submit(f->q, &p->request, 1)), 1);
+}
+
+static ssize_t map_end(struct fixture *f, struct pending *p)
+{
+	struct casement_request *done = NULL;
+
+	assert_int_equal(ok(casement_complete(f->q, &done, 1, -1)), 1);
+	assert_ptr_equal(done, &p->request);
+	return p->request.result;
+}
+
+static bool still_pending(struct fixture *f)
+{
+	struct casement_request *done;
+
+	return casement_complete(f->q, &done, 1, TEST_QUIET_MS) == 0;
+}
+
+/* The answer to the guest waits for the answer to the map, and for the barrier behind it. */
+static void test_barrier(void **state)
+{
+	static const uint32_t holds[] = { HOLD_MAP, HOLD_BARRIER };
+	struct fixture *f = fixture_of(state);
+	struct pending p;
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 8 * MIB, 1);
+	node = lookup_node(f->q, "file");
+	for (unsigned int i = 0; i < ARRAY_SIZE(holds); i++) {
+		raw_window_hold(f->client, holds[i]);
+		map_begin(f, &p, node, 0, i * RANGE);
+		assert_true(raw_window_held(f->client, TEST_WAIT_MS));
+		assert_true(still_pending(f));
+		raw_window_hold(f->client, 0);
+		assert_int_equal(map_end(f, &p), 0);
+		check_pattern(window_at(f, i * RANGE), RANGE, 1, 0);
+	}
+}
+
+/* Other queues, and other requests than mappings, do not wait for a slow VMM. */
+static void test_others_go_on(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct casement_queue *other = casement_request_queue(f->client, 1);
+	struct fuse_attr_out attr;
+	struct pending p;
+	uint64_t node, fh;
+	char buf[100];
+
+	share_fill(&f->daemon, "file", 8 * MIB, 1);
+	fh = open_file(f->q, "file", O_RDWR, &node);
+	raw_window_hold(f->client, HOLD_MAP);
+	map_begin(f, &p, node, 0, 0);
+	assert_true(raw_window_held(f->client, TEST_WAIT_MS));
+	ok(casement_getattr(other, node, CASEMENT_NO_FH, &attr));
+	assert_int_equal(ok(casement_read(other, node, fh, 5, buf, 100)), 100);
+	check_pattern(buf, 100, 1, 5);
+	ok(casement_queue_stop(other));
+	ok(casement_queue_start(other));
+	raw_window_hold(f->client, 0);
+	assert_int_equal(map_end(f, &p), 0);
+}
+
+/* The machine is stopped while the VMM has not answered: it must not deadlock, nor lose the request. */
+static void test_stop_while_pending(void **state)
+{
+	static const uint32_t holds[] = { HOLD_MAP, HOLD_BARRIER };
+	struct fixture *f = fixture_of(state);
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 64 * MIB, 1);
+	node = lookup_node(f->q, "file");
+	for (unsigned int round = 0; round < 16; round++) {
+		uint64_t at = round * RANGE;
+		struct pending p;
+
+		raw_window_hold(f->client, holds[round & 1]);
+		map_begin(f, &p, node, at, at);
+		assert_true(raw_window_held(f->client, TEST_WAIT_MS));
+		ok(casement_queue_stop(f->q));
+		/* Not answered, so still on the ring. */
+		assert_int_equal((uint16_t)(f->q->next_avail - f->q->base), 1);
+		if (round & 2)
+			raw_window_hold(f->client, 0);
+		ok(casement_queue_start(f->q));
+		if (!(round & 2)) {
+			assert_true(still_pending(f));
+			raw_window_hold(f->client, 0);
+		}
+		assert_int_equal(map_end(f, &p), 0);
+		assert_true(mapped(f, at, at, RANGE));
+		assert_int_equal(live(f), round + 1);
+		check_pattern(window_at(f, at), RANGE, 1, at);
+	}
+}
+
+/* The same, and the guest after it is another one. */
+static void test_reset_while_pending(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct pending p;
+
+	share_fill(&f->daemon, "file", 8 * MIB, 1);
+	for (unsigned int round = 0; round < 8; round++) {
+		uint64_t node = lookup_node(f->q, "file");
+
+		ok(map(f, node, RANGE, RANGE, READ, RANGE));
+		raw_window_hold(f->client, round & 1 ? HOLD_MAP : HOLD_BARRIER);
+		map_begin(f, &p, node, 0, 0);
+		assert_true(raw_window_held(f->client, TEST_WAIT_MS));
+		ok(casement_queue_stop(f->q));
+		casement_queue_reset(f->q);
+		if (round & 2)
+			raw_window_hold(f->client, 0);
+		ok(casement_queue_start(f->q));
+		raw_window_hold(f->client, 0);
+		ok(casement_init(f->q, NULL, &f->init));
+		assert_int_equal(live(f), 0);
+	}
+}
+
+static void test_leave_while_pending(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct pending p;
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 8 * MIB, 1);
+	node = lookup_node(f->q, "file");
+	raw_window_hold(f->client, HOLD_MAP);
+	map_begin(f, &p, node, 0, 0);
+	assert_true(raw_window_held(f->client, TEST_WAIT_MS));
+	casement_close(f->client);
+	f->client = NULL;
+	assert_int_equal(daemon_wait(&f->daemon), 0);
+}
+
+/* A VMM that refuses costs the guest an error, and nothing else. */
+static void test_refusing_vmm(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct pending p;
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 8 * MIB, 1);
+	node = lookup_node(f->q, "file");
+	ok(map(f, node, 0, RANGE, READ, 8 * RANGE));
+	raw_window_refuse(f->client, 1);
+	assert_true(map(f, node, 0, RANGE, READ, 0) < 0);
+	raw_window_hold(f->client, HOLD_MAP);
+	map_begin(f, &p, node, 0, 0);
+	assert_true(raw_window_held(f->client, TEST_WAIT_MS));
+	ok(casement_queue_stop(f->q));
+	raw_window_hold(f->client, 0);
+	ok(casement_queue_start(f->q));
+	assert_true(map_end(f, &p) < 0);
+	raw_window_refuse(f->client, 0);
+	ok(map(f, node, 0, RANGE, READ, 0));
+	check_pattern(window_at(f, 0), RANGE, 1, 0);
+	assert_int_equal(live(f), 2);
+}
+
+/* A VMM that goes away from the channel. */
+static void test_channel_closed(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 8 * MIB, 1);
+	node = lookup_node(f->q, "file");
+	ok(map(f, node, 0, RANGE, READ, 0));
+	shutdown(f->client->window.sock, SHUT_RDWR);
+	assert_true(map(f, node, 0, RANGE, READ, RANGE) < 0);
+	ok(casement_getattr(f->q, node, CASEMENT_NO_FH, &(struct fuse_attr_out){ 0 }));
+	ok(casement_queue_stop(f->q));
+	ok(casement_queue_start(f->q));
+	ok(casement_getattr(f->q, node, CASEMENT_NO_FH, &(struct fuse_attr_out){ 0 }));
+	daemon_check(&f->daemon);
+}
+
+/* Each mapping makes the VMM send its memory, before its answer or after it. */
+static void test_announced(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 32 * MIB, 1);
+	node = lookup_node(f->q, "file");
+	for (unsigned int round = 0; round < 4; round++) {
+		raw_window_announce(f->client, round & 1 ? WINDOW_ANNOUNCE_FIRST : WINDOW_ANNOUNCE);
+		for (unsigned int i = 0; i < 16; i++) {
+			ok(map(f, node, i * RANGE, RANGE, READ, (15 - i) * RANGE));
+			ok(casement_getattr(f->q, node, CASEMENT_NO_FH, &(struct fuse_attr_out){ 0 }));
+		}
+		check_pattern(window_at(f, 3 * RANGE), RANGE, 1, 12 * RANGE);
+		ok(casement_init(f->q, NULL, &f->init));
+		assert_int_equal(live(f), 0);
+		node = lookup_node(f->q, "file");
+	}
+}
+
+static uint64_t host_size(struct fixture *f, const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(stat(share_path(&f->daemon, name), &st), 0);
+	return (uint64_t)st.st_size;
+}
+
+static int set_size(struct fixture *f, uint64_t node, uint64_t size)
+{
+	struct fuse_setattr_in set = { .valid = FATTR_SIZE, .size = size };
+	struct fuse_attr_out attr;
+
+	return casement_setattr(f->q, node, &set, &attr);
+}
+
+/* Whatever makes the file grow brings back what lies within it again. */
+static int grow(struct fixture *f, unsigned int how, uint64_t node, uint64_t fh)
+{
+	switch (how) {
+	case 0:
+		return set_size(f, node, 8 * MIB);
+	case 1:
+		return (int)MIN(casement_write(f->q, node, fh, 8 * MIB - 1, "x", 1), 0);
+	default:
+		return casement_fallocate(f->q, node, fh, 0, 0, 8 * MIB);
+	}
+}
+
+static void test_truncate(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh;
+
+	for (unsigned int how = 0; how < 3; how++) {
+		share_fill(&f->daemon, "file", 8 * MIB, 1);
+		fh = open_file(f->q, "file", O_RDWR, &node);
+		for (unsigned int i = 0; i < 4; i++)
+			ok(map(f, node, i * RANGE, RANGE, i & 1 ? WRITE : READ, i * RANGE));
+		raw_window_events(f->client, events, WINDOW_EVENTS);
+		ok(set_size(f, node, MIB));
+		assert_int_equal(host_size(f, "file"), MIB);
+		assert_int_equal(live(f), 1);
+		assert_int_equal(raw_window_events(f->client, events, WINDOW_EVENTS) > 0, 1);
+		check_pattern(window_at(f, 0), MIB, 1, 0);
+		ok(grow(f, how, node, fh));
+		for (unsigned int i = 0; i < 4; i++)
+			assert_true(mapped(f, i * RANGE, i * RANGE, RANGE));
+		check_pattern(window_at(f, 0), MIB, 1, 0);
+		for (uint64_t i = MIB; i < 8 * MIB - 1; i += 4095)
+			assert_int_equal(*window_at(f, i), 0);
+		memset(window_at(f, RANGE), 'x', RANGE);
+		ok(casement_init(f->q, NULL, &f->init));
+	}
+}
+
+/* The tail is gone from the window before it is gone from the file: in between is a SIGBUS. */
+static void test_unmapped_before_cut(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_setattr_in set = { .valid = FATTR_SIZE, .size = 0 };
+	struct fuse_attr_out attr;
+	struct fuse_open_in open_in = { .flags = O_RDWR | O_TRUNC };
+	struct fuse_open_out open_out;
+	struct iovec in[2] = { { &set, sizeof(set) }, { &open_in, sizeof(open_in) } };
+	struct iovec out[2] = { { &attr, sizeof(attr) }, { &open_out, sizeof(open_out) } };
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 8 * MIB, 1);
+	for (unsigned int i = 0; i < 4; i++) {
+		struct casement_request request = { .opcode = i & 1 ? FUSE_OPEN : FUSE_SETATTR,
+			.in = &in[i & 1], .n_in = 1, .out = &out[i & 1], .n_out = 1 };
+		struct casement_request *done = NULL;
+
+		request.nodeid = node = lookup_node(f->q, "file");
+		ok(set_size(f, node, 8 * MIB));
+		ok(map(f, node, 0, 2 * RANGE, READ, 0));
+		ok(map(f, node, 2 * RANGE, RANGE, WRITE, 2 * RANGE));
+		raw_window_hold(f->client, i & 2 ? HOLD_BARRIER : HOLD_UNMAP);
+		assert_int_equal(ok(casement_submit(f->q, &request, 1)), 1);
+		assert_true(raw_window_held(f->client, TEST_WAIT_MS));
+		assert_true(still_pending(f));
+		assert_int_equal(host_size(f, "file"), 8 * MIB);
+		raw_window_hold(f->client, 0);
+		assert_int_equal(ok(casement_complete(f->q, &done, 1, -1)), 1);
+		assert_true(request.result > 0);
+		assert_int_equal(host_size(f, "file"), 0);
+		assert_int_equal(live(f), 0);
+	}
+}
+
+/* Stopped in the middle of a cut: after the restart it is done, once. */
+static void test_stop_while_cutting(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_setattr_in set = { .valid = FATTR_SIZE, .size = MIB };
+	struct fuse_attr_out attr;
+	struct iovec in = { &set, sizeof(set) }, out = { &attr, sizeof(attr) };
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 8 * MIB, 1);
+	node = lookup_node(f->q, "file");
+	for (unsigned int round = 0; round < 8; round++) {
+		struct casement_request request = { .opcode = FUSE_SETATTR, .nodeid = node,
+			.in = &in, .n_in = 1, .out = &out, .n_out = 1 };
+		struct casement_request *done = NULL;
+
+		ok(set_size(f, node, 8 * MIB));
+		for (unsigned int i = 0; i < 4; i++)
+			ok(map(f, node, i * RANGE, RANGE, READ, i * RANGE));
+		raw_window_hold(f->client, round & 1 ? HOLD_UNMAP : HOLD_BARRIER);
+		assert_int_equal(ok(casement_submit(f->q, &request, 1)), 1);
+		assert_true(raw_window_held(f->client, TEST_WAIT_MS));
+		ok(casement_queue_stop(f->q));
+		if (round & 2)
+			raw_window_hold(f->client, 0);
+		ok(casement_queue_start(f->q));
+		raw_window_hold(f->client, 0);
+		assert_int_equal(ok(casement_complete(f->q, &done, 1, -1)), 1);
+		assert_int_equal(request.result, sizeof(attr));
+		assert_int_equal(host_size(f, "file"), MIB);
+		assert_int_equal(live(f), 1);
+	}
+}
+
+/* One queue's thread maps and unmaps its own part of the window. */
+struct mapper {
+	struct fixture *f;
+	struct casement_queue *q;
+	uint64_t node;
+	unsigned int number;
+	const char *failed;
+};
+
+static void *map_and_look(void *arg)
+{
+	struct mapper *m = arg;
+
+	for (unsigned int round = 0; !m->failed && round < 60; round++) {
+		uint64_t at = (m->number * 4 + round % 4) * RANGE;
+		uint64_t offset = (round * 7 + m->number) % 16 * RANGE;
+		struct fuse_removemapping_one one = { at, RANGE };
+
+		if (casement_setupmapping(m->q, m->node, UINT64_MAX, offset, RANGE, READ, at))
+			m->failed = "setup";
+		else if ((unsigned char)*window_at(m->f, at + 4099) != pattern(1, offset + 4099))
+			m->failed = "contents";
+		else if (round % 3 == 0 && casement_removemapping(m->q, &one, 1))
+			m->failed = "remove";
+	}
+	return NULL;
+}
+
+static void test_queues_map(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct mapper mappers[4];
+	pthread_t threads[4];
+
+	share_fill(&f->daemon, "file", 32 * MIB, 1);
+	for (unsigned int i = 0; i < 4; i++) {
+		mappers[i] = (struct mapper){ f, casement_request_queue(f->client, i), 0, i, NULL };
+		mappers[i].node = lookup_node(f->q, "file");
+	}
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, map_and_look, &mappers[i]), 0);
+	for (unsigned int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	for (unsigned int i = 0; i < 4; i++)
+		if (mappers[i].failed)
+			fail_msg("queue %u: %s", i, mappers[i].failed);
+}
+
+/* Answers to a SHMEM_MAP that are none. */
+struct bad_answer {
+	const char *name;
+	uint32_t request, flags, size;
+	size_t bytes;		/* of payload that really follow */
+	unsigned int n_fds;
+	bool hang_up;
+};
+
+#define REPLY_FLAGS (VHOST_USER_VERSION | VHOST_USER_REPLY)
+
+static const struct bad_answer bad_answers[] = {
+	{ "another request's", 77, REPLY_FLAGS, 8, 8, 0, false },
+	{ "no reply at all", VHOST_USER_BACKEND_SHMEM_MAP, VHOST_USER_VERSION, 8, 8, 0, false },
+	{ "version 0", VHOST_USER_BACKEND_SHMEM_MAP, VHOST_USER_REPLY, 8, 8, 0, false },
+	{ "empty", VHOST_USER_BACKEND_SHMEM_MAP, REPLY_FLAGS, 0, 0, 0, false },
+	{ "4 bytes", VHOST_USER_BACKEND_SHMEM_MAP, REPLY_FLAGS, 4, 4, 0, false },
+	{ "16 bytes", VHOST_USER_BACKEND_SHMEM_MAP, REPLY_FLAGS, 16, 16, 0, false },
+	{ "4 GiB", VHOST_USER_BACKEND_SHMEM_MAP, REPLY_FLAGS, 0xffffffff, 0, 0, false },
+	{ "with descriptors", VHOST_USER_BACKEND_SHMEM_MAP, REPLY_FLAGS, 8, 8, 8, false },
+	{ "half of one", VHOST_USER_BACKEND_SHMEM_MAP, REPLY_FLAGS, 8, 3, 0, true },
+	{ "nothing", 0, 0, 0, 0, 0, true },
+};
+
+static void answer_badly(int sock, const struct bad_answer *bad)
+{
+	struct {
+		struct vhost_user_header header;
+		char payload[16];
+	} __attribute__((packed)) message = { { bad->request, bad->flags, bad->size }, { 0 } };
+	int fds[8];
+
+	for (unsigned int i = 0; i < 8; i++)
+		fds[i] = STDERR_FILENO;
+	if (bad->request)
+		ok(channel_send_bytes(sock, &message, sizeof(message.header) + bad->bytes, fds,
+				      bad->n_fds));
+	if (bad->hang_up || bad->size > bad->bytes)
+		shutdown(sock, SHUT_RDWR);
+}
+
+static void test_bad_answers(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	unsigned int before = 0;
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 8 * MIB, 1);
+	node = lookup_node(f->q, "file");
+	for (unsigned int i = 0; i < ARRAY_SIZE(bad_answers); i++) {
+		struct channel_message message;
+		struct pending p;
+		int pair[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+		ok(channel_set(&f->client->channel, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &pair[1],
+			       1));
+		close(pair[1]);
+		map_begin(f, &p, node, 0, i * RANGE);
+		ok(channel_receive(pair[0], &message, TEST_WAIT_MS));
+		channel_message_clear(&message);
+		answer_badly(pair[0], &bad_answers[i]);
+		/* Some may be taken for "not yet": the end of the channel settles those. */
+		if (still_pending(f)) {
+			close(pair[0]);
+			pair[0] = -1;
+			map_end(f, &p);
+		}
+		if (pair[0] >= 0)
+			close(pair[0]);
+		if (p.request.result == 0)
+			fail_msg("mapped by an answer that is %s", bad_answers[i].name);
+		ok(casement_getattr(f->q, node, CASEMENT_NO_FH, &(struct fuse_attr_out){ 0 }));
+		if (i == 0)
+			before = daemon_count_fds(&f->daemon);
+	}
+	assert_true(daemon_count_fds(&f->daemon) <= before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FIXTURE_TEST(test_barrier, &window_64),
+		FIXTURE_TEST(test_others_go_on, &window_queues),
+		FIXTURE_TEST(test_stop_while_pending, &window_64),
+		FIXTURE_TEST(test_reset_while_pending, &window_64),
+		FIXTURE_TEST(test_leave_while_pending, &window_64),
+		FIXTURE_TEST(test_refusing_vmm, &window_64),
+		FIXTURE_TEST(test_channel_closed, &window_64),
+		FIXTURE_TEST(test_announced, &announced),
+		FIXTURE_TEST(test_announced, &announced_by_table),
+		FIXTURE_TEST(test_truncate, &window_64),
+		FIXTURE_TEST(test_unmapped_before_cut, &window_64),
+		FIXTURE_TEST(test_stop_while_cutting, &window_64),
+		FIXTURE_TEST(test_queues_map, &window_queues),
+		FIXTURE_TEST(test_bad_answers, &window_64),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
