@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
@@ -22,11 +23,12 @@ CASEMENT = BUILD / "casement"
 SECONDS = os.environ.get("DEMO_SECONDS", "2")
 SIZE = os.environ.get("DEMO_SIZE", "64M")
 SLOT = 64
+GUESTS = []
 WORKLOADS = ["read", "randread", "write", "randwrite"]
 NAMES = {"read": "seq. read", "randread": "random read",
          "write": "seq. write", "randwrite": "random write"}
 ENGINES = ["psync", "mmap"]
-CONFIGS = ["9p", "plain", "window"]
+CONFIGS = ["9p", "casement", "window"]
 
 # The 2019 announcement's own ratios (4 KiB, one job): virtiofs/9p, DAX/virtiofs.
 # None where its virtiofs or 9p did not support the operation.
@@ -49,22 +51,22 @@ echo "Hello from $2" >"from-$2.txt"
 # What the one guest does in the second part: the same directory three ways.
 MEASURE = r"""
 set -e
-run=/mnt/demo/bench.sh
-cp $run /tmp/bench.sh
+cp bench.sh /tmp/bench.sh
 cd /
-mkdir -p /mnt/results
-mount --bind /mnt/demo/results /mnt/results
-window() { /tmp/bench.sh /mnt/demo /mnt/results window "$1" "$2" psync mmap; }
-window "$1" "$2"
-umount /mnt/results
+bench() { /tmp/bench.sh "$1" /mnt/demo/results "$2" "$seconds" "$size" "$3" $4; }
+seconds=$1 size=$2 all="read randread write randwrite"
+bench /mnt/demo window psync "$all"
+bench /mnt/demo window mmap "$all"
 umount /mnt/demo
 mount -t virtiofs -o dax=never demo /mnt/demo
-/tmp/bench.sh /mnt/demo /mnt/demo/results plain "$1" "$2" psync mmap
-/tmp/bench.sh /mnt/nine /mnt/demo/results 9p "$1" "$2" psync mmap
-# virtio-9p has no shared writable mmap with cache=none: measured with cache=mmap instead.
+bench /mnt/demo casement psync "$all"
+bench /mnt/demo casement mmap "$all"
+bench /mnt/nine 9p psync "$all"
+bench /mnt/nine 9p mmap "read randread"
+# virtio-9p refuses a shared writable mapping with cache=none.
 umount /mnt/nine
 mount -t 9p -o trans=virtio,version=9p2000.L,cache=mmap,msize=512000 nine /mnt/nine
-/tmp/bench.sh /mnt/nine /mnt/demo/results 9p-cache-mmap "$1" "$2" mmap
+bench /mnt/nine 9p-cache-mmap mmap "write randwrite"
 """
 
 
@@ -72,10 +74,20 @@ def say(text=""):
     print(text, flush=True)
 
 
-def start(args, command, name, **popen):
-    return subprocess.Popen(
-        [CASEMENT, "run", *args, "--", "sh", "-c", command, name, *popen.pop("words")],
-        stdin=subprocess.DEVNULL, text=True, **popen)
+def start(args, command, words):
+    """A guest that runs a shell command; its output comes out in whole lines."""
+    guest = subprocess.Popen(
+        [CASEMENT, "run", *args, "--", "sh", "-c", command, "demo", *words],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    guest.pump = threading.Thread(target=lambda: [say(line.rstrip("\n")) for line in guest.stdout])
+    guest.pump.start()
+    GUESTS.append(guest)
+    return guest
+
+
+def finish(guest):
+    guest.pump.join()
+    return guest.wait()
 
 
 def share_args(directory):
@@ -92,7 +104,7 @@ def host_party(path, own):
         while any(struct.unpack("i", shared[i * SLOT:i * SLOT + 4])[0] == 0 for i in range(3)):
             if time.monotonic() > end:
                 return None
-            os.sched_yield() if end - time.monotonic() < 1 else time.sleep(0.05)
+            time.sleep(0.05)
         return [shared[i * SLOT + 4:(i + 1) * SLOT].split(b"\0")[0].decode() for i in range(3)]
 
 
@@ -102,10 +114,10 @@ def meet(directory):
     shutil.copy(BUILD / "demo" / "three", directory / "three")
     with open(directory / "shared.bin", "wb") as file:
         file.truncate(1 << 20)
-    guests = [start([*share_args(directory), "--memory", "1G", "--cpus", "1"], MEET, "demo",
-                    words=[str(i), name]) for i, name in [(1, "guest-A"), (2, "guest-B")]]
+    guests = [start([*share_args(directory), "--memory", "1G", "--cpus", "1"], MEET,
+                    [str(i), name]) for i, name in [(1, "guest-A"), (2, "guest-B")]]
     words = host_party(directory / "shared.bin", 0)
-    status = [guest.wait() for guest in guests]
+    status = [finish(guest) for guest in guests]
     if words is None or any(status):
         sys.exit(f"demo: the guests ended with {status}; see above")
     say(f"host sees: {', '.join(words)}")
@@ -165,9 +177,9 @@ def measure(directory):
     results = directory / "results"
     results.mkdir()
     shutil.copy(TOP / "demo" / "bench.sh", directory / "bench.sh")
-    guest = start([*share_args(directory), "--9p", f"{directory}:nine"], MEASURE, "demo",
-                  words=[SECONDS, SIZE])
-    if guest.wait():
+    guest = start([*share_args(directory), "--9p", f"{directory}:nine"], MEASURE,
+                  [SECONDS, SIZE])
+    if finish(guest):
         sys.exit(f"demo: the measuring guest ended with {guest.returncode}; see above")
     return print_table(results)
 
@@ -180,6 +192,10 @@ def main():
         meet(directory)
         complete = measure(directory)
     finally:
+        for guest in GUESTS:
+            if guest.poll() is None:
+                guest.terminate()
+                guest.wait()
         shutil.rmtree(directory, ignore_errors=True)
     say(f"\nDone in {time.monotonic() - began:.0f} s. Your turn: build/casement run --share . --window 256M")
     return 0 if complete else 1

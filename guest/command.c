@@ -19,6 +19,7 @@
 #include <termios.h>
 
 #include "common/cleanup.h"
+#include "guest/mounts.h"
 #include "guest/report.h"
 
 #define COPY_SIZE 4096
@@ -92,6 +93,11 @@ static void __attribute__((noreturn)) child_exec(const struct guest_params *para
 		_exit(126);
 	for (char **e = params->env; *e; e++)
 		putenv(*e);
+	code = mounts_enter(params);
+	if (code) {
+		dprintf(STDERR_FILENO, "casement: cannot enter the first share: %s\n", strerror(-code));
+		_exit(126);
+	}
 	execvp(params->argv[0], params->argv);
 	code = errno == ENOENT ? 127 : 126;
 	dprintf(STDERR_FILENO, "casement: %s: %s\n", params->argv[0],

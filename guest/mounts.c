@@ -127,13 +127,16 @@ void mounts_shares(const struct guest_params *params)
 			report_failure("the guest cannot mount %s as %s with options \"%s\": %s",
 				       share->tag, share->type, share->options, strerror(errno));
 	}
-	if (params->n_mounts) {
-		char path[256];
+}
 
-		share_path(&params->mounts[0], path, sizeof(path));
-		if (chdir(path))
-			report_failure("the guest cannot enter %s: %s", path, strerror(errno));
-	}
+int mounts_enter(const struct guest_params *params)
+{
+	char path[256];
+
+	if (!params->n_mounts)
+		return 0;
+	share_path(&params->mounts[0], path, sizeof(path));
+	return chdir(path) ? -errno : 0;
 }
 
 void mounts_release(const struct guest_params *params)

@@ -17,6 +17,12 @@ void mounts_switch_root(const struct guest_params *params);
 /* Mount the shares; they are where the command works. */
 void mounts_shares(const struct guest_params *params);
 
+/*
+ * Make the first share, if any, the caller's directory: for the command alone,
+ * so that it may unmount what it works in. 0 or -errno.
+ */
+int mounts_enter(const struct guest_params *params);
+
 /* Unmount the shares, so that the host's side has everything. */
 void mounts_release(const struct guest_params *params);
 

@@ -17,11 +17,11 @@ LAYERS = {
     "common": set(),
     "daemon/transport": {"common", "proto"},
     "daemon/protocol": {"common", "proto", "daemon/fs"},
-    "daemon/dax": {"common", "daemon/fs"},
+    "daemon/dax": {"common", "proto", "daemon/fs"},
     "daemon/fs": {"common"},
     "client": {"common", "proto", "client/include/casement"},
     "cli": {"common", "guest", "proto"},
-    "guest": set(),
+    "guest": {"common"},
 }
 
 

@@ -44,6 +44,7 @@ static void target_replace(struct target *t)
 	int status;
 
 	casement_close(t->client);
+	t->client = NULL;
 	status = daemon_wait(&t->daemon);
 	assert_true(status == 0 || status == 1);
 	assert_true(daemon_logged(&t->daemon, "\n"));
