@@ -37,6 +37,7 @@ struct mapping {
 	struct mapping_file *file;	/* counted */
 	enum mapping_state state;
 	bool writable;			/* the guest asked to write */
+	bool promised;			/* the guest was told that it is there */
 };
 
 struct mapping_table {

@@ -348,6 +348,19 @@ static bool window_covers(struct window *window, uint64_t node, uint64_t offset,
 	return true;
 }
 
+/* The guest is about to hear that these are there: from now on they follow their file. */
+static void window_promise(struct window *window, uint64_t at, uint64_t len)
+{
+	pthread_mutex_lock(&window->lock);
+	for (unsigned int i = 0; i < window->table.n; i++) {
+		struct mapping *m = &window->table.entries[i];
+
+		if (ranges_overlap(at, len, m->at, m->len))
+			m->promised = true;
+	}
+	pthread_mutex_unlock(&window->lock);
+}
+
 /* Bring all entries within [at, at + len) up to their file, which is one file. */
 static int window_refresh(struct window *window, uint64_t at, uint64_t len, bool writable)
 {
@@ -413,6 +426,8 @@ int window_setup(struct window *window, uint64_t node, uint64_t offset, uint64_t
 		err = window_refresh(window, at, len, writable);
 	else
 		err = window_map_new(window, node, offset, len, writable, at);
+	if (!err)
+		window_promise(window, at, len);
 	window_release(window);
 	return err;
 }
@@ -477,7 +492,8 @@ int window_before_cut(struct window *window, uint64_t node, uint64_t size)
 /* True when a size calls for work: a suspended range is inside the file again, or blocks are missing. */
 static bool mapping_needs(const struct mapping *m, uint64_t size)
 {
-	if (m->offset >= size)
+	/* What the guest was not told of yet waits for its own request, not for this one. */
+	if (m->offset >= size || !m->promised)
 		return false;
 	return m->state == MAPPING_SUSPENDED ||
 	       (m->writable && m->blocks_to < MIN(size, m->offset + m->len));

@@ -36,8 +36,8 @@ struct fs_watch {
 	int (*before_cut)(void *ctx, uint64_t node, uint64_t size);
 	/*
 	 * The file is now at least `size` bytes long; it may have grown. Told of
-	 * files that went through fs_open_dax(); fails a SETATTR of the size, and
-	 * nothing else.
+	 * files that went through fs_open_dax(), before the guest hears of the size;
+	 * an error is the request's, although the change was made.
 	 */
 	int (*size_seen)(void *ctx, uint64_t node, uint64_t size);
 	/* True when [offset, offset + len) of the file is mapped writable by the guest. */

@@ -41,12 +41,15 @@ int fs_check_writable(const struct fs *fs);
 /* op_attr.c */
 /* Attributes of an open descriptor, also an O_PATH one. 0 or -errno. */
 int fs_stat_fd(int fd, struct statx *stx);
-/* attr->stx is filled: add what we know of the inode, and tell the watch. */
-void fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr);
+/* attr->stx is filled: add what we know of the inode, and tell the watch. 0, or what that says. */
+int fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr);
 
 /* op_lookup.c */
-/* The words of an entry for an inode on which a lookup was counted; entry->attr.stx is filled. */
-void fs_entry_complete(struct fs *fs, struct inode *inode, struct fs_entry *entry);
+/*
+ * The words of an entry for an inode on which a lookup was counted; entry->attr.stx
+ * is filled. 0, or -errno of the watch: the lookup is then given back.
+ */
+int fs_entry_complete(struct fs *fs, struct inode *inode, struct fs_entry *entry);
 /*
  * Enter the file of an O_PATH descriptor: one lookup counted. *fd is taken, or
  * left for the caller to close when the file was known. 0 or -errno.

@@ -28,10 +28,10 @@ int fs_stat_fd(int fd, struct statx *stx)
 	return 0;
 }
 
-void fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr)
+int fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr)
 {
 	attr->dax = fs_dax_allowed(fs, inode, &attr->stx);
-	fs_watch_size(fs, inode, attr->stx.stx_size);
+	return fs_watch_size(fs, inode, attr->stx.stx_size);
 }
 
 int fs_getattr(struct fs *fs, uint64_t node, uint64_t handle, struct fs_attr *attr)
@@ -49,9 +49,7 @@ int fs_getattr(struct fs *fs, uint64_t node, uint64_t handle, struct fs_attr *at
 	}
 	if (!err)
 		err = fs_stat_fd(open ? open->fd : inode->fd, &attr->stx);
-	if (!err)
-		fs_attr_complete(fs, inode, attr);
-	return err;
+	return err ? err : fs_attr_complete(fs, inode, attr);
 }
 
 /* A range that the window maps must not lose its pages without being told. */
@@ -185,9 +183,7 @@ int fs_setattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, uin
 	err = set_all(fs, &target, set);
 	if (!err)
 		err = fs_stat_fd(inode->fd, &attr->stx);
-	if (!err)
-		fs_attr_complete(fs, inode, attr);
-	return err;
+	return err ? err : fs_attr_complete(fs, inode, attr);
 }
 
 int fs_statfs(struct fs *fs, uint64_t node, struct statvfs *st)

@@ -269,7 +269,5 @@ int fs_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name,
 	err = fs_stat_fd(inode->fd, &entry->attr.stx);
 	if (!err && !inode_table_count(&fs->inodes, inode))
 		err = -ESTALE;	/* linked, and forgotten beside it: the guest's own race */
-	if (!err)
-		fs_entry_complete(fs, inode, entry);
-	return err;
+	return err ? err : fs_entry_complete(fs, inode, entry);
 }

@@ -96,19 +96,25 @@ static ssize_t write_all(const struct handle *open, uint64_t offset, size_t size
 	return (ssize_t)done;
 }
 
-/* The window learns how long the file is; after an append only the file itself knows. */
-static void announce_written(struct fs *fs, const struct handle *open, uint64_t end, bool appended)
+/*
+ * The window learns how long the file is; after an append only the file itself
+ * knows. A write is done again when its queue was stopped meanwhile (-EINTR),
+ * but an append must not be: its guest gets an error.
+ */
+static int announce_written(struct fs *fs, const struct handle *open, uint64_t end, bool appended)
 {
 	struct statx stx;
+	int err = 0;
 
 	if (!inode_has(open->inode, INODE_MAPPED))
-		return;
+		return 0;
 	if (appended) {
-		if (fs_stat_fd(open->fd, &stx))
-			return;
+		err = fs_stat_fd(open->fd, &stx);
 		end = stx.stx_size;
 	}
-	fs_watch_size(fs, open->inode, end);
+	if (!err)
+		err = fs_watch_size(fs, open->inode, end);
+	return err == -EINTR && appended ? -EIO : err;
 }
 
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
@@ -133,8 +139,8 @@ ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset,
 	append = open->append && !from_cache;
 	n = write_all(open, offset, size, from, append ? RWF_APPEND : 0);
 	if (n > 0)
-		announce_written(fs, open, offset + (uint64_t)n, append);
-	return n;
+		err = announce_written(fs, open, offset + (uint64_t)n, append);
+	return err ? err : n;
 }
 
 /*
@@ -177,9 +183,9 @@ int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, u
 	creds_keep_setid(true);	/* the guest's kernel strips set-id bits by a SETATTR of its own */
 	if (fallocate(open->fd, (int)mode, (off_t)offset, (off_t)len) < 0)
 		return -errno;
-	if (!(mode & FALLOC_FL_KEEP_SIZE))
-		fs_watch_size(fs, open->inode, offset + len);
-	return 0;
+	if (mode & FALLOC_FL_KEEP_SIZE)
+		return 0;
+	return fs_watch_size(fs, open->inode, offset + len);
 }
 
 int64_t fs_lseek(struct fs *fs, uint64_t handle, uint64_t offset, uint32_t whence)
@@ -229,6 +235,6 @@ ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, u
 	n = copy_file_range(in->fd, &from, out->fd, &to, len, 0);
 	if (n < 0)
 		return -errno;
-	fs_watch_size(fs, out->inode, off_out + (uint64_t)n);
-	return n;
+	err = fs_watch_size(fs, out->inode, off_out + (uint64_t)n);
+	return err ? err : n;
 }

@@ -23,11 +23,15 @@ static int stat_child(int parent_fd, const char *name, struct statx *stx)
 	return 0;
 }
 
-void fs_entry_complete(struct fs *fs, struct inode *inode, struct fs_entry *entry)
+int fs_entry_complete(struct fs *fs, struct inode *inode, struct fs_entry *entry)
 {
+	int err = fs_attr_complete(fs, inode, &entry->attr);
+
 	entry->node = inode->id;
 	entry->generation = 0;
-	fs_attr_complete(fs, inode, &entry->attr);
+	if (err)
+		fs_forget(fs, inode->id, 1);
+	return err;
 }
 
 int fs_enter_fd(struct fs *fs, int *fd, struct fs_entry *entry)
@@ -39,8 +43,7 @@ int fs_enter_fd(struct fs *fs, int *fd, struct fs_entry *entry)
 		err = inode_table_add(&fs->inodes, fd, &entry->attr.stx, &inode);
 	if (err)
 		return err;
-	fs_entry_complete(fs, inode, entry);
-	return 0;
+	return fs_entry_complete(fs, inode, entry);
 }
 
 int fs_lookup_child(struct fs *fs, struct inode *parent, const char *name, bool maybe_known,
@@ -55,10 +58,8 @@ int fs_lookup_child(struct fs *fs, struct inode *parent, const char *name, bool 
 		if (err)
 			return err;
 		inode = inode_table_find(&fs->inodes, &entry->attr.stx);
-		if (inode) {
-			fs_entry_complete(fs, inode, entry);
-			return 0;
-		}
+		if (inode)
+			return fs_entry_complete(fs, inode, entry);
 	}
 	/* The name may lead elsewhere by now: nothing of the first look is kept. */
 	fd = safe_open_child(&fs->open, parent->fd, name);

@@ -101,8 +101,8 @@ static int decode_names(struct request *req)
 	}
 	if (rc)
 		return rc;
-	/* Bytes behind the last NUL are extensions, or else a name with a NUL in it. */
-	if (!(op->flags & OP_EXTENDS) && (text.left || req->in->left))
+	/* Extensions would be negotiated: bytes behind the last NUL are a name with a NUL in it. */
+	if (text.left || req->in->left)
 		return -EINVAL;
 	return 0;
 }

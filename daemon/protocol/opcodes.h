@@ -14,8 +14,7 @@ struct request;
 #define OP_ANYTIME	(1u << 0)	/* served without a session, too */
 #define OP_NO_REPLY	(1u << 1)	/* the guest waits for no answer and has room for none */
 #define OP_CHANGES	(1u << 2)	/* changes the share: -EROFS when it is read-only */
-#define OP_EXTENDS	(1u << 3)	/* extensions we did not negotiate may follow the names */
-#define OP_TARGET	(1u << 4)	/* the second string is a link's target, not a name */
+#define OP_TARGET	(1u << 3)	/* the second string is a link's target, not a name */
 
 struct opcode {
 	const char *name;

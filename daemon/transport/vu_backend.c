@@ -38,6 +38,7 @@ void vu_backend_set_fd(struct vu_backend *backend, int fd)
 	pthread_mutex_lock(&backend->lock);
 	close_fd(&backend->fd);
 	backend->fd = fd;
+	backend->generation++;
 	pthread_mutex_unlock(&backend->lock);
 }
 
@@ -45,7 +46,6 @@ void vu_backend_reset(struct vu_backend *backend)
 {
 	vu_backend_set_fd(backend, -1);
 	atomic_store_explicit(&backend->shmem, false, memory_order_relaxed);
-	backend->outstanding = 0;
 }
 
 bool vu_backend_ready(struct vu_backend *backend)
@@ -58,19 +58,38 @@ bool vu_backend_ready(struct vu_backend *backend)
 	return open && atomic_load_explicit(&backend->shmem, memory_order_relaxed);
 }
 
-/* The channel, kept open for as long as the caller waits on it. */
+/* The channel, kept open for as long as the caller waits on it; what an older one owed is forgotten. */
 static int backend_dup(struct vu_backend *backend)
 {
 	int fd;
 
 	pthread_mutex_lock(&backend->lock);
 	fd = backend->fd >= 0 ? dup(backend->fd) : -1;
+	if (backend->awaited_generation != backend->generation) {
+		backend->awaited_generation = backend->generation;
+		backend->outstanding = 0;
+		backend->result = 1;
+	}
 	pthread_mutex_unlock(&backend->lock);
 	return fd;
 }
 
+/* The channel cannot be followed any more: close it, unless it is a new one already. */
+static int backend_fail(struct vu_backend *backend, int err)
+{
+	log_guest(LOG_LEVEL_ERROR, "the VMM's back-end channel failed: %s; the window is closed",
+		  strerror(-err));
+	pthread_mutex_lock(&backend->lock);
+	if (backend->awaited_generation == backend->generation) {
+		close_fd(&backend->fd);
+		backend->generation++;
+	}
+	pthread_mutex_unlock(&backend->lock);
+	return err;
+}
+
 static int backend_send(struct vu_backend *backend, int channel, uint32_t request,
-			const void *payload, uint32_t size, int fd, bool wanted)
+			const void *payload, uint32_t size, int fd)
 {
 	struct vhost_user_header header = {
 		.request = request,
@@ -83,13 +102,14 @@ static int backend_send(struct vu_backend *backend, int channel, uint32_t reques
 		return -EBUSY;
 	err = vu_socket_send(channel, &header, payload, fd);
 	if (!err)
-		backend->result_wanted[backend->outstanding++] = wanted;
+		backend->awaited[backend->outstanding++] = request;
 	return err;
 }
 
 static int backend_receive_one(struct vu_backend *backend, int channel)
 {
 	struct vu_message reply;
+	uint32_t awaited = backend->awaited[0];
 	int err = stop_token_wait_readable(channel);
 
 	if (err)
@@ -98,13 +118,14 @@ static int backend_receive_one(struct vu_backend *backend, int channel)
 	if (err <= 0)
 		return err ? err : -ENOTCONN;
 	vu_message_close_fds(&reply);
-	if (!(reply.header.flags & VHOST_USER_REPLY) || reply.header.size != sizeof(uint64_t))
+	if (!(reply.header.flags & VHOST_USER_REPLY) || reply.header.request != awaited ||
+	    reply.header.size != sizeof(uint64_t))
 		return -EPROTO;
-	if (backend->result_wanted[0])
+	if (awaited != VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE)
 		backend->result = reply.payload.u64;
 	backend->outstanding--;
-	memmove(backend->result_wanted, backend->result_wanted + 1,
-		backend->outstanding * sizeof(backend->result_wanted[0]));
+	memmove(backend->awaited, backend->awaited + 1,
+		backend->outstanding * sizeof(backend->awaited[0]));
 	return 0;
 }
 
@@ -113,15 +134,8 @@ static int backend_collect(struct vu_backend *backend, int channel)
 	while (backend->outstanding) {
 		int err = backend_receive_one(backend, channel);
 
-		if (err == -EINTR)
-			return err;
-		if (err) {
-			log_error("back-end channel: the VMM's answer is lost: %s; the window is closed",
-				  strerror(-err));
-			backend->outstanding = 0;
-			vu_backend_set_fd(backend, -1);
-			return err;
-		}
+		if (err)
+			return err == -EINTR ? err : backend_fail(backend, err);
 	}
 	return backend->result ? -EIO : 0;
 }
@@ -135,11 +149,11 @@ static int backend_request(struct vu_backend *backend, uint32_t request,
 	if (channel < 0)
 		return -ENOTCONN;
 	backend->result = 1;
-	err = backend_send(backend, channel, request, map, sizeof(*map), fd, true);
+	err = backend_send(backend, channel, request, map, sizeof(*map), fd);
 	if (!err && barrier)
 		err = backend_send(backend, channel, VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE,
-				   &barrier_object, sizeof(barrier_object), -1, false);
-	return err ? err : backend_collect(backend, channel);
+				   &barrier_object, sizeof(barrier_object), -1);
+	return err ? backend_fail(backend, err) : backend_collect(backend, channel);
 }
 
 int vu_backend_map(struct vu_backend *backend, uint8_t shmid, int fd, uint64_t fd_offset,
@@ -164,11 +178,7 @@ int vu_backend_settle(struct vu_backend *backend)
 {
 	cleanup_close int channel = backend_dup(backend);
 
-	if (!backend->outstanding)
-		return backend->result ? -EIO : 0;
-	if (channel < 0) {
-		backend->outstanding = 0;
+	if (channel < 0)
 		return -ENOTCONN;
-	}
 	return backend_collect(backend, channel);
 }

@@ -21,11 +21,13 @@
 struct vu_backend {
 	pthread_mutex_t lock;
 	int fd;				/* [L:lock] owned; -1: no channel */
+	unsigned int generation;	/* [L:lock] counts channels: answers of an old one never come */
 	atomic_bool shmem;		/* [A] relaxed: the VMM negotiated shared memory regions */
 	/* The window's thread only: replies still to come, oldest first. */
 	unsigned int outstanding;
-	bool result_wanted[VU_BACKEND_OUTSTANDING];
-	uint64_t result;		/* of the last wanted reply */
+	uint32_t awaited[VU_BACKEND_OUTSTANDING];	/* their request numbers */
+	unsigned int awaited_generation;
+	uint64_t result;		/* of the last map or unmap; 0 = done */
 };
 
 void vu_backend_init(struct vu_backend *backend);

@@ -17,7 +17,6 @@
 
 static const struct opcode one_name = { "ONE", .names = 1 };
 static const struct opcode two_names = { "TWO", .names = 2 };
-static const struct opcode one_extended = { "EXT", .names = 1, .flags = OP_EXTENDS };
 static const struct opcode name_target = { "TARGET", .names = 2, .flags = OP_TARGET };
 static const struct opcode fixed = { "FIXED", .arg_size = sizeof(struct fuse_read_in) };
 static const struct opcode fixed_name = { "BOTH", .arg_size = sizeof(struct fuse_mkdir_in),
@@ -136,17 +135,6 @@ static void test_long_names(void **state)
 	assert_int_equal(decode(&one_name, text, sizeof(text)), -EINVAL);
 }
 
-static void test_extensions(void **state)
-{
-	char body[4096] = "name";
-
-	(void)state;
-	assert_int_equal(decode(&one_extended, body, 5), 0);
-	assert_int_equal(decode(&one_extended, body, 6), 0);
-	assert_int_equal(decode(&one_extended, body, sizeof(body)), 0);
-	assert_string_equal(req.name[0], "name");
-}
-
 static void test_targets(void **state)
 {
 	char body[5 + PATH_MAX + 64];
@@ -234,7 +222,6 @@ int main(void)
 		cmocka_unit_test(test_bad_names),
 		cmocka_unit_test(test_bad_pairs),
 		cmocka_unit_test(test_long_names),
-		cmocka_unit_test(test_extensions),
 		cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_longest_text),
 		cmocka_unit_test(test_fixed),

@@ -5,7 +5,7 @@
  * written is not mapped. Relies on the client's window, which refuses what QEMU
  * refuses.
  */
-#include "daemon_fixture.h"
+#include "dax_fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -18,37 +18,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/raw.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
 
-#define MIB ((uint64_t)1 << 20)
-#define RANGE (2 * MIB)		/* what a mainline guest maps at a time */
-#define READ FUSE_SETUPMAPPING_FLAG_READ
-#define WRITE (FUSE_SETUPMAPPING_FLAG_READ | FUSE_SETUPMAPPING_FLAG_WRITE)
-
 static struct window_event events[WINDOW_EVENTS];
-
-static const struct fixture_config window_64 = {
-	.args = { "--window-size", "64M", NULL },
-	.options = { .flags = CASEMENT_MAP_ALL_WRITABLE },
-	.needs = "window-size",
-};
-
-static char *window_at(struct fixture *f, uint64_t at)
-{
-	uint64_t size;
-	char *base = casement_window(f->client, &size);
-
-	assert_non_null(base);
-	assert_true(at < size);
-	return base + at;
-}
-
-static unsigned int live(struct fixture *f)
-{
-	return raw_window_mappings(f->client, NULL, 0, NULL);
-}
 
 /* Back-end requests of one kind since the last look. */
 static unsigned int count_events(struct fixture *f, uint32_t request)
@@ -62,20 +35,6 @@ static unsigned int count_events(struct fixture *f, uint32_t request)
 		found++;
 	}
 	return found;
-}
-
-static int map(struct fixture *f, uint64_t node, uint64_t offset, uint64_t len, uint64_t flags,
-	       uint64_t at)
-{
-	/* A mainline guest sends no handle. */
-	return casement_setupmapping(f->q, node, UINT64_MAX, offset, len, flags, at);
-}
-
-static int unmap(struct fixture *f, uint64_t at, uint64_t len)
-{
-	struct fuse_removemapping_one one = { at, len };
-
-	return casement_removemapping(f->q, &one, 1);
 }
 
 static void test_map(void **state)

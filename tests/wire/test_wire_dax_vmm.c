@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The window between daemon and VMM: a VMM that answers late, refuses, stops
- * the machine meanwhile, sends its memory table because of a mapping, or
- * answers nonsense; and files that are cut and grow under mappings. Relies on
- * the client's window, which can be told to hesitate.
+ * The window between daemon and VMM: a VMM that answers late, stops the
+ * machine meanwhile, sends its memory table because of a mapping; and files
+ * that are cut and grow under mappings. Relies on the client's window, which
+ * can be told to hesitate.
  */
-#include "daemon_fixture.h"
+#include "dax_fixture.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,25 +16,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/raw.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
 
-#define MIB ((uint64_t)1 << 20)
-#define RANGE (2 * MIB)
-#define READ FUSE_SETUPMAPPING_FLAG_READ
-#define WRITE (FUSE_SETUPMAPPING_FLAG_READ | FUSE_SETUPMAPPING_FLAG_WRITE)
 #define HOLD_MAP (1u << VHOST_USER_BACKEND_SHMEM_MAP)
 #define HOLD_UNMAP (1u << VHOST_USER_BACKEND_SHMEM_UNMAP)
 #define HOLD_BARRIER (1u << VHOST_USER_BACKEND_SHARED_OBJECT_REMOVE)
 
 static struct window_event events[WINDOW_EVENTS];
 
-static const struct fixture_config window_64 = {
-	.args = { "--window-size", "64M", NULL },
-	.options = { .flags = CASEMENT_MAP_ALL_WRITABLE },
-	.needs = "window-size",
-};
 static const struct fixture_config window_queues = {
 	.args = { "--window-size", "64M", "--queues", "4", NULL },
 	.options = { .request_queues = 4, .flags = CASEMENT_MAP_ALL_WRITABLE },
@@ -51,72 +41,6 @@ static const struct fixture_config announced_by_table = {
 		     CASEMENT_ANNOUNCE_MAPPINGS | CASEMENT_NO_MEM_SLOTS },
 	.needs = "window-size",
 };
-
-static char *window_at(struct fixture *f, uint64_t at)
-{
-	uint64_t size;
-	char *base = casement_window(f->client, &size);
-
-	assert_non_null(base);
-	return base + at;
-}
-
-static unsigned int live(struct fixture *f)
-{
-	return raw_window_mappings(f->client, NULL, 0, NULL);
-}
-
-/* True when a range of `node`'s file at `at` is mapped just once. */
-static bool mapped(struct fixture *f, uint64_t at, uint64_t offset, uint64_t len)
-{
-	struct window_mapping mappings[64];
-	unsigned int n = raw_window_mappings(f->client, mappings, 64, NULL), found = 0;
-
-	for (unsigned int i = 0; i < MIN(n, 64u); i++)
-		found += mappings[i].at == at && mappings[i].offset == offset &&
-			 mappings[i].len == len;
-	return found == 1;
-}
-
-static int map(struct fixture *f, uint64_t node, uint64_t offset, uint64_t len, uint64_t flags,
-	       uint64_t at)
-{
-	return casement_setupmapping(f->q, node, UINT64_MAX, offset, len, flags, at);
-}
-
-/* A SETUPMAPPING that is sent and not waited for. */
-struct pending {
-	struct fuse_setupmapping_in body;
-	struct iovec iov;
-	struct casement_request request;
-};
-
-static void map_begin(struct fixture *f, struct pending *p, uint64_t node, uint64_t offset,
-		      uint64_t at)
-{
-	p->body = (struct fuse_setupmapping_in){ .fh = UINT64_MAX, .foffset = offset, .len = RANGE,
-						 .flags = READ, .moffset = at };
-	p->iov = (struct iovec){ &p->body, sizeof(p->body) };
-	p->request = (struct casement_request){ .opcode = FUSE_SETUPMAPPING, .nodeid = node,
-						.in = &p->iov, .n_in = 1 };
-	assert_int_equal(ok(casement_submit(f->q, &p->request, 1)), 1);
-}
-
-static ssize_t map_end(struct fixture *f, struct pending *p)
-{
-	struct casement_request *done = NULL;
-
-	assert_int_equal(ok(casement_complete(f->q, &done, 1, -1)), 1);
-	assert_ptr_equal(done, &p->request);
-	return p->request.result;
-}
-
-static bool still_pending(struct fixture *f)
-{
-	struct casement_request *done;
-
-	return casement_complete(f->q, &done, 1, TEST_QUIET_MS) == 0;
-}
 
 /* The answer to the guest waits for the answer to the map, and for the barrier behind it. */
 static void test_barrier(void **state)
@@ -235,49 +159,6 @@ static void test_leave_while_pending(void **state)
 	casement_close(f->client);
 	f->client = NULL;
 	assert_int_equal(daemon_wait(&f->daemon), 0);
-}
-
-/* A VMM that refuses costs the guest an error, and nothing else. */
-static void test_refusing_vmm(void **state)
-{
-	struct fixture *f = fixture_of(state);
-	struct pending p;
-	uint64_t node;
-
-	share_fill(&f->daemon, "file", 8 * MIB, 1);
-	node = lookup_node(f->q, "file");
-	ok(map(f, node, 0, RANGE, READ, 8 * RANGE));
-	raw_window_refuse(f->client, 1);
-	assert_true(map(f, node, 0, RANGE, READ, 0) < 0);
-	raw_window_hold(f->client, HOLD_MAP);
-	map_begin(f, &p, node, 0, 0);
-	assert_true(raw_window_held(f->client, TEST_WAIT_MS));
-	ok(casement_queue_stop(f->q));
-	raw_window_hold(f->client, 0);
-	ok(casement_queue_start(f->q));
-	assert_true(map_end(f, &p) < 0);
-	raw_window_refuse(f->client, 0);
-	ok(map(f, node, 0, RANGE, READ, 0));
-	check_pattern(window_at(f, 0), RANGE, 1, 0);
-	assert_int_equal(live(f), 2);
-}
-
-/* A VMM that goes away from the channel. */
-static void test_channel_closed(void **state)
-{
-	struct fixture *f = fixture_of(state);
-	uint64_t node;
-
-	share_fill(&f->daemon, "file", 8 * MIB, 1);
-	node = lookup_node(f->q, "file");
-	ok(map(f, node, 0, RANGE, READ, 0));
-	shutdown(f->client->window.sock, SHUT_RDWR);
-	assert_true(map(f, node, 0, RANGE, READ, RANGE) < 0);
-	ok(casement_getattr(f->q, node, CASEMENT_NO_FH, &(struct fuse_attr_out){ 0 }));
-	ok(casement_queue_stop(f->q));
-	ok(casement_queue_start(f->q));
-	ok(casement_getattr(f->q, node, CASEMENT_NO_FH, &(struct fuse_attr_out){ 0 }));
-	daemon_check(&f->daemon);
 }
 
 /* Each mapping makes the VMM send its memory, before its answer or after it. */
@@ -474,87 +355,6 @@ static void test_queues_map(void **state)
 			fail_msg("queue %u: %s", i, mappers[i].failed);
 }
 
-/* Answers to a SHMEM_MAP that are none. */
-struct bad_answer {
-	const char *name;
-	uint32_t request, flags, size;
-	size_t bytes;		/* of payload that really follow */
-	unsigned int n_fds;
-	bool hang_up;
-};
-
-#define REPLY_FLAGS (VHOST_USER_VERSION | VHOST_USER_REPLY)
-
-static const struct bad_answer bad_answers[] = {
-	{ "another request's", 77, REPLY_FLAGS, 8, 8, 0, false },
-	{ "no reply at all", VHOST_USER_BACKEND_SHMEM_MAP, VHOST_USER_VERSION, 8, 8, 0, false },
-	{ "version 0", VHOST_USER_BACKEND_SHMEM_MAP, VHOST_USER_REPLY, 8, 8, 0, false },
-	{ "empty", VHOST_USER_BACKEND_SHMEM_MAP, REPLY_FLAGS, 0, 0, 0, false },
-	{ "4 bytes", VHOST_USER_BACKEND_SHMEM_MAP, REPLY_FLAGS, 4, 4, 0, false },
-	{ "16 bytes", VHOST_USER_BACKEND_SHMEM_MAP, REPLY_FLAGS, 16, 16, 0, false },
-	{ "4 GiB", VHOST_USER_BACKEND_SHMEM_MAP, REPLY_FLAGS, 0xffffffff, 0, 0, false },
-	{ "with descriptors", VHOST_USER_BACKEND_SHMEM_MAP, REPLY_FLAGS, 8, 8, 8, false },
-	{ "half of one", VHOST_USER_BACKEND_SHMEM_MAP, REPLY_FLAGS, 8, 3, 0, true },
-	{ "nothing", 0, 0, 0, 0, 0, true },
-};
-
-static void answer_badly(int sock, const struct bad_answer *bad)
-{
-	struct {
-		struct vhost_user_header header;
-		char payload[16];
-	} __attribute__((packed)) message = { { bad->request, bad->flags, bad->size }, { 0 } };
-	int fds[8];
-
-	for (unsigned int i = 0; i < 8; i++)
-		fds[i] = STDERR_FILENO;
-	if (bad->request)
-		ok(channel_send_bytes(sock, &message, sizeof(message.header) + bad->bytes, fds,
-				      bad->n_fds));
-	if (bad->hang_up || bad->size > bad->bytes)
-		shutdown(sock, SHUT_RDWR);
-}
-
-static void test_bad_answers(void **state)
-{
-	struct fixture *f = fixture_of(state);
-	unsigned int before = 0;
-	uint64_t node;
-
-	share_fill(&f->daemon, "file", 8 * MIB, 1);
-	node = lookup_node(f->q, "file");
-	for (unsigned int i = 0; i < ARRAY_SIZE(bad_answers); i++) {
-		struct channel_message message;
-		struct pending p;
-		int pair[2];
-
-		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-		ok(channel_set(&f->client->channel, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0, &pair[1],
-			       1));
-		close(pair[1]);
-		map_begin(f, &p, node, 0, i * RANGE);
-		ok(channel_receive(pair[0], &message, TEST_WAIT_MS));
-		channel_message_clear(&message);
-		answer_badly(pair[0], &bad_answers[i]);
-		/* Some may be taken for "not yet": the end of the channel settles those. */
-		if (still_pending(f)) {
-			close(pair[0]);
-			pair[0] = -1;
-			map_end(f, &p);
-		}
-		if (pair[0] >= 0)
-			close(pair[0]);
-		if (p.request.result == 0)
-			fail_msg("mapped by an answer that is %s", bad_answers[i].name);
-		ok(casement_getattr(f->q, node, CASEMENT_NO_FH, &(struct fuse_attr_out){ 0 }));
-		if (i == 0)
-			before = daemon_count_fds(&f->daemon);
-		if (daemon_count_fds(&f->daemon) > before)
-			fail_msg("descriptors grew from %u to %u by an answer that is %s", before,
-				 daemon_count_fds(&f->daemon), bad_answers[i].name);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -563,15 +363,12 @@ int main(void)
 		FIXTURE_TEST(test_stop_while_pending, &window_64),
 		FIXTURE_TEST(test_reset_while_pending, &window_64),
 		FIXTURE_TEST(test_leave_while_pending, &window_64),
-		FIXTURE_TEST(test_refusing_vmm, &window_64),
-		FIXTURE_TEST(test_channel_closed, &window_64),
 		FIXTURE_TEST(test_announced, &announced),
 		FIXTURE_TEST(test_announced, &announced_by_table),
 		FIXTURE_TEST(test_truncate, &window_64),
 		FIXTURE_TEST(test_unmapped_before_cut, &window_64),
 		FIXTURE_TEST(test_stop_while_cutting, &window_64),
 		FIXTURE_TEST(test_queues_map, &window_queues),
-		FIXTURE_TEST(test_bad_answers, &window_64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
