@@ -27,8 +27,13 @@
 #include "guest/params.h"
 
 #define WINDOW_RANGE (2ULL << 20)	/* what a guest maps at a time */
-/* QEMU 11.1 aborts past 512 memory regions of all devices; the rest are its own. */
-#define WINDOW_MAPPINGS 448
+/*
+ * Live mappings of all shares together: what a new one costs QEMU 11.1 grows
+ * with the cube of their number, and past 512 memory regions it aborts. A share
+ * has some in any case.
+ */
+#define WINDOW_MAPPINGS 128
+#define WINDOW_MAPPINGS_LEAST 24
 #define LEAVE_SECONDS 10		/* daemons have this long after QEMU's end */
 
 /* ---- starting ---- */
@@ -49,10 +54,27 @@ static unsigned int count_windows(const struct machine *machine)
 	return n;
 }
 
-/* Asking for more than the mappings can fill would only make the daemon say so. */
+static unsigned long long window_mappings(const struct machine *machine)
+{
+	return MAX(WINDOW_MAPPINGS / count_windows(machine), WINDOW_MAPPINGS_LEAST);
+}
+
+/* Said once here instead of once by each daemon. */
+static void announce_window(const struct machine *machine)
+{
+	unsigned long long most;
+
+	if (!count_windows(machine))
+		return;
+	most = window_mappings(machine) * WINDOW_RANGE;
+	if (machine->config->window > most)
+		log_warn("--window: a share's window is %llu MiB: a guest maps 2 MiB at a time, and QEMU 11.1 gets slow with many mappings",
+			 most >> 20);
+}
+
 static void add_window(const struct machine *machine, struct words *words)
 {
-	unsigned long long mappings = WINDOW_MAPPINGS / count_windows(machine);
+	unsigned long long mappings = window_mappings(machine);
 
 	words_option(words, "--window-size", "%llu",
 		     MIN((unsigned long long)machine->config->window, mappings * WINDOW_RANGE));
@@ -185,8 +207,10 @@ static int start_qemu(struct machine *machine)
 
 int machine_start(struct machine *machine)
 {
-	int err = start_daemons(machine);
+	int err;
 
+	announce_window(machine);
+	err = start_daemons(machine);
 	if (!err)
 		err = start_qemu(machine);
 	if (!err)

@@ -280,7 +280,7 @@ static int share_open(const struct config *config, struct share *share)
 	struct fs_config fs = {
 		.root_fd = -1, .readonly = config->readonly, .writeback = config->writeback,
 		.allow_direct_io = config->allow_direct_io,
-		.dax_min_size = window_size ? DAX_MIN_FILE : 0,
+		.dax_min_size = window_size ? DAX_MIN_FILE : 0, .dax_max_size = window_size,
 	};
 	int err = open_shared_dir(config, &fs.root_fd);
 

@@ -243,10 +243,9 @@ static int mapping_bring(struct window *window, struct mapping *mapping, uint64_
 		window_set_state(window, mapping, MAPPING_LIVE);
 	else if (err == -EINTR)
 		window_set_state(window, mapping, MAPPING_COMING);
-	else
-		log_guest(LOG_LEVEL_ERROR, "the VMM refused to map %llu bytes at 0x%llx of the window: %s",
-			  (unsigned long long)mapping->len, (unsigned long long)mapping->at,
-			  strerror(-err));
+	else if (err == -EIO)
+		log_guest(LOG_LEVEL_ERROR, "the VMM refused to map %llu bytes at 0x%llx of the window",
+			  (unsigned long long)mapping->len, (unsigned long long)mapping->at);
 	return err;
 }
 
@@ -278,9 +277,9 @@ static int mapping_send_away(struct window *window, struct mapping *mapping, boo
 		window_set_state(window, mapping, MAPPING_GOING);
 		return err;
 	}
-	if (err)
-		log_guest(LOG_LEVEL_WARN, "the VMM knows no mapping at 0x%llx of the window: %s",
-			  (unsigned long long)mapping->at, strerror(-err));
+	if (err == -EIO)
+		log_guest(LOG_LEVEL_WARN, "the VMM knows no mapping at 0x%llx of the window",
+			  (unsigned long long)mapping->at);
 	window_set_state(window, mapping, MAPPING_SUSPENDED);
 	return 0;
 }

@@ -49,7 +49,8 @@ struct fs_config {
 	bool readonly;		/* every change answers -EROFS; files open read-only */
 	bool allow_direct_io;	/* else O_DIRECT is dropped from open flags */
 	bool writeback;		/* WRONLY opens become RDWR, O_APPEND is dropped */
-	uint64_t dax_min_size;	/* smallest file that may be mapped; 0 = no window at all */
+	uint64_t dax_min_size;	/* smallest file offered for mapping; 0 = no window at all */
+	uint64_t dax_max_size;	/* largest: one that does not fit the window would thrash it */
 	bool dax_whole_pages;	/* offer only files of whole 4 KiB pages for mapping */
 };
 

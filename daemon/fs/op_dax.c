@@ -33,7 +33,9 @@ bool fs_dax_allowed(struct fs *fs, struct inode *inode, const struct statx *stx)
 {
 	if (!fs->config.dax_min_size || fs->config.readonly || !S_ISREG(inode->type))
 		return false;
-	if (stx->stx_size < fs->config.dax_min_size || (stx->stx_mode & 0111))
+	if (stx->stx_size < fs->config.dax_min_size || stx->stx_size > fs->config.dax_max_size)
+		return false;
+	if (stx->stx_mode & 0111)
 		return false;
 	if (fs->config.dax_whole_pages && stx->stx_size % DAX_PAGE)
 		return false;

@@ -77,8 +77,10 @@ static int backend_dup(struct vu_backend *backend)
 /* The channel cannot be followed any more: close it, unless it is a new one already. */
 static int backend_fail(struct vu_backend *backend, int err)
 {
-	log_guest(LOG_LEVEL_ERROR, "the VMM's back-end channel failed: %s; the window is closed",
-		  strerror(-err));
+	/* A VMM that leaves is no failure; the session says so. */
+	if (err != -ENOTCONN && err != -EPIPE)
+		log_guest(LOG_LEVEL_ERROR, "the VMM's back-end channel failed: %s; the window is closed",
+			  strerror(-err));
 	pthread_mutex_lock(&backend->lock);
 	if (backend->awaited_generation == backend->generation) {
 		close_fd(&backend->fd);

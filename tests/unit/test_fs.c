@@ -350,7 +350,7 @@ static void access_follows_the_bits(void **state)
 /* Every call that changes something, on a read-only share of the same directory. */
 static void readonly_refuses_every_change(void **state)
 {
-	const struct fs_config config = { .readonly = true, .dax_min_size = 1 };
+	const struct fs_config config = { .readonly = true, .dax_min_size = 1, .dax_max_size = 1 << 20 };
 	const struct fs_setattr set = { .valid = FS_SET_MODE, .mode = 0777 };
 	const struct fs_caller *c = &root_caller;
 	struct fs *ro = fixture_serve(f, &config);

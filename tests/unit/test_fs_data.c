@@ -19,7 +19,7 @@ static struct fs *fs;
 
 static int setup(void **state)
 {
-	const struct fs_config config = { .dax_min_size = 4096 };
+	const struct fs_config config = { .dax_min_size = 4096, .dax_max_size = 1 << 20 };
 
 	(void)state;
 	f = fixture_new(&config);

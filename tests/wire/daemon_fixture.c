@@ -152,7 +152,8 @@ static void show_log(const struct daemon *daemon)
 {
 	cleanup_free char *log = read_text(daemon->log);
 
-	print_error("--- the daemon's log:\n%s---\n", log);
+	/* print_error() would cut it short. */
+	fprintf(stderr, "--- the daemon's log:\n%s---\n", log);
 }
 
 struct casement *daemon_connect(struct daemon *daemon, const struct casement_options *options)

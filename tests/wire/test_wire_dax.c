@@ -310,7 +310,10 @@ static void test_limit(void **state)
 		(void)unmap(f, i * 8192, 4096);
 	raw_window_mappings(f->client, NULL, 0, &peak);
 	assert_true(peak <= 4);
-	ok(casement_getattr(f->q, node, CASEMENT_NO_FH, &(struct fuse_attr_out){ 0 }));
+	ok(casement_getattr(f->q, CASEMENT_ROOT, CASEMENT_NO_FH, &(struct fuse_attr_out){ 0 }));
+	ok(casement_init(f->q, NULL, &f->init));
+	assert_int_equal(live(f), 0);
+	ok(map(f, lookup_node(f->q, "file"), 0, RANGE, READ, 0));
 }
 
 /* A private tmpfs of 1 MiB for the scratch tree, seen by nobody else. */
