@@ -24,6 +24,7 @@
 #include "common/checked.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/stop_token.h"
 #include "proto/fuse_wire.h"
 
 /* What a stand-in says of its size: more than any mapping ends at. */
@@ -38,6 +39,7 @@ struct file_proxy {
 	int dev;			/* [I] /dev/fuse */
 	int mount;			/* [I] the detached mount */
 	pthread_t thread;
+	struct stop_token stop;		/* ends the thread */
 	uint64_t next;			/* the opener's: number of the next stand-in */
 	atomic_int backing;		/* [A] id that the next OPEN is answered with */
 	atomic_bool passthrough;	/* [A] the kernel agreed, at INIT */
@@ -156,22 +158,24 @@ static void proxy_serve(struct file_proxy *proxy, const struct proxy_request *re
 		proxy_reply(proxy, req, -ENOSYS, NULL, 0);
 }
 
-/* Ends when the mount is gone: read(2) then says ENODEV. */
+/* Ends when it is told to, or when the mount is gone: read(2) then says ENODEV. */
 static void *proxy_main(void *arg)
 {
 	struct file_proxy *proxy = arg;
 	struct proxy_request req;
 
-	for (;;) {
+	stop_token_set_current(&proxy->stop);
+	while (!stop_token_wait_readable(proxy->dev)) {
 		ssize_t n = read(proxy->dev, &req, sizeof(req) - 1);
 
 		if (n < 0 && errno != EINTR && errno != ENOENT && errno != EAGAIN)
-			return NULL;
+			break;
 		if (n < (ssize_t)sizeof(req.head))
 			continue;
 		((char *)&req)[n] = '\0';
 		proxy_serve(proxy, &req);
 	}
+	return NULL;
 }
 
 static int proxy_configure(int fs, int dev)
@@ -242,10 +246,13 @@ int file_proxy_new(struct file_proxy **out)
 		return -ENOMEM;
 	proxy->next = PROXY_FIRST;
 	proxy->mount = -1;
-	proxy->dev = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	err = stop_token_open(&proxy->stop);
+	if (err)
+		goto free_proxy;
+	proxy->dev = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (proxy->dev < 0) {
 		err = -errno;
-		goto free_proxy;
+		goto close_stop;
 	}
 	proxy->mount = proxy_mount(proxy->dev);
 	if (proxy->mount < 0) {
@@ -266,6 +273,8 @@ int file_proxy_new(struct file_proxy **out)
 close_dev:
 	close_fd(&proxy->mount);
 	close_fd(&proxy->dev);
+close_stop:
+	stop_token_close(&proxy->stop);
 free_proxy:
 	free(proxy);
 	return err;
@@ -273,11 +282,12 @@ free_proxy:
 
 void file_proxy_free(struct file_proxy *proxy)
 {
-	/* Stand-ins that are still open keep the mount: abort it, so that the thread ends. */
+	/* Stand-ins that the VMM holds keep the mount; without its device it is dead, and harmless. */
 	close_fd(&proxy->mount);
-	pthread_cancel(proxy->thread);
+	stop_token_fire(&proxy->stop);
 	pthread_join(proxy->thread, NULL);
 	close_fd(&proxy->dev);
+	stop_token_close(&proxy->stop);
 	free(proxy);
 }
 
