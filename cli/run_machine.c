@@ -72,10 +72,12 @@ static void announce_window(const struct machine *machine)
 			 most >> 20);
 }
 
-static void add_window(const struct machine *machine, struct words *words)
+static void add_window(const struct machine *machine, const char *tag, struct words *words)
 {
 	unsigned long long mappings = window_mappings(machine);
 
+	/* The generic device takes its tag from the daemon; QEMU's own has it, and warns of another. */
+	words_option(words, "--tag", "%s", tag);
 	words_option(words, "--window-size", "%llu",
 		     MIN((unsigned long long)machine->config->window, mappings * WINDOW_RANGE));
 	words_option(words, "--window-mappings", "%llu", mappings);
@@ -89,7 +91,6 @@ static void add_daemon_words(const struct machine *machine, const struct service
 	words_add(words, "%s", machine->parts->daemon);
 	words_option(words, "--fd", "%d", fd);
 	words_option(words, "--shared-dir", "%s", service->dir);
-	words_option(words, "--tag", "%s", service->tag);
 	words_option(words, "--cache", "%s", service->cache);
 	words_option(words, "--log-level", "%s", log_level_names[config->log_level]);
 	if (service->readonly)
@@ -100,7 +101,7 @@ static void add_daemon_words(const struct machine *machine, const struct service
 	if (config->allow_mmap)
 		words_add(words, "--allow-mmap");
 	if (run_share_has_window(machine->parts, service->share))
-		add_window(machine, words);
+		add_window(machine, service->tag, words);
 	for (unsigned int i = 0; i < config->n_daemon_args; i++)
 		words_add(words, "%s", config->daemon_args[i]);
 }
