@@ -149,6 +149,8 @@ static int serve(struct machine *machine, int signals)
 	machine_end(machine);
 	/* The terminal is itself again before anything is said on it. */
 	console_close(machine->console);
+	if (machine->config->verbose)
+		show_control_tail(machine->control, RUN_QEMU_LOG);
 	return conclude(machine);
 }
 

@@ -169,7 +169,7 @@ static const struct option_row rows[] = {
 	{ "log-level", 0, OPTION_CHOICE, AT(log_level), "LEVEL",
 	  "casementd's --log-level: off, error, warn, info, debug or trace. Default: warn.",
 	  .choices = log_level_names },
-	{ "verbose", 'v', OPTION_FLAG, AT(verbose), NULL, "Tell what is started and how." },
+	{ "verbose", 'v', OPTION_FLAG, AT(verbose), NULL, "Tell what is started and how, and what QEMU said." },
 };
 
 static const struct option_table table = {

@@ -115,18 +115,16 @@ static void print_wrapped(const char *text, int used)
 	while (*text) {
 		int word = (int)strcspn(text, " ");
 
-		if (column + word > HELP_WIDTH) {
+		if (column > HELP_COLUMN && column + 1 + word > HELP_WIDTH) {
 			printf("\n%*s", HELP_COLUMN, "");
 			column = HELP_COLUMN;
+		} else if (column > HELP_COLUMN) {
+			printf(" ");
+			column++;
 		}
 		printf("%.*s", word, text);
 		column += word;
-		text += word;
-		if (*text == ' ') {
-			printf(" ");
-			column++;
-			text++;
-		}
+		text += word + strspn(text + word, " ");
 	}
 	printf("\n");
 }

@@ -64,8 +64,8 @@ static const struct option_table table = {
 	.program = "casementd",
 	.usage = "--shared-dir DIR (--socket-path PATH | --fd N) [OPTION]...",
 	.summary = "Share a directory with a virtual machine: virtio-fs over vhost-user.",
-	.epilog = "Serves one VMM and ends with status 0 when it leaves. Status 1: it could not start or\n"
-		  "the VMM broke the protocol; status 2: the command line is wrong.",
+	.epilog = "Serves one VMM and ends with status 0 when it leaves. Status 1: it could not\n"
+		  "start or the VMM broke the protocol; status 2: the command line is wrong.",
 	.rows = rows,
 	.n_rows = ARRAY_SIZE(rows),
 };

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""casement run from the outside: bad input, statuses, streams, and nothing left behind."""
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("CASEMENT_BUILD", TOP / "build"))
+CASEMENT = BUILD / "casement"
+PATIENCE = 120
+
+
+def run(*args, **more):
+    return subprocess.run([CASEMENT, *map(str, args)], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=PATIENCE, **more)
+
+
+BAD = [
+    (2, ["run", "--share"], "--share"),
+    (2, ["run", "--share", ".:a/b", "--", "true"], "a/b"),
+    (2, ["run", "--share", ".:" + "t" * 37, "--", "true"], "36 bytes"),
+    (2, ["run", "--share", ".:x", "--share", "/:x", "--", "true"], "x"),
+    (2, ["run", "--window", "3M", "--", "true"], "multiple of 2M"),
+    (2, ["run", "--nonsense", "--", "true"], "--nonsense"),
+    (1, ["run", "--share", "nowhere", "--", "true"], "nowhere"),
+    (1, ["run", "--kernel", "nowhere", "--", "true"], "nowhere"),
+    (1, ["run", "--root", "nowhere", "--", "true"], "nowhere"),
+    (1, ["run", "--qemu", "nowhere", "--", "true"], "nowhere"),
+    (2, ["nonsense"], "nonsense"),
+]
+
+
+@pytest.mark.parametrize("status,args,word", BAD, ids=[" ".join(a)[-30:] for _, a, _ in BAD])
+def test_bad_input(status, args, word, tmp_path):
+    result = run(*args, cwd=tmp_path)
+    lines = result.stderr.splitlines()
+    assert (result.returncode, len(lines)) == (status, 1), result
+    assert word in lines[0]
+
+
+def left_behind(before):
+    return sorted(set(os.listdir(before["dir"])) - set(before["names"]))
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """Where casement run keeps its things, so that what it leaves is seen."""
+    directory = tmp_path / "run"
+    directory.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
+    monkeypatch.setenv("TMPDIR", str(directory))
+    return {"dir": directory, "names": []}
+
+
+def test_streams_and_status(temporary):
+    result = run("run", "--", "sh", "-c", "echo out; echo err >&2; cat; exit 42")
+    assert (result.returncode, result.stdout, result.stderr) == (42, "out\n", "err\n")
+    assert not left_behind(temporary)
+    result = run("run", "--", "no-such-program")
+    assert result.returncode == 127, result.stderr
+
+
+def test_an_old_qemu_goes_on_without_the_window(temporary, tmp_path):
+    """A QEMU that has no generic device: one line, and the command runs."""
+    qemu = subprocess.run(["sh", "-c", "command -v qemu-system-x86_64"], capture_output=True,
+                          text=True, check=True).stdout.strip()
+    version = subprocess.run([qemu, "--version"], capture_output=True, text=True).stdout
+    if int(version.split("version ")[1].split(".")[0]) >= 11:
+        pytest.skip("the system's QEMU is not old")
+    (tmp_path / "dir").mkdir()
+    result = run("run", "--qemu", qemu, "--share", f"{tmp_path}/dir:t", "--window", "64M", "--", "true")
+    lines = result.stderr.splitlines()
+    assert (result.returncode, len(lines)) == (0, 1), result
+    assert "window" in lines[0] and "11.1" in lines[0]
+
+
+@pytest.mark.parametrize("number,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_end_from_outside_leaves_nothing(temporary, number, status):
+    guest = subprocess.Popen([CASEMENT, "run", "--", "sh", "-c", "echo ready; read never < /dev/console"],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    assert guest.stdout.readline() == "ready\n"
+    family = subprocess.run(["ps", "-o", "pid=", "--ppid", str(guest.pid)], capture_output=True,
+                            text=True, check=True).stdout.split()
+    assert len(family) >= 3
+    guest.send_signal(number)
+    guest.communicate(timeout=PATIENCE)
+    assert guest.returncode == status
+    assert not [pid for pid in family if os.path.exists(f"/proc/{pid}")]
+    assert not left_behind(temporary)

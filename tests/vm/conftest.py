@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Real guests for tests: `casement run` with its kernel log read afterwards.
+
+A test fails when its guest's kernel complained, whatever else it saw.
+"""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("CASEMENT_BUILD", TOP / "build"))
+CASEMENT = BUILD / "casement"
+CASEMENTD = BUILD / "casementd"
+PATIENCE = 150	# seconds for a guest to boot, do its work and end; an emulated one boots in 5
+
+COMPLAINTS = re.compile(
+    r"WARNING:|BUG:|Oops|hung task|blocked for more than|Call Trace|general protection|"
+    r"rcu_preempt detected stalls")
+
+
+class Guest:
+    """One `casement run`, started; finish() waits for its end."""
+
+    def __init__(self, directory, name, args, command):
+        self.log = directory / f"{name}.log"
+        self.errors = directory / f"{name}.err"
+        self.panics = False
+        with open(self.errors, "w") as errors:
+            self.process = subprocess.Popen(
+                [CASEMENT, "run", "--log", self.log, *map(str, args), "--", *command],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
+        self.output = None
+
+    def finish(self, expect=0):
+        """Wait for its end; its output. Any other exit status than `expect` fails."""
+        self.output = self.process.communicate(timeout=PATIENCE)[0]
+        said = self.errors.read_text()
+        assert self.process.returncode == expect, f"{self.output}\n{said}"
+        return self.output
+
+    def stderr(self):
+        return self.errors.read_text()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.communicate(timeout=30)
+        if self.panics or not self.log.exists():
+            return
+        complaints = [line for line in self.log.read_text(errors="replace").splitlines()
+                      if COMPLAINTS.search(line)]
+        assert not complaints, "the guest's kernel complained:\n" + "\n".join(complaints)
+
+
+@pytest.fixture
+def machines(tmp_path):
+    """A function that starts a guest running a shell script; all are ended and judged at the end."""
+    started = []
+
+    def start(script, *args, name=None):
+        guest = Guest(tmp_path, name or f"guest{len(started)}", args,
+                      ["sh", "-c", script])
+        started.append(guest)
+        return guest
+
+    yield start
+    for guest in started:
+        guest.close()
+
+
+@pytest.fixture
+def share(tmp_path):
+    """An empty directory in memory, to be shared."""
+    directory = pathlib.Path(f"/dev/shm/casement-test-{os.getpid()}")
+    directory.mkdir()
+    yield directory
+    subprocess.run(["rm", "-rf", directory], check=True)
+
+
+# Both of QEMU's devices: its own for virtio-fs, and the generic one with a window.
+DEVICES = {"fs-pci": [], "window": ["--window", "64M"]}
+
+
+@pytest.fixture(params=DEVICES)
+def device(request):
+    return DEVICES[request.param]

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The DAX window in a stock guest: any size, any order, and what may not go through it."""
+import mmap
+import os
+import pathlib
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from conftest import BUILD, PATIENCE
+from dax_check_sizes import SIZES, pattern
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def window(share, size="64M", *more):
+    return ["--share", f"{share}:t", "--window", size, *more]
+
+
+def fill(share, sizes=SIZES):
+    for size in sizes:
+        (share / f"f{size}").write_bytes(pattern(size, 1)[:size])
+    for name in ("dax_check.py", "dax_check_sizes.py"):
+        shutil.copy(HERE / name, share)
+
+
+@pytest.mark.parametrize("dax", ["auto", "always", "never"])
+def test_sizes(machines, share, dax):
+    fill(share)
+    guest = machines("exec python3 dax_check.py " + " ".join(map(str, SIZES)),
+                     *window(share, "64M", "--dax", dax, "--cache", "never", "--allow-mmap"))
+    assert guest.finish() == f"checked {len(SIZES)}\n"
+    for size in SIZES:
+        data = (share / f"f{size}").read_bytes()
+        assert len(data) == size + 6300 + 3_000_000
+        assert data[-1] == 0x77 and data[len(data) // 2] == 0x78
+
+
+def test_working_set_larger_than_the_window(machines, share):
+    """Ranges are taken back by the guest and used for other files; nothing mixes."""
+    for i in range(12):
+        (share / f"f{i}").write_bytes(bytes([i + 1]) * (5 << 20))
+    machines("""
+set -e
+for round in 1 2; do for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
+    printf "$(printf '\\\\%03o' $((i+64)))" | dd of=f$i bs=1 seek=$((round*2000000)) conv=notrunc 2>/dev/null
+    [ "$(tr -d "$(printf '\\\\%03o' $((i+1)))" < f$i | wc -c)" = $round ]
+done; done
+""", *window(share, "16M")).finish()
+    for i in range(12):
+        data = (share / f"f{i}").read_bytes()
+        assert data.count(bytes([i + 1])) == (5 << 20) - 2
+        assert data[2000000] == data[4000000] == i + 64
+
+
+def test_window_offsets_are_used_again_after_a_remount(machines, share):
+    fill(share, [5 << 20, 1 << 20])
+    machines("""
+set -e
+a=$(md5sum < f5242880); b=$(md5sum < f1048576); cd /
+for i in 1 2 3; do
+    umount /mnt/t; mount -t virtiofs t /mnt/t
+    [ "$(md5sum < /mnt/t/f1048576)" = "$b" ]; [ "$(md5sum < /mnt/t/f5242880)" = "$a" ]
+done
+""", *window(share)).finish()
+
+
+def test_what_may_not_be_mapped_works_without(machines, share):
+    """Programs, also running ones, read-only files, small files, special files."""
+    shutil.copy("/usr/bin/sleep", share / "program")
+    (share / "script").write_text("#!/bin/sh\necho ran\n" + "#" * 100000)
+    (share / "script").chmod(0o755)
+    (share / "small").write_text("tiny\n")
+    (share / "readonly").write_bytes(b"r" * 300000)
+    (share / "readonly").chmod(0o444)
+    os.mkfifo(share / "fifo")
+    running = subprocess.Popen([share / "program", str(PATIENCE)])
+    try:
+        machines("""
+set -e
+cmp program /usr/bin/sleep || true; wc -c < program >/dev/null
+[ "$(./script)" = ran ]; cat small; [ "$(tr -d r < readonly | wc -c)" = 0 ]
+[ -p fifo ]; (echo through > fifo &); cat fifo
+""", *window(share)).finish()
+        assert running.poll() is None
+    finally:
+        running.kill()
+        running.wait()
+    subprocess.run([share / "program", "0"], check=True)
+
+
+def test_forced_dax_on_a_running_program_is_an_error_and_no_more(machines, share):
+    shutil.copy("/usr/bin/sleep", share / "program")
+    running = subprocess.Popen([share / "program", str(PATIENCE)])
+    try:
+        machines("! cat program > /dev/null; echo fine > other; cat other",
+                 *window(share, "64M", "--dax", "always")).finish()
+    finally:
+        running.kill()
+        running.wait()
+    assert (share / "other").read_text() == "fine\n"
+
+
+def test_two_guests_and_the_host_share_memory(machines, share):
+    shutil.copy(BUILD / "demo" / "three", share)
+    with open(share / "shared", "w+b") as file:
+        file.truncate(1 << 20)
+        guests = [machines(f"exec ./three shared {i} guest-{i}", *window(share), name=f"g{i}")
+                  for i in (1, 2)]
+        with mmap.mmap(file.fileno(), 192) as shared:
+            shared[4:9] = b"host\0"
+            shared[0:4] = (1).to_bytes(4, "little")
+            end = time.monotonic() + PATIENCE
+            # Stores of another machine come without an event.
+            while not (shared[64] and shared[128]) and time.monotonic() < end:
+                time.sleep(0.05)
+            assert shared[68:75] == shared[132:139].replace(b"2", b"1") == b"guest-1"
+    for i, guest in enumerate(guests, 1):
+        assert guest.finish() == f"guest-{i} sees: host, guest-1, guest-2\n"
+
+
+def test_full_disk_under_mappings(machines, tmp_path):
+    """The guest gets ENOSPC or SIGBUS for its program; the machine lives, and goes on."""
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12M", "small", small], check=True)
+    try:
+        machines(r"""
+truncate -s 40M sparse
+python3 - <<'END'
+import mmap, os, sys
+def store():
+    with open("sparse", "r+b") as f, mmap.mmap(f.fileno(), 0) as m:
+        for at in range(0, 40 << 20, 4096):
+            m[at] = 1
+pid = os.fork()
+if not pid:
+    store()
+    os._exit(0)
+status = os.waitpid(pid, 0)[1]
+assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == 7, status
+try:
+    with open("sparse", "r+b") as f:
+        f.seek(30 << 20)
+        f.write(b"x" * (20 << 20))
+        f.flush()
+    sys.exit("no ENOSPC")
+except OSError as e:
+    assert e.errno == 28, e
+END
+[ $? = 0 ] || exit 1
+dd if=/dev/zero of=more bs=1M 2>&1 | grep -q 'No space' || exit 2
+rm -f sparse more; echo room > again && dd if=/dev/zero of=more bs=1M count=8 2>/dev/null && cat again
+""", "--share", f"{small}:t", "--window", "64M").finish()
+        assert (small / "again").read_text() == "room\n"
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+
+
+def test_a_large_window(machines, share):
+    """8 GiB asked for, 1.5 GiB of files read and written: QEMU lives, and says nothing."""
+    for i in range(12):
+        with open(share / f"f{i}", "wb") as file:
+            file.truncate(128 << 20)
+    guest = machines("""
+set -e
+for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
+    dd if=f$i of=/dev/null bs=4M 2>/dev/null
+    dd if=/dev/zero of=f$i bs=4M conv=notrunc count=32 2>/dev/null; echo $i | dd of=f$i conv=notrunc 2>/dev/null
+done
+""", *window(share, "8G", "--verbose"))
+    guest.finish()
+    assert [(share / f"f{i}").read_bytes()[:2].strip() for i in range(10)] == \
+        [str(i).encode() for i in range(10)]
+    assert "  | " not in guest.stderr(), guest.stderr()  # what QEMU said

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Reboots, pauses, deaths and roots: what happens to a share when a machine does not just run."""
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from conftest import CASEMENTD, PATIENCE, TOP
+
+
+def wait_for(path, guest):
+    """Until the guest has made a file. Polled: nothing tells of another machine's files."""
+    end = time.monotonic() + PATIENCE
+    while not path.exists():
+        assert guest.process.poll() is None, guest.stderr()
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.05)
+
+
+def children(pid):
+    """The processes that a process started: pid -> command line."""
+    found = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and f"PPid:\t{pid}\n" in (entry / "status").read_text():
+                found[int(entry.name)] = (entry / "cmdline").read_bytes().decode()
+        except OSError:
+            continue
+    return found
+
+
+class Monitor:
+    """QEMU's monitor (QMP)."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(PATIENCE)
+        self.socket.connect(str(path))
+        self.file = self.socket.makefile("rw")
+        self.file.readline()
+        self.call("qmp_capabilities")
+
+    def call(self, command):
+        self.file.write(json.dumps({"execute": command}) + "\n")
+        self.file.flush()
+        while True:
+            answer = json.loads(self.file.readline())
+            assert "error" not in answer, answer
+            if "return" in answer:
+                return
+
+
+@pytest.mark.parametrize("how,args", [("b", []), ("unmount", []), ("unmount", ["--window", "64M"])],
+                         ids=["reset", "reboot", "reboot-window"])
+def test_reboot(machines, share, how, args):
+    """The machine starts again and finds its files; a guest that was reset never said goodbye."""
+    (share / "data").write_bytes(os.urandom(5 << 20))
+    bye = "cd /; umount /mnt/t;" if how == "unmount" else ""
+    guest = machines(f"""
+md5sum data
+if [ -e booted ]; then echo second; exit 3; fi
+touch booted; md5sum data; sync; {bye} echo b > /proc/sysrq-trigger; read never
+""", "--share", f"{share}:t", "--reboot", *args)
+    lines = guest.finish(expect=3).splitlines()
+    assert lines[-1] == "second" and len(set(lines[:-1])) == 1 and len(lines) == 4
+
+
+def test_stop_and_cont(machines, share, device, tmp_path):
+    """Paused and resumed in the middle of its work, a guest goes on where it was."""
+    for i in range(4):
+        (share / f"f{i}").write_bytes(os.urandom(3 << 20))
+    guest = machines("""
+set -e
+cat f0 f1 f2 f3 | md5sum > sum; : > ready
+while [ ! -e enough ]; do
+    [ "$(cat f0 f1 f2 f3 | md5sum)" = "$(cat sum)" ]
+    dd if=/dev/zero of=out bs=64k count=20 2>/dev/null; ls -l > list; rm list
+done
+echo done
+""", "--share", f"{share}:t", "--cache", "never", "--monitor", tmp_path / "qmp", *device)
+    wait_for(share / "ready", guest)
+    monitor = Monitor(tmp_path / "qmp")
+    for _ in range(20):
+        monitor.call("stop")
+        monitor.call("cont")
+    (share / "enough").touch()
+    assert guest.finish() == "done\n"
+
+
+@pytest.mark.parametrize("victim", ["qemu-system", "casementd"])
+def test_a_killed_process_ends_the_machine_with_a_word(machines, share, device, victim):
+    guest = machines("""
+: > ready; i=0
+while :; do i=$((i+1)); echo line $i >> lines; done
+""", "--share", f"{share}:t", *device)
+    wait_for(share / "lines", guest)
+    family = children(guest.process.pid)
+    pid = next(p for p, line in family.items() if victim in line and
+               (victim != "casementd" or str(share) in line))
+    os.kill(pid, signal.SIGKILL)
+    guest.finish(expect=125)
+    assert "was killed by signal 9" in guest.stderr()
+    lines = (share / "lines").read_text().splitlines()
+    assert lines[:-1] == [f"line {i + 1}" for i in range(len(lines) - 1)]
+    assert not [p for p in family if pathlib.Path(f"/proc/{p}").exists()]
+
+
+def test_a_panic_is_told(machines, share, device):
+    guest = machines("echo kept > file; sync; echo c > /proc/sysrq-trigger; read never",
+                     "--share", f"{share}:t", *device)
+    guest.panics = True
+    guest.finish(expect=125)
+    assert "Kernel panic" in guest.stderr()
+    assert (share / "file").read_text() == "kept\n"
+
+
+def test_a_root_of_ones_own(machines, tmp_path):
+    """--root DIR is the guest's root file system, and what it writes there stays."""
+    root = tmp_path / "root"
+    for name in ("bin", "proc", "sys", "dev", "tmp", "run", "mnt", "root", "etc"):
+        (root / name).mkdir(parents=True)
+    busybox = subprocess.run(["sh", "-c", "command -v busybox"], capture_output=True, text=True)
+    assert busybox.returncode == 0, "busybox is missing: run scripts/setup test"
+    subprocess.run(["cp", "-L", busybox.stdout.strip(), root / "bin/busybox"], check=True)
+    (root / "bin/sh").symlink_to("busybox")
+    machines("/bin/busybox uname -r > /etc/kernel; /bin/busybox grep -c ' / virtiofs ' /proc/mounts",
+             "--root", root).finish()
+    assert (root / "etc/kernel").read_text().startswith("6.12")
+
+
+def vm_parts():
+    said = subprocess.run([TOP / "scripts/vm-root", "--print", "guest"], check=True,
+                          capture_output=True, text=True).stdout
+    return dict(line.split("=", 1) for line in said.splitlines())
+
+
+def test_the_kernel_boots_from_the_share_itself(tmp_path):
+    """root=TAG rootfstype=virtiofs, a stock QEMU and casementd: nothing of casement run."""
+    parts = vm_parts()
+    daemon = subprocess.Popen(
+        [CASEMENTD, "--shared-dir", parts["ROOT"], "--socket-path", tmp_path / "sock", "--readonly",
+         "--cache", "always"], stderr=subprocess.PIPE, text=True)
+    try:
+        assert "waiting for the VMM" in daemon.stderr.readline()
+        said = subprocess.run(
+            ["qemu-system-x86_64", "-machine", "q35,memory-backend=mem", "-m", "512M", "-nodefaults",
+             "-display", "none", "-nic", "none", "-no-reboot", "-serial", "stdio",
+             "-object", "memory-backend-memfd,id=mem,size=512M,share=on",
+             "-kernel", parts["KERNEL"], "-append",
+             "root=rootfs rootfstype=virtiofs ro console=ttyS0 panic=-1 quiet init=/bin/sh -- "
+             "-c \"echo I am $0; exec poweroff -f\"",
+             "-chardev", f"socket,id=c0,path={tmp_path / 'sock'}",
+             "-device", "vhost-user-fs-pci,chardev=c0,tag=rootfs,queue-size=1024"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+        assert "I am /bin/sh" in said.stdout, said.stdout + said.stderr
+        assert daemon.wait(timeout=30) == 0
+        assert not (tmp_path / "sock").exists()
+    finally:
+        daemon.kill()
+        daemon.communicate()
