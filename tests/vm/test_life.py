@@ -152,7 +152,8 @@ def test_the_kernel_boots_from_the_share_itself(tmp_path):
              "-display", "none", "-nic", "none", "-no-reboot", "-serial", "stdio",
              "-object", "memory-backend-memfd,id=mem,size=512M,share=on",
              "-kernel", parts["KERNEL"], "-append",
-             "root=rootfs rootfstype=virtiofs ro console=ttyS0 panic=-1 quiet init=/bin/sh -- "
+             "root=rootfs rootfstype=virtiofs ro console=ttyS0 panic=-1 "
+             "no_timer_check quiet init=/bin/sh -- "
              "-c \"echo I am $0; exec poweroff -f\"",
              "-chardev", f"socket,id=c0,path={tmp_path / 'sock'}",
              "-device", "vhost-user-fs-pci,chardev=c0,tag=rootfs,queue-size=1024"],
