@@ -28,6 +28,10 @@
 #include "common/cleanup.h"
 
 #define ARGS_MAX 32
+#define DAEMONS_MAX 64		/* that one test program may leave: more than it has tests */
+
+/* Daemons whose test has not stopped them: a failed assertion leaves their owner's frame. */
+static struct { pid_t pid; char dir[64]; } strays[DAEMONS_MAX];
 
 static const char *daemon_program(void)
 {
@@ -113,6 +117,57 @@ static void make_tree(struct daemon *daemon)
 	assert_int_equal(mkdir(daemon->share, 0755), 0);
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static void remove_tree(const char *dir)
+{
+	nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* At exit. A stray's number is still its own: nobody else waits for our children. */
+static void end_strays(void)
+{
+	for (unsigned int i = 0; i < DAEMONS_MAX; i++) {
+		if (!strays[i].dir[0])
+			continue;
+		if (strays[i].pid > 0 && waitpid(strays[i].pid, NULL, WNOHANG) == 0) {
+			kill(strays[i].pid, SIGKILL);
+			waitpid(strays[i].pid, NULL, 0);
+		}
+		remove_tree(strays[i].dir);
+	}
+}
+
+/* Remember a daemon until `forget_stray` of its directory. */
+static void note_stray(const struct daemon *daemon)
+{
+	static bool registered;
+
+	if (!registered)
+		atexit(end_strays);
+	registered = true;
+	for (unsigned int i = 0; i < DAEMONS_MAX; i++) {
+		if (strays[i].dir[0])
+			continue;
+		strcpy(strays[i].dir, daemon->dir);
+		strays[i].pid = daemon->pid;
+		return;
+	}
+}
+
+static void forget_stray(const struct daemon *daemon)
+{
+	for (unsigned int i = 0; i < DAEMONS_MAX; i++)
+		if (!strcmp(strays[i].dir, daemon->dir))
+			strays[i].dir[0] = '\0';
+}
+
 void daemon_start(struct daemon *daemon, const char *const *args)
 {
 	const char *argv[ARGS_MAX] = { daemon_program(), "--shared-dir", daemon->share,
@@ -133,6 +188,7 @@ void daemon_start(struct daemon *daemon, const char *const *args)
 	listener = make_listener(daemon);
 	daemon->pid = spawn((char *const *)(uintptr_t)argv, daemon->log, listener);
 	close(listener);
+	note_stray(daemon);
 	assert_true(daemon->pid > 0);
 	daemon->pidfd = (int)syscall(SYS_pidfd_open, daemon->pid, 0);
 	assert_true(daemon->pidfd >= 0);
@@ -227,14 +283,6 @@ int daemon_wait(struct daemon *daemon)
 	return WEXITSTATUS(daemon->status);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 int daemon_stop(struct daemon *daemon)
 {
 	int bad;
@@ -251,7 +299,8 @@ int daemon_stop(struct daemon *daemon)
 	}
 	bad = judge(daemon);
 	close_fd(&daemon->log);
-	nftw(daemon->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	remove_tree(daemon->dir);
+	forget_stray(daemon);
 	return bad;
 }
 
