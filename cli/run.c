@@ -5,6 +5,7 @@
  * the streams, and says how it ended.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -50,23 +51,6 @@ static void show_tail(const char *path)
 			fprintf(stderr, "  | %s\n", line);
 }
 
-/* Print the line in which the kernel says why it gave up, without its time stamp. */
-static bool show_panic(const char *path)
-{
-	cleanup_fclose FILE *file = fopen(path, "re");
-	char line[1024], *found;
-
-	while (file && fgets(line, sizeof(line), file)) {
-		found = strstr(line, "Kernel panic");
-		if (!found)
-			continue;
-		found[strcspn(found, "\r\n")] = '\0';
-		log_error("the guest's kernel died: %s; its last lines:", found);
-		return true;
-	}
-	return false;
-}
-
 static void show_control_tail(const struct run_control *control, const char *name)
 {
 	char path[PATH_MAX];
@@ -87,14 +71,14 @@ static void describe_status(int status, char *text, size_t size)
 /* QEMU ended well, but the guest never said that it was done. */
 static void explain_dead_guest(const struct machine *machine)
 {
-	const char *log = machine->config->log;
-	char path[PATH_MAX];
+	char path[PATH_MAX], line[1024];
 
-	control_path(machine->control, RUN_KERNEL_LOG, path, sizeof(path));
-	log = log ? log : path;
-	if (!show_panic(log))
+	control_log_path(machine->control, machine->config, path, sizeof(path));
+	if (control_find_line(path, MACHINE_PANIC, line, sizeof(line)))
+		log_error("the guest's kernel died: %s; its last lines:", line);
+	else
 		log_error("the guest ended without finishing the command; its kernel's last lines:");
-	show_tail(log);
+	show_tail(path);
 }
 
 /* The exit status; says why unless it is the command's own. */
@@ -136,19 +120,31 @@ static void announce(const struct run_config *config, const struct run_parts *pa
 		  parts->root_readonly ? " (read-only)" : "");
 }
 
+/* From the start of all processes to the end of the last. */
+static int boot(struct machine *machine, int signals)
+{
+	int err = machine_start(machine);
+
+	if (!err)
+		machine_serve(machine, signals);
+	machine_end(machine);
+	return err;
+}
+
 static int serve(struct machine *machine, int signals)
 {
+	int err;
+
 	if (control_write_params(machine->control, machine->config, machine->parts,
 				 console_size(machine->console)))
 		return STATUS_FAILED;
-	if (machine_start(machine)) {
-		machine_end(machine);
-		return STATUS_FAILED;
-	}
-	machine_serve(machine, signals);
-	machine_end(machine);
+	do
+		err = boot(machine, signals);
+	while (!err && machine_rebooted(machine));
 	/* The terminal is itself again before anything is said on it. */
 	console_close(machine->console);
+	if (err)
+		return STATUS_FAILED;
 	if (machine->config->verbose)
 		show_control_tail(machine->control, RUN_QEMU_LOG);
 	return conclude(machine);
@@ -162,8 +158,8 @@ static int run_machine(const struct run_config *config, const struct run_parts *
 	struct machine machine = {
 		.config = config, .parts = parts, .control = &control, .console = &console,
 	};
-	int status = STATUS_FAILED;
 	sigset_t mask;
+	int status;
 
 	/* From here to the removal of the directory no signal ends this process. */
 	signal(SIGPIPE, SIG_IGN);
@@ -176,14 +172,24 @@ static int run_machine(const struct run_config *config, const struct run_parts *
 	}
 	if (control_open(parts, &control))
 		return STATUS_FAILED;
-	if (!console_open(&console)) {
-		status = serve(&machine, signals);
-		console_close(&console);
-	}
+	console_init(&console);
+	status = serve(&machine, signals);
+	console_close(&console);
 	control_close(&control);
 	if (config->monitor)
 		unlink(config->monitor);
 	return status;
+}
+
+/* QEMU appends, as a machine may boot more than once. 0, or -errno, logged. */
+static int empty_log(const char *path)
+{
+	cleanup_close int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
+
+	if (!path || fd >= 0)
+		return 0;
+	log_error("--log %s: cannot be written: %s", path, strerror(errno));
+	return -EIO;
 }
 
 int run_main(int argc, char **argv)
@@ -202,7 +208,7 @@ int run_main(int argc, char **argv)
 	}
 	if (config.verbose)
 		log_setup("casement run", LOG_LEVEL_DEBUG);
-	if (run_parts_find(&config, &parts))
+	if (run_parts_find(&config, &parts) || empty_log(config.log))
 		return STATUS_MISSING;
 	announce(&config, &parts);
 	return run_machine(&config, &parts);

@@ -14,10 +14,23 @@
 #define ESCAPE_KEY 0x1d		/* Ctrl-] */
 #define ESCAPE_TIMES 3
 
-int console_open(struct console *console)
+void console_init(struct console *console)
 {
 	*console = (struct console){ .guest = { -1, -1 }, .qemu = { -1, -1 } };
 	console->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+}
+
+static void close_ports(struct console *console)
+{
+	for (int i = 0; i < 2; i++) {
+		close_fd(&console->guest[i]);
+		close_fd(&console->qemu[i]);
+	}
+}
+
+int console_connect(struct console *console)
+{
+	close_ports(console);
 	for (int i = 0; i < 2; i++) {
 		int pair[2];
 
@@ -25,7 +38,6 @@ int console_open(struct console *console)
 			int err = -errno;
 
 			log_error("cannot make the guest's serial ports: %s", strerror(-err));
-			console_close(console);
 			return err;
 		}
 		console->guest[i] = pair[0];
@@ -42,10 +54,7 @@ void console_close(struct console *console)
 	if (console->raw)
 		tcsetattr(STDIN_FILENO, TCSADRAIN, &console->saved);
 	console->raw = false;
-	for (int i = 0; i < 2; i++) {
-		close_fd(&console->guest[i]);
-		close_fd(&console->qemu[i]);
-	}
+	close_ports(console);
 }
 
 struct run_terminal_size console_size(const struct console *console)
@@ -67,14 +76,14 @@ void console_start(struct console *console)
 	/* Only QEMU may hold its ends: that it is gone shows as their end here. */
 	for (int i = 0; i < 2; i++)
 		close_fd(&console->qemu[i]);
-	if (!console->terminal || tcgetattr(STDIN_FILENO, &console->saved))
+	if (!console->terminal)
+		return;
+	console->relays[CONSOLE_IN].from = STDIN_FILENO;
+	if (console->raw || tcgetattr(STDIN_FILENO, &console->saved))
 		return;
 	raw = console->saved;
 	cfmakeraw(&raw);
-	if (!tcsetattr(STDIN_FILENO, TCSADRAIN, &raw)) {
-		console->raw = true;
-		console->relays[CONSOLE_IN].from = STDIN_FILENO;
-	}
+	console->raw = !tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
 }
 
 void console_poll(const struct console *console, struct pollfd fds[CONSOLE_RELAYS])

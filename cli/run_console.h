@@ -36,8 +36,9 @@ struct console {
 	unsigned int escapes;		/* Ctrl-] in a row */
 };
 
-/* 0, or -errno, logged. */
-int console_open(struct console *console);
+void console_init(struct console *console);
+/* New serial ports, for a QEMU that is to be started. 0, or -errno, logged. */
+int console_connect(struct console *console);
 /* Give the terminal back and close everything. */
 void console_close(struct console *console);
 

@@ -25,6 +25,15 @@ void control_path(const struct run_control *control, const char *name, char *pat
 	snprintf(path, size, "%s/%s", control->dir, name);
 }
 
+void control_log_path(const struct run_control *control, const struct run_config *config, char *path,
+		      size_t size)
+{
+	if (config->log)
+		snprintf(path, size, "%s", config->log);
+	else
+		control_path(control, RUN_KERNEL_LOG, path, size);
+}
+
 /* ---- making and removing ---- */
 
 static int copy_file(const char *from, const char *to)
@@ -63,6 +72,20 @@ static int make_boot(const struct run_parts *parts, const struct run_control *co
 	return copy_file(parts->init, path);
 }
 
+/* All that QEMU's monitor is ever asked; afterwards it writes down its events. */
+static int make_hello(const struct run_control *control)
+{
+	char path[PATH_MAX];
+	FILE *file;
+
+	control_path(control, RUN_HELLO, path, sizeof(path));
+	file = fopen(path, "we");
+	if (!file)
+		return -errno;
+	fprintf(file, "{\"execute\": \"qmp_capabilities\"}\n");
+	return fclose(file) ? -errno : 0;
+}
+
 int control_open(const struct run_parts *parts, struct run_control *control)
 {
 	const char *base = getenv("XDG_RUNTIME_DIR");
@@ -78,8 +101,10 @@ int control_open(const struct run_parts *parts, struct run_control *control)
 		return err;
 	}
 	err = make_boot(parts, control);
+	if (!err)
+		err = make_hello(control);
 	if (err) {
-		log_error("%s: cannot make the machine's boot folder: %s", control->dir, strerror(-err));
+		log_error("%s: cannot make the machine's folder: %s", control->dir, strerror(-err));
 		control_close(control);
 	}
 	return err;
@@ -107,6 +132,8 @@ int control_listen(const struct run_control *control, const char *name)
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
 	control_path(control, name, addr.sun_path, sizeof(addr.sun_path));
+	/* Of the machine's last boot. */
+	unlink(addr.sun_path);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 1)) {
 		int err = -errno;
 
@@ -183,6 +210,22 @@ int control_write_params(const struct run_control *control, const struct run_con
 }
 
 /* ---- what the guest says ---- */
+
+bool control_find_line(const char *path, const char *word, char *line, size_t size)
+{
+	cleanup_fclose FILE *file = fopen(path, "re");
+	char *found;
+
+	while (file && fgets(line, (int)size, file)) {
+		found = strstr(line, word);
+		if (!found)
+			continue;
+		found[strcspn(found, "\r\n")] = '\0';
+		memmove(line, found, strlen(found) + 1);
+		return true;
+	}
+	return false;
+}
 
 void control_read_verdict(const struct run_control *control, struct run_verdict *verdict)
 {

@@ -6,10 +6,17 @@
 #ifndef CASEMENT_CLI_RUN_CONTROL_H
 #define CASEMENT_CLI_RUN_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "cli/run_config.h"
 #include "cli/run_parts.h"
+
+/* Files in it. */
+#define RUN_KERNEL_LOG "kernel.log"
+#define RUN_QEMU_LOG "qemu.log"
+#define RUN_HELLO "hello"	/* what QEMU's monitor is told */
+#define RUN_EVENTS "events"	/* what it answers and reports */
 
 #define CONTROL_PATH_MAX 90	/* with a file's name it fits a socket's address */
 
@@ -29,20 +36,26 @@ struct run_terminal_size {
 	unsigned short rows, columns;
 };
 
-/* Make it, with the boot folder and the guest's init in it. 0, or -errno, logged. */
+/* Make it, with the boot folder, the guest's init and QEMU's orders in it. 0, or -errno, logged. */
 int control_open(const struct run_parts *parts, struct run_control *control);
 /* Remove it and all that is in it. */
 void control_close(struct run_control *control);
 
 /* The path of a file in it. */
 void control_path(const struct run_control *control, const char *name, char *path, size_t size);
+/* The path of the guest's kernel log, which may be elsewhere. */
+void control_log_path(const struct run_control *control, const struct run_config *config, char *path,
+		      size_t size);
 
-/* A listening socket in it, close-on-exec, or -errno, logged. */
+/* A new listening socket in it, close-on-exec, or -errno, logged. */
 int control_listen(const struct run_control *control, const char *name);
 
 /* Tell the guest what to do (guest/params.h). 0, or -errno, logged. */
 int control_write_params(const struct run_control *control, const struct run_config *config,
 			 const struct run_parts *parts, struct run_terminal_size size);
+
+/* Find the first line with `word` in it, from there on and without its end. */
+bool control_find_line(const char *path, const char *word, char *line, size_t size);
 
 /* Read what the guest said at its end. */
 void control_read_verdict(const struct run_control *control, struct run_verdict *verdict);

@@ -45,18 +45,9 @@ struct service {
 	const struct run_share *share;	/* NULL: boot or root */
 };
 
-static unsigned int count_windows(const struct machine *machine)
-{
-	unsigned int n = 0;
-
-	for (unsigned int i = 0; i < machine->config->n_shares; i++)
-		n += run_share_has_window(machine->parts, &machine->config->shares[i]);
-	return n;
-}
-
 static unsigned long long window_mappings(const struct machine *machine)
 {
-	return MAX(WINDOW_MAPPINGS / count_windows(machine), WINDOW_MAPPINGS_LEAST);
+	return MAX(WINDOW_MAPPINGS / run_count_windows(machine->config, machine->parts), WINDOW_MAPPINGS_LEAST);
 }
 
 /* Said once here instead of once by each daemon. */
@@ -64,7 +55,7 @@ static void announce_window(const struct machine *machine)
 {
 	unsigned long long most;
 
-	if (!count_windows(machine))
+	if (!run_count_windows(machine->config, machine->parts))
 		return;
 	most = window_mappings(machine) * WINDOW_RANGE;
 	if (machine->config->window > most)
@@ -210,8 +201,11 @@ int machine_start(struct machine *machine)
 {
 	int err;
 
-	announce_window(machine);
-	err = start_daemons(machine);
+	if (!machine->boots++)
+		announce_window(machine);
+	err = console_connect(machine->console);
+	if (!err)
+		err = start_daemons(machine);
 	if (!err)
 		err = start_qemu(machine);
 	if (!err)
@@ -349,4 +343,24 @@ void machine_end(struct machine *machine)
 		waitpid(daemon->pid, &daemon->status, 0);
 		daemon->pid = 0;
 	}
+	machine->n_daemons = 0;
+}
+
+bool machine_rebooted(const struct machine *machine)
+{
+	struct run_verdict verdict;
+	char path[PATH_MAX], line[1024];
+
+	if (!run_reboots_anew(machine->config, machine->parts))
+		return false;
+	if (machine->signal || machine->broken || machine->qemu.status)
+		return false;
+	control_read_verdict(machine->control, &verdict);
+	if (verdict.known)
+		return false;
+	control_log_path(machine->control, machine->config, path, sizeof(path));
+	if (control_find_line(path, MACHINE_PANIC, line, sizeof(line)))
+		return false;
+	control_path(machine->control, RUN_EVENTS, path, sizeof(path));
+	return control_find_line(path, "guest-reset", line, sizeof(line));
 }

@@ -15,6 +15,9 @@
 /* Boot, root, the shares. */
 #define MACHINE_DAEMONS_MAX (RUN_SHARES_MAX + 2)
 
+/* What the kernel says when it gives up. */
+#define MACHINE_PANIC "Kernel panic"
+
 struct machine_process {
 	pid_t pid;		/* 0: not started, or ended */
 	const char *dir;	/* a daemon's directory, for messages */
@@ -29,6 +32,7 @@ struct machine {
 	struct machine_process qemu;
 	struct machine_process daemons[MACHINE_DAEMONS_MAX];
 	unsigned int n_daemons;
+	unsigned int boots;			/* QEMUs started so far */
 	const struct machine_process *broken;	/* the daemon that ended badly under the guest */
 	bool stopped;				/* we ended QEMU ourselves */
 	int signal;				/* that we were sent; 0: none */
@@ -48,5 +52,8 @@ void machine_serve(struct machine *machine, int signals);
 
 /* End whatever still runs. */
 void machine_end(struct machine *machine);
+
+/* True when the guest only wanted to boot again; call after machine_end(). */
+bool machine_rebooted(const struct machine *machine);
 
 #endif

@@ -17,6 +17,20 @@ bool run_share_has_window(const struct run_parts *parts, const struct run_share 
 	return parts->window && !share->readonly && !share->is_9p;
 }
 
+unsigned int run_count_windows(const struct run_config *config, const struct run_parts *parts)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < config->n_shares; i++)
+		n += run_share_has_window(parts, &config->shares[i]);
+	return n;
+}
+
+bool run_reboots_anew(const struct run_config *config, const struct run_parts *parts)
+{
+	return config->reboot && run_count_windows(config, parts);
+}
+
 static void add_machine(const struct run_config *config, const struct run_parts *parts,
 			struct words *words)
 {
@@ -35,7 +49,7 @@ static void add_machine(const struct run_config *config, const struct run_parts 
 	words_option(words, "-m", "%lluM", memory);
 	/* The daemons read and write requests where the guest has them. */
 	words_option(words, "-object", "memory-backend-memfd,id=memory,size=%lluM,share=on", memory);
-	if (!config->reboot)
+	if (!config->reboot || run_reboots_anew(config, parts))
 		words_add(words, "-no-reboot");
 }
 
@@ -59,7 +73,7 @@ static void add_serial_ports(const struct run_config *config, const struct run_c
 
 	control_path(control, RUN_KERNEL_LOG, log, sizeof(log));
 	escaped = words_escape_commas(config->log ? config->log : log);
-	words_option(words, "-chardev", "file,id=log,path=%s", escaped);
+	words_option(words, "-chardev", "file,id=log,append=on,path=%s", escaped);
 	words_option(words, "-serial", "chardev:log");
 	words_option(words, "-chardev", "socket,id=out,fd=%d", out_fd);
 	words_option(words, "-serial", "chardev:out");
@@ -124,6 +138,20 @@ static void add_shares(const struct run_config *config, const struct run_parts *
 	}
 }
 
+/* A monitor whose only command waits in a file, and whose answers and events go to another. */
+static void add_events(const struct run_control *control, struct words *words)
+{
+	cleanup_free char *hello = NULL, *events = NULL;
+	char path[PATH_MAX];
+
+	control_path(control, RUN_HELLO, path, sizeof(path));
+	hello = words_escape_commas(path);
+	control_path(control, RUN_EVENTS, path, sizeof(path));
+	events = words_escape_commas(path);
+	words_option(words, "-chardev", "file,id=events,path=%s,input-path=%s", events, hello);
+	words_option(words, "-mon", "chardev=events,mode=control");
+}
+
 void run_qemu_words(const struct run_config *config, const struct run_parts *parts,
 		    const struct run_control *control, int out_fd, int err_fd, struct words *words)
 {
@@ -133,6 +161,8 @@ void run_qemu_words(const struct run_config *config, const struct run_parts *par
 	add_fs(control, RUN_BOOT_SOCKET, GUEST_BOOT_TAG, 1, words);
 	add_fs(control, RUN_ROOT_SOCKET, GUEST_ROOT_TAG, 1, words);
 	add_shares(config, parts, control, words);
+	if (run_reboots_anew(config, parts))
+		add_events(control, words);
 	if (config->monitor) {
 		cleanup_free char *escaped = words_escape_commas(config->monitor);
 

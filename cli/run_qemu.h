@@ -8,9 +8,6 @@
 #include "cli/run_parts.h"
 #include "cli/words.h"
 
-#define RUN_KERNEL_LOG "kernel.log"
-#define RUN_QEMU_LOG "qemu.log"
-
 /* Socket names in the control directory. */
 #define RUN_BOOT_SOCKET "boot.sock"
 #define RUN_ROOT_SOCKET "root.sock"
@@ -18,6 +15,14 @@
 
 /* True when this share is served through a window. QEMU maps all writable, so ro has none. */
 bool run_share_has_window(const struct run_parts *parts, const struct run_share *share);
+
+unsigned int run_count_windows(const struct run_config *config, const struct run_parts *parts);
+
+/*
+ * True when a reboot is to be a new QEMU: its own reset ends it where a window
+ * has mappings (docs/window.md).
+ */
+bool run_reboots_anew(const struct run_config *config, const struct run_parts *parts);
 
 /* Add all words; the guest's two output ports are connected sockets that QEMU inherits. */
 void run_qemu_words(const struct run_config *config, const struct run_parts *parts,

@@ -28,6 +28,7 @@ BAD = [
     (1, ["run", "--share", "nowhere", "--", "true"], "nowhere"),
     (1, ["run", "--kernel", "nowhere", "--", "true"], "nowhere"),
     (1, ["run", "--root", "nowhere", "--", "true"], "nowhere"),
+    (1, ["run", "--log", "nowhere/log", "--", "true"], "nowhere/log"),
     (1, ["run", "--qemu", "nowhere", "--", "true"], "nowhere"),
     (2, ["nonsense"], "nonsense"),
 ]

@@ -39,8 +39,11 @@ class Guest:
         """Wait for its end; its output. Any other exit status than `expect` fails."""
         self.output = self.process.communicate(timeout=PATIENCE)[0]
         said = self.errors.read_text()
-        assert self.process.returncode == expect, f"{self.output}\n{said}"
+        assert self.process.returncode == expect, f"{self.output}\n{said}\n{self.kernel_log()}"
         return self.output
+
+    def kernel_log(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else "no kernel log"
 
     def stderr(self):
         return self.errors.read_text()
@@ -49,9 +52,9 @@ class Guest:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.communicate(timeout=30)
-        if self.panics or not self.log.exists():
+        if self.panics:
             return
-        complaints = [line for line in self.log.read_text(errors="replace").splitlines()
+        complaints = [line for line in self.kernel_log().splitlines()
                       if COMPLAINTS.search(line)]
         assert not complaints, "the guest's kernel complained:\n" + "\n".join(complaints)
 
