@@ -307,6 +307,22 @@ static int remnant_restore(struct window *window, const struct mapping *whole, u
 	return err == -EINTR ? err : 0;
 }
 
+/*
+ * A mapping that loses its middle becomes two. Where there is no room for that
+ * it must be said before the mapping goes: the guest believes in both ends.
+ */
+static int punch_check(struct window *window, const struct mapping *m, uint64_t at, uint64_t len)
+{
+	if (m->at >= at || m->at + m->len <= at + len)
+		return 0;
+	if (window->table.n == window->table.room)
+		return -ENOSPC;
+	if (m->state == MAPPING_LIVE &&
+	    mapping_table_count(&window->table, MAPPING_LIVE) >= window->max_mappings)
+		return -ENOSPC;
+	return 0;
+}
+
 /* Make [at, at + len) free; what sticks out of it on either side is mapped again. */
 static int window_punch(struct window *window, uint64_t at, uint64_t len)
 {
@@ -317,7 +333,9 @@ static int window_punch(struct window *window, uint64_t at, uint64_t len)
 		struct mapping whole = *m;
 		uint64_t end = whole.at + whole.len;
 
-		err = mapping_send_away(window, m, false);
+		err = punch_check(window, m, at, len);
+		if (!err)
+			err = mapping_send_away(window, m, false);
 		if (err)
 			break;
 		whole.file->refs++;

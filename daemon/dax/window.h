@@ -55,7 +55,10 @@ bool window_present(struct window *window);
  */
 int window_setup(struct window *window, uint64_t node, uint64_t offset, uint64_t len,
 		 bool writable, uint64_t at);
-/* Unmap [at, at + len); parts of mappings outside of it stay. 0, -EINTR, -EINVAL. */
+/*
+ * Unmap [at, at + len); parts of mappings outside of it stay. 0, -EINTR, -EINVAL;
+ * -ENOSPC, and nothing changed, when a mapping that loses its middle would be one too many.
+ */
 int window_remove(struct window *window, uint64_t at, uint64_t len);
 /* Unmap everything: a new mount, or the last one is over. 0 or -EINTR. */
 int window_clear(struct window *window);

@@ -236,6 +236,22 @@ static void live_mappings_have_a_limit(void **state)
 	assert_int_equal(map_range(MAPS, 0, false), 0);
 }
 
+/* At the limit a mapping cannot become two; it stays whole, and so does its file. */
+static void no_hole_at_the_limit(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < MAPS; i++)
+		assert_int_equal(map_range(i, i, false), 0);
+	assert_int_equal(window_remove(window, RANGE + 4096, 4096), -ENOSPC);
+	assert_int_equal(window_setup(window, NODE, 0, 4096, false, RANGE + 4096), -ENOSPC);
+	assert_true(maps(RANGE, RANGE, RANGE));
+	assert_int_equal(window_size_seen(window, NODE, 8 * RANGE), 0);
+	assert_int_equal(window_remove(window, 2 * RANGE, RANGE), 0);
+	assert_int_equal(window_remove(window, RANGE + 4096, 4096), 0);
+	assert_true(maps(RANGE, 4096, RANGE));
+	assert_int_equal(live(), MAPS);
+}
+
 static void refusals_reach_the_guest(void **state)
 {
 	(void)state;
@@ -397,7 +413,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(bad_numbers_are_refused), TEST(a_range_maps_once),
 		TEST(a_new_mapping_replaces_what_it_covers), TEST(clear_leaves_nothing),
-		TEST(live_mappings_have_a_limit), TEST(refusals_reach_the_guest),
+		TEST(live_mappings_have_a_limit), TEST(no_hole_at_the_limit),
+		TEST(refusals_reach_the_guest),
 		TEST(a_cut_tail_goes_and_comes_back), TEST(interrupted_requests_are_settled),
 		TEST(writable_ranges_get_their_blocks), TEST(whole_pages_without_stand_ins),
 		TEST(stand_ins_map_any_size),
