@@ -144,6 +144,11 @@ int listener_adopt(struct listener *listener, int fd)
 	return 0;
 }
 
+void listener_deafen(struct listener *listener)
+{
+	close_fd(&listener->fd);
+}
+
 void listener_close(struct listener *listener)
 {
 	char name[PID_PATH_MAX];

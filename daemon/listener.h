@@ -4,7 +4,7 @@
 #define CASEMENT_DAEMON_LISTENER_H
 
 struct listener {
-	int fd;			/* listening */
+	int fd;			/* listening; -1 once deaf */
 	int lock_fd;		/* locked PATH.pid, or -1 */
 	const char *path;	/* borrowed; NULL with a socket that was handed to us */
 };
@@ -15,6 +15,8 @@ int listener_open(struct listener *listener, const char *path, const char *group
 int listener_adopt(struct listener *listener, int fd);
 /* Close; remove what listener_open() made. */
 void listener_close(struct listener *listener);
+/* Refuse whoever else comes. What was made stays, so that no other daemon takes the place. */
+void listener_deafen(struct listener *listener);
 /* Wait for a VMM: its socket, or -ECANCELED when `stop_fd` became readable first, or -errno. */
 int listener_accept(struct listener *listener, int stop_fd);
 

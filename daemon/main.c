@@ -394,6 +394,8 @@ static int run(const struct config *config, struct share *share, int stop_fd)
 	log_info("sharing %s%s; waiting for the VMM", config->shared_dir,
 		 config->readonly ? " (read-only)" : "");
 	sock = listener_accept(&listener, stop_fd);
+	/* One VMM is served; another is refused at once instead of waiting for ever. */
+	listener_deafen(&listener);
 	if (sock >= 0) {
 		err = serve(share, sock, stop_fd);
 		close(sock);

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "client/raw.h"
@@ -493,6 +495,20 @@ static void test_leave_at_once(void **state)
 	assert_int_equal(daemon_wait(&f->daemon), 0);
 }
 
+/* A second VMM is not left waiting, and the first does not notice. */
+static void test_second_vmm(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	memcpy(addr.sun_path, f->daemon.socket, strlen(f->daemon.socket) + 1);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	share_fill(&f->daemon, "file", 1, 0);
+	lookup_node(f->q, "file");
+}
+
 static const struct fixture_config no_client = { .no_client = true };
 
 static void check_shmem(const char *size, const char *mappings, uint64_t window)
@@ -568,6 +584,7 @@ int main(void)
 		FIXTURE_TEST(test_reboot, NULL),
 		FIXTURE_TEST(test_leave, NULL),
 		FIXTURE_TEST(test_leave_at_once, &no_client),
+		FIXTURE_TEST(test_second_vmm, NULL),
 		cmocka_unit_test(test_shmem_sizes),
 		FIXTURE_TEST(test_no_window, NULL),
 	};
