@@ -16,7 +16,7 @@ $(BUILD)/build.ninja:
 
 $(ASAN)/build.ninja:
 	@scripts/setup build test
-	@meson setup $(ASAN) -Db_sanitize=address,undefined -Db_lundef=false >$(ASAN).log 2>&1 || { cat $(ASAN).log; exit 1; }
+	@meson setup $(ASAN) -Dtests=true -Db_sanitize=address,undefined -Db_lundef=false >$(ASAN).log 2>&1 || { cat $(ASAN).log; exit 1; }
 	@mv $(ASAN).log $(ASAN)/setup.log
 
 # A working guest in two minutes: two machines and this one in one directory.
@@ -30,7 +30,9 @@ check: check-fast check-vm
 
 check-fast:
 	@scripts/setup build test
-	@$(MAKE) --no-print-directory all $(ASAN)/build.ninja
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja $(ASAN)/build.ninja
+	@meson configure $(BUILD) -Dtests=true
+	@$(MAKE) --no-print-directory all
 	@ninja -C $(ASAN) --quiet
 	@meson test -C $(BUILD) --print-errorlogs --no-rebuild
 	@meson test -C $(ASAN) --print-errorlogs --no-rebuild --timeout-multiplier 4
