@@ -71,6 +71,7 @@ struct fuse_statx_out {
 
 /* Of /dev/fuse, Linux 6.9: reads, writes and mappings of an open file go to another file. */
 #define FOPEN_PASSTHROUGH (1 << 7)
+#define FUSE_OPEN_OUT_BACKING padding
 struct fuse_backing_map {
 	int32_t fd;
 	uint32_t flags;
@@ -78,6 +79,9 @@ struct fuse_backing_map {
 };
 #define FUSE_DEV_IOC_BACKING_OPEN _IOW(FUSE_DEV_IOC_MAGIC, 1, struct fuse_backing_map)
 #define FUSE_DEV_IOC_BACKING_CLOSE _IOW(FUSE_DEV_IOC_MAGIC, 2, uint32_t)
+#else
+/* What this member of struct fuse_open_out is called in the header. */
+#define FUSE_OPEN_OUT_BACKING backing_id
 #endif
 
 #if FUSE_KERNEL_MINOR_VERSION < 41

@@ -118,8 +118,7 @@ static void proxy_open(struct file_proxy *proxy, const struct proxy_request *req
 {
 	struct fuse_open_out out = { .open_flags = FOPEN_PASSTHROUGH | FOPEN_NOFLUSH };
 
-	/* Named padding before 7.40. */
-	out.padding = (typeof(out.padding))atomic_load(&proxy->backing);
+	out.FUSE_OPEN_OUT_BACKING = (typeof(out.FUSE_OPEN_OUT_BACKING))atomic_load(&proxy->backing);
 	proxy_reply(proxy, req, 0, &out, sizeof(out));
 }
 
