@@ -10,6 +10,8 @@
 #include "proto/virtio_fs.h"
 
 #define MAX_QUEUES 128
+#define DEFAULT_POLL_US 50
+#define MAX_POLL_US 10000
 /*
  * What a new mapping costs QEMU 11.1 grows with the cube of the live ones: 3 ms
  * at 100, 170 ms at 400 (docs/window.md). Past 512 memory regions it aborts.
@@ -48,6 +50,9 @@ static const struct option_row rows[] = {
 	{ "queues", 0, OPTION_NUMBER, AT(queues), "N",
 	  "Request queues that the device has, each served by a thread of its own. Must be what the VMM was told. Default: 1.",
 	  .min = 1, .max = MAX_QUEUES },
+	{ "poll-max-us", 0, OPTION_NUMBER, AT(poll_max_us), "MICROSECONDS",
+	  "Look at a queue for up to this long before its thread sleeps. The time adapts to the guest, and is nothing where it does not pay or processors are short. 0: never. Default: 50.",
+	  .max = MAX_POLL_US },
 	{ "window-size", 0, OPTION_SIZE, AT(window_size), "SIZE",
 	  "Offer a DAX window of this size, a multiple of 2M, through which the guest maps the host's page cache. Needs QEMU 11.1 and its generic device; see SECURITY.md. Default: 0, no window." },
 	{ "window-mappings", 0, OPTION_NUMBER, AT(window_mappings), "N",
@@ -97,7 +102,7 @@ enum options_result config_parse(int argc, char **argv, struct config *config)
 
 	*config = (struct config){
 		.fd = CONFIG_NO_FD, .cache = CACHE_AUTO, .timeout = 1, .log_level = LOG_LEVEL_INFO,
-		.queues = 1, .rlimit_nofile = UINT64_MAX, .window_mappings = DEFAULT_WINDOW_MAPPINGS,
+		.queues = 1, .poll_max_us = DEFAULT_POLL_US, .rlimit_nofile = UINT64_MAX, .window_mappings = DEFAULT_WINDOW_MAPPINGS,
 	};
 	result = options_parse(&table, argc, argv, config, &first);
 	if (result != OPTIONS_GO)

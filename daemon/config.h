@@ -23,6 +23,7 @@ struct config {
 	bool allow_direct_io;
 	bool no_readdirplus;
 	uint64_t queues;
+	uint64_t poll_max_us;
 	uint64_t rlimit_nofile;		/* 0: leave as it is */
 	uint64_t window_size;		/* bytes; 0: no window */
 	uint64_t window_mappings;

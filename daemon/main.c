@@ -319,11 +319,12 @@ static void share_close(struct share *share)
 	}
 }
 
-static int serve(struct share *share, int sock, int stop_fd)
+static int serve(const struct config *config, struct share *share, int sock, int stop_fd)
 {
 	struct request_ops ops = {
 		.ctx = share, .queue_open = queue_open, .queue_close = queue_close,
 		.handle = request_handle, .reset = device_reset, .wake = queue_wake,
+		.look_ns = config->poll_max_us * 1000,
 	};
 	struct vu_session *session;
 	int err = vu_session_new(&share->device, &ops, &share->backend, sock, &session);
@@ -397,7 +398,7 @@ static int run(const struct config *config, struct share *share, int stop_fd)
 	/* One VMM is served; another is refused at once instead of waiting for ever. */
 	listener_deafen(&listener);
 	if (sock >= 0) {
-		err = serve(share, sock, stop_fd);
+		err = serve(config, share, sock, stop_fd);
 		close(sock);
 	} else if (sock != -ECANCELED) {
 		err = sock;

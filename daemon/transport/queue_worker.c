@@ -3,7 +3,6 @@
 #include "daemon/transport/queue_worker.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,13 +21,12 @@
 #define CHAIN_SLACK 64
 /* An indirect table may be longer than a small ring; a FUSE request of 256 pages needs this. */
 #define CHAIN_MIN 1024
-#define BLIND_POLL_MS 1
 
 int queue_worker_init(struct queue_worker *worker, unsigned int index,
 		      const struct request_ops *ops, struct guest_mem *mem)
 {
 	*worker = (struct queue_worker){
-		.index = index, .ops = ops, .mem = mem, .kick_fd = -1, .call_fd = -1,
+		.index = index, .ops = ops, .mem = mem, .wait = { .epoll_fd = -1 }, .call_fd = -1,
 	};
 	pthread_mutex_init(&worker->call_lock, NULL);
 	return stop_token_open(&worker->stop);
@@ -135,22 +133,6 @@ static int worker_drain(struct queue_worker *worker)
 	return got < 0 ? got : 0;
 }
 
-static void worker_wait(struct queue_worker *worker)
-{
-	struct pollfd fds[2] = {
-		{ .fd = worker->stop.event_fd, .events = POLLIN },
-		{ .fd = worker->kick_fd, .events = POLLIN },
-	};
-	eventfd_t value;
-
-	if (poll(fds, 2, worker->kick_fd < 0 ? BLIND_POLL_MS : -1) <= 0)
-		return;
-	if (fds[1].revents & ~POLLIN)
-		worker->kick_fd = -1;	/* it will never kick again: look by ourselves */
-	else if (fds[1].revents)
-		eventfd_read(worker->kick_fd, &value);
-}
-
 static void *worker_main(void *arg)
 {
 	struct queue_worker *worker = arg;
@@ -160,8 +142,10 @@ static void *worker_main(void *arg)
 	while (!worker_stopping(worker) && !err) {
 		virtqueue_disable_kick(worker->vq);
 		err = worker_drain(worker);
-		if (!err && !virtqueue_enable_kick(worker->vq) && !worker_stopping(worker))
-			worker_wait(worker);
+		if (err || queue_wait_look(&worker->wait, worker->vq, &worker->stop))
+			continue;
+		if (!virtqueue_enable_kick(worker->vq) && !worker_stopping(worker))
+			queue_wait_sleep(&worker->wait);
 	}
 	if (err)
 		log_guest(LOG_LEVEL_ERROR,
@@ -200,6 +184,7 @@ static void worker_release(struct queue_worker *worker)
 	worker->chain.iov = NULL;
 	guest_table_put(worker->mem, worker->table);
 	worker->table = NULL;
+	queue_wait_close(&worker->wait);
 }
 
 int queue_worker_start(struct queue_worker *worker, struct virtqueue *vq, int kick_fd)
@@ -207,7 +192,6 @@ int queue_worker_start(struct queue_worker *worker, struct virtqueue *vq, int ki
 	int err;
 
 	worker->vq = vq;
-	worker->kick_fd = kick_fd;
 	worker->generation = guest_mem_generation(worker->mem);
 	worker->table = guest_mem_get(worker->mem);
 	stop_token_rearm(&worker->stop);
@@ -218,6 +202,8 @@ int queue_worker_start(struct queue_worker *worker, struct virtqueue *vq, int ki
 		err = virtqueue_attach(vq, worker->table);
 	if (!err)
 		err = worker->ops->queue_open(worker->ops->ctx, &worker->scratch);
+	if (!err)
+		err = queue_wait_open(&worker->wait, kick_fd, &worker->stop, worker->ops->look_ns);
 	if (!err)
 		err = worker_thread_start(worker);
 	if (err) {

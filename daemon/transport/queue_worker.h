@@ -13,6 +13,7 @@
 #include "common/iov_cursor.h"
 #include "common/stop_token.h"
 #include "daemon/transport/guest_mem.h"
+#include "daemon/transport/queue_wait.h"
 #include "daemon/transport/virtqueue.h"
 
 /* What a queue does with a request; see server.h for the return values. */
@@ -27,6 +28,7 @@ struct request_ops {
 	void (*reset)(void *ctx);
 	/* A queue's token was fired: wake whoever waits in a lock for its sake. */
 	void (*wake)(void *ctx);
+	uint64_t look_ns;	/* how long a queue's thread may look at its ring before it sleeps */
 };
 #define REQUEST_NO_REPLY (-1L)
 #define REQUEST_AGAIN (-2L)
@@ -36,7 +38,7 @@ struct queue_worker {
 	const struct request_ops *ops;	/* [I] */
 	struct guest_mem *mem;		/* [I] */
 	struct virtqueue *vq;		/* [Q] while running */
-	int kick_fd;			/* [Q] borrowed; -1: the front end never kicks, look every millisecond */
+	struct queue_wait wait;		/* [Q] */
 	struct stop_token stop;
 
 	pthread_mutex_t call_lock;
@@ -58,7 +60,8 @@ void queue_worker_destroy(struct queue_worker *worker);
 
 /*
  * Start serving `vq`, whose last_avail is set. 0, or -errno: the rings are not
- * in memory, or there is no thread to be had.
+ * in memory, or there is no thread or descriptor to be had. kick_fd is borrowed;
+ * -1: the front end never kicks, and the ring is looked at every millisecond.
  */
 int queue_worker_start(struct queue_worker *worker, struct virtqueue *vq, int kick_fd);
 /*

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Waiting for the guest; see queue_wait.h. A kick is an edge of the eventfd, so
+ * it is never read: a wake-up is one system call.
+ */
+#include "daemon/transport/queue_wait.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <time.h>
+
+#include "common/checked.h"
+#include "common/cleanup.h"
+#include "common/stop_token.h"
+#include "daemon/transport/virtqueue.h"
+
+#define BLIND_MS 1
+/* The first look after a sleep that was short. */
+#define LOOK_MIN_NS 16000u
+/* A look that took a break of this length was put off its processor ... */
+#define BREAK_NS 30000u
+/* ... and there is no other for this time. */
+#define BARRED_NS 10000000u
+/* Looks at the ring between two looks at the clock. */
+#define LOOKS 16
+
+/* Threads that look now, and how many may [A] relaxed: a hint, not a lock. */
+static atomic_int looking;
+static int looking_max;
+static pthread_once_t looking_once = PTHREAD_ONCE_INIT;
+
+static void count_processors(void)
+{
+	cpu_set_t set;
+
+	looking_max = sched_getaffinity(0, sizeof(set), &set) ? 0 : CPU_COUNT(&set) - 1;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static int watch(int epoll_fd, int fd, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.fd = fd };
+
+	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
+}
+
+int queue_wait_open(struct queue_wait *wait, int kick_fd, const struct stop_token *stop,
+		    uint64_t max_ns)
+{
+	cleanup_close int fd = epoll_create1(EPOLL_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	pthread_once(&looking_once, count_processors);
+	err = watch(fd, stop->event_fd, EPOLLIN);
+	if (err)
+		return err;
+	/* A descriptor that cannot be waited for (a file) will not kick. */
+	if (kick_fd >= 0 && watch(fd, kick_fd, EPOLLIN | EPOLLET))
+		kick_fd = -1;
+	*wait = (struct queue_wait){ .epoll_fd = take_fd(&fd), .kick_fd = kick_fd, .max_ns = max_ns };
+	return 0;
+}
+
+void queue_wait_close(struct queue_wait *wait)
+{
+	close_fd(&wait->epoll_fd);
+}
+
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#else
+	atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+static bool has_work(const struct virtqueue *vq, const struct stop_token *stop)
+{
+	return virtqueue_pending(vq) || atomic_load_explicit(&stop->fired, memory_order_relaxed);
+}
+
+static bool look(struct queue_wait *wait, const struct virtqueue *vq, const struct stop_token *stop)
+{
+	uint64_t until = wait->began + wait->look_ns, now = wait->began;
+
+	while (now < until) {
+		uint64_t before = now;
+
+		for (int i = 0; i < LOOKS; i++) {
+			if (has_work(vq, stop))
+				return true;
+			cpu_relax();
+		}
+		now = now_ns();
+		if (now - before > BREAK_NS) {
+			wait->barred_until = now + BARRED_NS;
+			wait->look_ns = 0;
+			break;
+		}
+	}
+	return has_work(vq, stop);
+}
+
+bool queue_wait_look(struct queue_wait *wait, const struct virtqueue *vq,
+		     const struct stop_token *stop)
+{
+	bool found = false;
+
+	if (!wait->max_ns)
+		return false;
+	wait->began = now_ns();
+	if (!wait->look_ns || wait->began < wait->barred_until)
+		return false;
+	if (atomic_fetch_add_explicit(&looking, 1, memory_order_relaxed) < looking_max)
+		found = look(wait, vq, stop);
+	atomic_fetch_sub_explicit(&looking, 1, memory_order_relaxed);
+	return found;
+}
+
+/* What the sleep that just ended says about the next look. */
+static void adapt(struct queue_wait *wait)
+{
+	uint64_t waited = now_ns() - wait->began;
+
+	if (waited > wait->max_ns)
+		wait->look_ns = 0;
+	else
+		wait->look_ns = MIN(wait->max_ns, MAX(2 * wait->look_ns, (uint64_t)LOOK_MIN_NS));
+}
+
+void queue_wait_sleep(struct queue_wait *wait)
+{
+	struct epoll_event events[2];
+	int n = epoll_wait(wait->epoll_fd, events, 2, wait->kick_fd < 0 ? BLIND_MS : -1);
+
+	for (int i = 0; i < n; i++) {
+		if (events[i].data.fd != wait->kick_fd || !(events[i].events & ~(uint32_t)EPOLLIN))
+			continue;
+		/* It will never kick again, and must not wake us for ever: look by ourselves. */
+		epoll_ctl(wait->epoll_fd, EPOLL_CTL_DEL, wait->kick_fd, NULL);
+		wait->kick_fd = -1;
+	}
+	if (wait->max_ns)
+		adapt(wait);
+}

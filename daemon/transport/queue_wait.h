@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * How a queue's thread waits for its guest: it looks at the ring for a short
+ * time before it sleeps, since to be woken costs more than most requests.
+ *
+ * The time adapts: it grows while guests come back soon after a sleep began,
+ * and goes to nothing when they do not, or when somebody else wants the
+ * processor. Not more threads look at once than leaves one processor free.
+ */
+#ifndef CASEMENT_DAEMON_TRANSPORT_QUEUE_WAIT_H
+#define CASEMENT_DAEMON_TRANSPORT_QUEUE_WAIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct stop_token;
+struct virtqueue;
+
+/* All of it is the queue's thread's while that runs. */
+struct queue_wait {
+	int epoll_fd;
+	int kick_fd;		/* borrowed; -1: nobody kicks, look every millisecond */
+	uint64_t max_ns;	/* longest look; 0: sleep at once */
+	uint64_t look_ns;	/* the next look */
+	uint64_t barred_until;	/* CLOCK_MONOTONIC, ns: the processor was wanted elsewhere */
+	uint64_t began;		/* CLOCK_MONOTONIC, ns: of the wait at hand */
+};
+
+/*
+ * Wait for kicks on `kick_fd` (-1: there are none) and for `stop`, which is
+ * borrowed too. 0 or -errno; queue_wait_close() it.
+ */
+int queue_wait_open(struct queue_wait *wait, int kick_fd, const struct stop_token *stop,
+		    uint64_t max_ns);
+void queue_wait_close(struct queue_wait *wait);
+
+/* Look at the ring: true when a request came or the token fired, false when it is time to sleep. */
+bool queue_wait_look(struct queue_wait *wait, const struct virtqueue *vq,
+		     const struct stop_token *stop);
+/*
+ * Sleep until a kick or the stop. The ring must have been asked to kick, and
+ * found empty, after queue_wait_look() gave up.
+ */
+void queue_wait_sleep(struct queue_wait *wait);
+
+#endif
