@@ -41,7 +41,7 @@ check-vm:
 	@scripts/setup build test vm
 	@$(MAKE) --no-print-directory all
 	@$(PYTHON) -m pytest -q tests/vm tests/cli $(PYTEST_ARGS) || { \
-		echo "check-vm: an emulated guest may fail to boot on a busy host; what failed runs once more"; \
+		echo "check-vm: an emulated guest of several processors may not boot on a busy host; what failed runs once more"; \
 		$(PYTHON) -m pytest -q --last-failed --last-failed-no-failures none tests/vm tests/cli $(PYTEST_ARGS); }
 
 install: all

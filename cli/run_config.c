@@ -142,7 +142,7 @@ static const struct option_row rows[] = {
 	  "casementd's --cache for the shares: auto, always, never or metadata. Default: auto.",
 	  .choices = run_cache_names },
 	{ "allow-mmap", 0, OPTION_FLAG, AT(allow_mmap), NULL, "casementd's --allow-mmap for the shares." },
-	{ "cpus", 'c', OPTION_NUMBER, AT(cpus), "N", "The guest's processors. Default: 2.",
+	{ "cpus", 'c', OPTION_NUMBER, AT(cpus), "N", "The guest's processors. Default: 2, or 1 where the guest is emulated: QEMU can lose the timer of a second one on a busy host.",
 	  .min = 1, .max = 255 },
 	{ "memory", 'm', OPTION_SIZE, AT(memory), "SIZE", "The guest's memory. Default: 2G.",
 	  .min = 128 * MIB },
@@ -193,7 +193,7 @@ enum options_result run_config_parse(int argc, char **argv, struct run_config *c
 	int first = 0;
 
 	*config = (struct run_config){
-		.cpus = 2, .memory = 2048 * MIB, .queues = 1, .log_level = LOG_LEVEL_WARN,
+		.memory = 2048 * MIB, .queues = 1, .log_level = LOG_LEVEL_WARN,
 	};
 	result = options_parse(&table, argc, argv, config, &first);
 	if (result != OPTIONS_GO)

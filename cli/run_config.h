@@ -24,7 +24,8 @@ struct run_config {
 	struct run_share shares[RUN_SHARES_MAX];
 	unsigned int n_shares;
 	uint64_t window;		/* bytes, a multiple of 2 MiB; 0: none */
-	uint64_t cpus, memory, queues;
+	uint64_t cpus;			/* 0: not said */
+	uint64_t memory, queues;
 	const char *root;		/* NULL: the guest root of vm-root */
 	bool root_readonly;
 	const char *kernel, *qemu, *daemon, *append, *log, *monitor;

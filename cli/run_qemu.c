@@ -11,6 +11,12 @@
 #define VIRTIO_ID_FS 26
 #define FS_CONFIG_SIZE 40	/* of struct virtio_fs_config: tag and number of queues */
 #define QUEUE_SIZE 1024
+#define DEFAULT_CPUS 2ULL
+/*
+ * The timer interrupt of a second emulated processor can be lost while it is
+ * brought up on a busy host; the guest then panics, or waits for ever.
+ */
+#define DEFAULT_CPUS_EMULATED 1ULL
 
 bool run_share_has_window(const struct run_parts *parts, const struct run_share *share)
 {
@@ -45,7 +51,8 @@ static void add_machine(const struct run_config *config, const struct run_parts 
 	words_option(words, "-machine", "q35,memory-backend=memory");
 	words_option(words, "-accel", parts->kvm ? "kvm" : "tcg,thread=multi");
 	words_option(words, "-cpu", parts->kvm ? "host" : "max");
-	words_option(words, "-smp", "%llu", (unsigned long long)config->cpus);
+	words_option(words, "-smp", "%llu", config->cpus ? (unsigned long long)config->cpus :
+		     parts->kvm ? DEFAULT_CPUS : DEFAULT_CPUS_EMULATED);
 	words_option(words, "-m", "%lluM", memory);
 	/* The daemons read and write requests where the guest has them. */
 	words_option(words, "-object", "memory-backend-memfd,id=memory,size=%lluM,share=on", memory);
