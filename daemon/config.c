@@ -10,6 +10,8 @@
 #include "proto/virtio_fs.h"
 
 #define MAX_QUEUES 128
+#define DEFAULT_POOL_THREADS 4
+#define MAX_POOL_THREADS 1024
 #define DEFAULT_POLL_US 50
 #define MAX_POLL_US 10000
 /*
@@ -50,6 +52,9 @@ static const struct option_row rows[] = {
 	{ "queues", 0, OPTION_NUMBER, AT(queues), "N",
 	  "Request queues that the device has, each served by a thread of its own. Must be what the VMM was told. Default: 1.",
 	  .min = 1, .max = MAX_QUEUES },
+	{ "thread-pool-size", 0, OPTION_NUMBER, AT(thread_pool_size), "N",
+	  "Serve what waits for a disk (reads that miss the cache, fsync) on up to N more threads, so that the other requests of its queue go on. 0: on the queue's own thread. Default: 4.",
+	  .max = MAX_POOL_THREADS },
 	{ "poll-max-us", 0, OPTION_NUMBER, AT(poll_max_us), "MICROSECONDS",
 	  "Look at a queue for up to this long before its thread sleeps. The time adapts to the guest, and is nothing where it does not pay or processors are short. 0: never. Default: 50.",
 	  .max = MAX_POLL_US },
@@ -102,7 +107,8 @@ enum options_result config_parse(int argc, char **argv, struct config *config)
 
 	*config = (struct config){
 		.fd = CONFIG_NO_FD, .cache = CACHE_AUTO, .timeout = 1, .log_level = LOG_LEVEL_INFO,
-		.queues = 1, .poll_max_us = DEFAULT_POLL_US, .rlimit_nofile = UINT64_MAX, .window_mappings = DEFAULT_WINDOW_MAPPINGS,
+		.queues = 1, .poll_max_us = DEFAULT_POLL_US,
+		.thread_pool_size = DEFAULT_POOL_THREADS, .rlimit_nofile = UINT64_MAX, .window_mappings = DEFAULT_WINDOW_MAPPINGS,
 	};
 	result = options_parse(&table, argc, argv, config, &first);
 	if (result != OPTIONS_GO)

@@ -115,11 +115,12 @@ static void queue_close(void *scratch)
 	server_queue_free(scratch);
 }
 
-_Static_assert(REQUEST_NO_REPLY == SERVER_NO_REPLY && REQUEST_AGAIN == SERVER_AGAIN, "one meaning");
+_Static_assert(REQUEST_NO_REPLY == SERVER_NO_REPLY && REQUEST_AGAIN == SERVER_AGAIN &&
+	       REQUEST_WAITS == SERVER_WAITS, "one meaning");
 
-static long request_handle(void *scratch, struct iov_cursor *in, struct iov_cursor *out)
+static long request_handle(void *scratch, struct iov_cursor *in, struct iov_cursor *out, bool patient)
 {
-	return server_handle(scratch, in, out);
+	return server_handle(scratch, in, out, patient);
 }
 
 static void device_reset(void *ctx)
@@ -324,6 +325,7 @@ static int serve(const struct config *config, struct share *share, int sock, int
 	struct request_ops ops = {
 		.ctx = share, .queue_open = queue_open, .queue_close = queue_close,
 		.handle = request_handle, .reset = device_reset, .wake = queue_wake,
+		.pool_threads = (unsigned int)config->thread_pool_size,
 		.look_ns = config->poll_max_us * 1000,
 	};
 	struct vu_session *session;

@@ -152,9 +152,13 @@ int fs_fsync(struct fs *fs, uint64_t handle, bool datasync);
 int fs_syncfs(struct fs *fs, uint64_t node);
 
 /* data (op_data.c) */
-/* Read at most `size` bytes at `offset` into `to` (which is moved on): bytes, short only at the end of the file. */
+/*
+ * Read at most `size` bytes at `offset` into `to` (which is moved on): bytes,
+ * short only at the end of the file. With `nowait` -EAGAIN, `to` being anywhere,
+ * when they are not all in the page cache, as far as the file system can tell.
+ */
 ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
-		struct iov_cursor *to);
+		struct iov_cursor *to, bool nowait);
 /* Write exactly `size` bytes of `from`: bytes written, or -errno if none was. kill_suidgid: strip set-id bits. */
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
 		 struct iov_cursor *from, bool from_cache, bool kill_suidgid);

@@ -42,6 +42,8 @@ struct handle {
 	struct inode *inode;		/* one user of it is ours */
 	struct dir_stream *dir;		/* owned; NULL for a file */
 	bool append;			/* the guest opened it O_APPEND, the host's descriptor is not */
+	bool direct;			/* O_DIRECT on the host: always waits for the disk */
+	bool no_nowait;			/* [A] relaxed: its file system does not know RWF_NOWAIT */
 	struct handle *next_free;	/* [L:shard] */
 } __attribute__((aligned(64)));
 
@@ -67,7 +69,7 @@ struct handle_parts {
 	int fd;			/* taken on success */
 	struct inode *inode;	/* the table counts a user of its own */
 	struct dir_stream *dir;	/* taken on success; NULL for a file */
-	bool append;
+	bool append, direct;
 };
 
 /* 0, -ENFILE or -ENOMEM; on error everything stays the caller's. */

@@ -43,26 +43,46 @@ static bool may_be_cut_short(uint64_t end, size_t n, size_t asked)
 	return n && (n == asked || end % PAGE == 0);
 }
 
+/*
+ * Flags for a read that must not wait for a disk; -EAGAIN if it certainly
+ * would. File systems in memory do not know RWF_NOWAIT, and do not wait.
+ */
+static int nowait_flags(const struct fs *fs, struct handle *open)
+{
+	if (fs->remote || open->direct)
+		return -EAGAIN;
+	return __atomic_load_n(&open->no_nowait, __ATOMIC_RELAXED) ? 0 : RWF_NOWAIT;
+}
+
 ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
-		struct iov_cursor *to)
+		struct iov_cursor *to, bool nowait)
 {
 	cleanup_handle struct handle *open = NULL;
 	struct iovec iov[IOV_BATCH];
 	size_t done = 0, asked;
-	int err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
+	int flags = 0, err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
 
 	(void)node;
 	size = MIN(size, to->left);
 	if (!err)
 		err = check_range(offset, size);
-	if (err)
+	if (!err && nowait)
+		err = flags = nowait_flags(fs, open);
+	if (err < 0)
 		return err;
 	while (done < size) {
 		unsigned int segs = iov_cursor_peek(to, size - done, iov, IOV_BATCH, &asked);
-		ssize_t n = preadv2(open->fd, iov, (int)segs, (off_t)(offset + done), 0);
+		ssize_t n = preadv2(open->fd, iov, (int)segs, (off_t)(offset + done), flags);
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && flags && errno == EOPNOTSUPP) {
+			__atomic_store_n(&open->no_nowait, true, __ATOMIC_RELAXED);
+			flags = 0;
+			continue;
+		}
+		if (n < 0 && flags && errno == EAGAIN)
+			return -EAGAIN;
 		if (n < 0)
 			return done ? (ssize_t)done : -errno;
 		iov_cursor_skip(to, (size_t)n);

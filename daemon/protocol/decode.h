@@ -57,7 +57,11 @@ struct request {
 	struct iov_cursor *in;		/* what follows the decoded part, up to head.len */
 	struct iov_cursor *out;		/* room for the reply's body */
 	struct iov_cursor reply_at;	/* where the reply's header goes */
+	bool patient;			/* whoever serves this may wait for a disk */
 };
+
+/* What a handler of an impatient request answers instead of waiting, having done nothing. */
+#define REQUEST_DEFERRED 1
 
 /*
  * Take the fixed part and the names of req->op from req->in, whose end is the

@@ -83,7 +83,10 @@ int handle_read(struct request *req)
 
 	if (!range_within(in->offset, size, INT64_MAX))
 		return -EINVAL;
-	n = fs_read(req->server->fs, req->head.nodeid, in->fh, in->offset, size, req->out);
+	n = fs_read(req->server->fs, req->head.nodeid, in->fh, in->offset, size, req->out,
+		    !req->patient);
+	if (n == -EAGAIN && !req->patient)
+		return REQUEST_DEFERRED;
 	return n < 0 ? (int)n : 0;
 }
 

@@ -15,6 +15,8 @@ struct request;
 #define OP_NO_REPLY	(1u << 1)	/* the guest waits for no answer and has room for none */
 #define OP_CHANGES	(1u << 2)	/* changes the share: -EROFS when it is read-only */
 #define OP_TARGET	(1u << 3)	/* the second string is a link's target, not a name */
+#define OP_WAITS	(1u << 4)	/* waits for a disk by its nature */
+#define OP_WAITS_UNWINDOWED (1u << 5)	/* the same, but with a window it may talk to the VMM */
 
 struct opcode {
 	const char *name;
@@ -24,8 +26,8 @@ struct opcode {
 	uint8_t names;		/* strings that follow the fixed part: 0, 1 or 2 */
 	uint8_t flags;		/* OP_* */
 	/*
-	 * Do it: 0 when the body, if any, is written to req->out, or -errno. Not
-	 * called unless all the above is true of the request.
+	 * Do it: 0 when the body, if any, is written to req->out, -errno, or
+	 * REQUEST_DEFERRED. Not called unless all the above is true of the request.
 	 */
 	int (*handle)(struct request *req);
 };

@@ -108,7 +108,18 @@ static int server_accept(struct request *req)
 	return rc;
 }
 
-long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out)
+/* True when the request is of a kind that waits, and the caller does not. */
+static bool server_defers(const struct request *req)
+{
+	if (req->patient)
+		return false;
+	/* Those that talk to the VMM must do it on their queue's thread, which can be stopped. */
+	return req->op->flags & OP_WAITS ||
+	       (req->op->flags & OP_WAITS_UNWINDOWED && !req->server->window.setup);
+}
+
+long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out,
+		   bool patient)
 {
 	struct server *server = sq->server;
 	struct request req;
@@ -122,10 +133,15 @@ long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cu
 	req.in = in;
 	req.out = out;
 	req.reply_at = *out;
+	req.patient = patient;
 
 	rc = server_accept(&req);
+	if (!rc && server_defers(&req))
+		return SERVER_WAITS;
 	if (!rc)
 		rc = req.op->handle(&req);
+	if (rc == REQUEST_DEFERRED)
+		return SERVER_WAITS;
 	log_trace("%s unique %llu node %llu: %d", req.op ? req.op->name : "unknown",
 		  (unsigned long long)req.head.unique, (unsigned long long)req.head.nodeid, rc);
 	if (rc == -EINTR)

@@ -62,6 +62,7 @@ void server_queue_free(struct server_queue *sq);
 
 #define SERVER_NO_REPLY (-1L)	/* FORGET and its kin: nothing was written, used length 0 */
 #define SERVER_AGAIN    (-2L)	/* the queue is being stopped: put the request back */
+#define SERVER_WAITS    (-3L)	/* nothing was done: it would wait for a disk, or the like */
 /*
  * Serve one request. `in` holds what the guest sent, `out` where it wants the
  * reply. Returns the bytes written to `out` (header and all), SERVER_NO_REPLY
@@ -70,8 +71,12 @@ void server_queue_free(struct server_queue *sq);
  * DESTROY, INTERRUPT and the forgets is -EIO. -EINTR from the window, or from
  * the fs where that asks the window, means that the queue is being stopped (no
  * signal reaches a queue's thread): SERVER_AGAIN.
+ *
+ * Unless `patient`, a request that would make the caller wait is SERVER_WAITS,
+ * and is to be served again, from the start, by somebody who is.
  */
-long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out);
+long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out,
+		   bool patient);
 
 /*
  * The device was reset or the VMM left: forget all of the guest's state. Queues

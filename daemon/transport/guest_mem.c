@@ -258,6 +258,14 @@ struct guest_table *guest_mem_get(struct guest_mem *mem)
 	return table;
 }
 
+struct guest_table *guest_table_ref(struct guest_mem *mem, struct guest_table *table)
+{
+	pthread_mutex_lock(&mem->lock);
+	table->refs++;
+	pthread_mutex_unlock(&mem->lock);
+	return table;
+}
+
 void guest_table_put(struct guest_mem *mem, struct guest_table *table)
 {
 	pthread_mutex_lock(&mem->lock);

@@ -63,6 +63,8 @@ int guest_mem_remove(struct guest_mem *mem, const struct vhost_user_mem_region *
 /* The current table, counted: give back with guest_table_put(). */
 struct guest_table *guest_mem_get(struct guest_mem *mem);
 void guest_table_put(struct guest_mem *mem, struct guest_table *table);
+/* The same table, counted once more; for one who holds it. */
+struct guest_table *guest_table_ref(struct guest_mem *mem, struct guest_table *table);
 
 static inline unsigned int guest_mem_generation(struct guest_mem *mem)
 {

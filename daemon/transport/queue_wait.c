@@ -6,10 +6,12 @@
 #include "daemon/transport/queue_wait.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 #include "common/checked.h"
@@ -54,8 +56,57 @@ static int watch(int epoll_fd, int fd, uint32_t events)
 	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) ? -errno : 0;
 }
 
+int queue_waker_open(struct queue_waker *waker)
+{
+	atomic_init(&waker->wanted, false);
+	atomic_init(&waker->asleep, false);
+	waker->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return waker->event_fd < 0 ? -errno : 0;
+}
+
+void queue_waker_close(struct queue_waker *waker)
+{
+	close_fd(&waker->event_fd);
+}
+
+void queue_waker_wake(struct queue_waker *waker)
+{
+	atomic_store(&waker->wanted, true);
+	if (atomic_load(&waker->asleep))
+		eventfd_write(waker->event_fd, 1);
+}
+
+bool queue_waker_take(struct queue_waker *waker)
+{
+	return atomic_load_explicit(&waker->wanted, memory_order_relaxed) &&
+	       atomic_exchange(&waker->wanted, false);
+}
+
+/* Announce the sleep. False when somebody was quicker. */
+static bool waker_lie_down(struct queue_waker *waker)
+{
+	atomic_store(&waker->asleep, true);
+	if (!atomic_load(&waker->wanted))
+		return true;
+	atomic_store(&waker->asleep, false);
+	return false;
+}
+
+void queue_waker_wait(struct queue_waker *waker)
+{
+	struct pollfd fd = { .fd = waker->event_fd, .events = POLLIN };
+	eventfd_t value;
+
+	/* What woke an earlier sleep was never read. */
+	eventfd_read(waker->event_fd, &value);
+	if (!waker_lie_down(waker))
+		return;
+	poll(&fd, 1, -1);
+	atomic_store(&waker->asleep, false);
+}
+
 int queue_wait_open(struct queue_wait *wait, int kick_fd, const struct stop_token *stop,
-		    uint64_t max_ns)
+		    struct queue_waker *waker, uint64_t max_ns)
 {
 	cleanup_close int fd = epoll_create1(EPOLL_CLOEXEC);
 	int err;
@@ -64,12 +115,17 @@ int queue_wait_open(struct queue_wait *wait, int kick_fd, const struct stop_toke
 		return -errno;
 	pthread_once(&looking_once, count_processors);
 	err = watch(fd, stop->event_fd, EPOLLIN);
+	if (!err)
+		err = watch(fd, waker->event_fd, EPOLLIN | EPOLLET);
 	if (err)
 		return err;
 	/* A descriptor that cannot be waited for (a file) will not kick. */
 	if (kick_fd >= 0 && watch(fd, kick_fd, EPOLLIN | EPOLLET))
 		kick_fd = -1;
-	*wait = (struct queue_wait){ .epoll_fd = take_fd(&fd), .kick_fd = kick_fd, .max_ns = max_ns };
+	*wait = (struct queue_wait){
+		.epoll_fd = take_fd(&fd), .stop = stop, .waker = waker, .kick_fd = kick_fd,
+		.max_ns = max_ns,
+	};
 	return 0;
 }
 
@@ -87,12 +143,14 @@ static inline void cpu_relax(void)
 #endif
 }
 
-static bool has_work(const struct virtqueue *vq, const struct stop_token *stop)
+static bool has_work(const struct queue_wait *wait, const struct virtqueue *vq)
 {
-	return virtqueue_pending(vq) || atomic_load_explicit(&stop->fired, memory_order_relaxed);
+	return virtqueue_pending(vq) ||
+	       atomic_load_explicit(&wait->stop->fired, memory_order_relaxed) ||
+	       atomic_load_explicit(&wait->waker->wanted, memory_order_relaxed);
 }
 
-static bool look(struct queue_wait *wait, const struct virtqueue *vq, const struct stop_token *stop)
+static bool look(struct queue_wait *wait, const struct virtqueue *vq)
 {
 	uint64_t until = wait->began + wait->look_ns, now = wait->began;
 
@@ -100,7 +158,7 @@ static bool look(struct queue_wait *wait, const struct virtqueue *vq, const stru
 		uint64_t before = now;
 
 		for (int i = 0; i < LOOKS; i++) {
-			if (has_work(vq, stop))
+			if (has_work(wait, vq))
 				return true;
 			cpu_relax();
 		}
@@ -111,11 +169,10 @@ static bool look(struct queue_wait *wait, const struct virtqueue *vq, const stru
 			break;
 		}
 	}
-	return has_work(vq, stop);
+	return has_work(wait, vq);
 }
 
-bool queue_wait_look(struct queue_wait *wait, const struct virtqueue *vq,
-		     const struct stop_token *stop)
+bool queue_wait_look(struct queue_wait *wait, const struct virtqueue *vq)
 {
 	bool found = false;
 
@@ -125,7 +182,7 @@ bool queue_wait_look(struct queue_wait *wait, const struct virtqueue *vq,
 	if (!wait->look_ns || wait->began < wait->barred_until)
 		return false;
 	if (atomic_fetch_add_explicit(&looking, 1, memory_order_relaxed) < looking_max)
-		found = look(wait, vq, stop);
+		found = look(wait, vq);
 	atomic_fetch_sub_explicit(&looking, 1, memory_order_relaxed);
 	return found;
 }
@@ -143,9 +200,13 @@ static void adapt(struct queue_wait *wait)
 
 void queue_wait_sleep(struct queue_wait *wait)
 {
-	struct epoll_event events[2];
-	int n = epoll_wait(wait->epoll_fd, events, 2, wait->kick_fd < 0 ? BLIND_MS : -1);
+	struct epoll_event events[3];
+	int n;
 
+	if (!waker_lie_down(wait->waker))
+		return;
+	n = epoll_wait(wait->epoll_fd, events, 3, wait->kick_fd < 0 ? BLIND_MS : -1);
+	atomic_store(&wait->waker->asleep, false);
 	for (int i = 0; i < n; i++) {
 		if (events[i].data.fd != wait->kick_fd || !(events[i].events & ~(uint32_t)EPOLLIN))
 			continue;

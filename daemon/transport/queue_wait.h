@@ -10,15 +10,35 @@
 #ifndef CASEMENT_DAEMON_TRANSPORT_QUEUE_WAIT_H
 #define CASEMENT_DAEMON_TRANSPORT_QUEUE_WAIT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct stop_token;
 struct virtqueue;
 
+/* How other threads get the queue's thread to look up, at no cost while it is awake. */
+struct queue_waker {
+	int event_fd;		/* [I] */
+	atomic_bool wanted;	/* [A] */
+	atomic_bool asleep;	/* [A] seq_cst with `wanted`: one of the two sides sees the other */
+};
+
+/* 0 or -errno. */
+int queue_waker_open(struct queue_waker *waker);
+void queue_waker_close(struct queue_waker *waker);
+/* Any thread. */
+void queue_waker_wake(struct queue_waker *waker);
+/* The queue's thread: true once after each queue_waker_wake(), or several of them. */
+bool queue_waker_take(struct queue_waker *waker);
+/* The queue's thread: wait for the next, and for nothing else. */
+void queue_waker_wait(struct queue_waker *waker);
+
 /* All of it is the queue's thread's while that runs. */
 struct queue_wait {
 	int epoll_fd;
+	const struct stop_token *stop;	/* borrowed, as the next */
+	struct queue_waker *waker;
 	int kick_fd;		/* borrowed; -1: nobody kicks, look every millisecond */
 	uint64_t max_ns;	/* longest look; 0: sleep at once */
 	uint64_t look_ns;	/* the next look */
@@ -27,18 +47,17 @@ struct queue_wait {
 };
 
 /*
- * Wait for kicks on `kick_fd` (-1: there are none) and for `stop`, which is
- * borrowed too. 0 or -errno; queue_wait_close() it.
+ * Wait for kicks on `kick_fd` (-1: there are none), for `stop` and `waker`, all
+ * borrowed. 0 or -errno; queue_wait_close() it.
  */
 int queue_wait_open(struct queue_wait *wait, int kick_fd, const struct stop_token *stop,
-		    uint64_t max_ns);
+		    struct queue_waker *waker, uint64_t max_ns);
 void queue_wait_close(struct queue_wait *wait);
 
-/* Look at the ring: true when a request came or the token fired, false when it is time to sleep. */
-bool queue_wait_look(struct queue_wait *wait, const struct virtqueue *vq,
-		     const struct stop_token *stop);
+/* Look at the ring: true when there is something to do, false when it is time to sleep. */
+bool queue_wait_look(struct queue_wait *wait, const struct virtqueue *vq);
 /*
- * Sleep until a kick or the stop. The ring must have been asked to kick, and
+ * Sleep until a kick, the waker or the stop. The ring must have been asked to kick, and
  * found empty, after queue_wait_look() gave up.
  */
 void queue_wait_sleep(struct queue_wait *wait);

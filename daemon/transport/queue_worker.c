@@ -23,18 +23,29 @@
 #define CHAIN_MIN 1024
 
 int queue_worker_init(struct queue_worker *worker, unsigned int index,
-		      const struct request_ops *ops, struct guest_mem *mem)
+		      const struct request_ops *ops, struct guest_mem *mem, struct job_pool *pool)
 {
+	int err;
+
 	*worker = (struct queue_worker){
 		.index = index, .ops = ops, .mem = mem, .wait = { .epoll_fd = -1 }, .call_fd = -1,
 	};
+	err = offload_open(&worker->offload, pool, mem);
+	if (err)
+		return err;
+	err = stop_token_open(&worker->stop);
+	if (err) {
+		offload_close(&worker->offload);
+		return err;
+	}
 	pthread_mutex_init(&worker->call_lock, NULL);
-	return stop_token_open(&worker->stop);
+	return 0;
 }
 
 void queue_worker_destroy(struct queue_worker *worker)
 {
 	close_fd(&worker->call_fd);
+	offload_close(&worker->offload);
 	stop_token_close(&worker->stop);
 	pthread_mutex_destroy(&worker->call_lock);
 }
@@ -55,14 +66,41 @@ static uint64_t now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* Show the guest the replies that were held back. */
 static void worker_publish(struct queue_worker *worker)
 {
+	if (!worker->held)
+		return;
+	worker->held = 0;
 	if (!virtqueue_publish(worker->vq))
 		return;
 	pthread_mutex_lock(&worker->call_lock);
 	if (worker->call_fd >= 0 && eventfd_write(worker->call_fd, 1) && errno != EAGAIN)
 		log_guest(LOG_LEVEL_WARN, "queue %u: cannot interrupt the guest: %m", worker->index);
 	pthread_mutex_unlock(&worker->call_lock);
+}
+
+/* A reply for the ring. */
+static void worker_push(struct queue_worker *worker, uint16_t head, long written)
+{
+	if (!worker->held++)
+		worker->held_since = now_ns();
+	virtqueue_push(worker->vq, head, written < 0 ? 0 : (uint32_t)written);
+}
+
+/* Take the replies of what was served elsewhere; to a ring that is lost they cannot go. */
+static void worker_collect(struct queue_worker *worker, bool lost)
+{
+	struct job *job = offload_collect(&worker->offload);
+
+	while (job) {
+		struct job *next = job->next;
+
+		if (!lost)
+			worker_push(worker, job->chain.head, job->written);
+		offload_done(&worker->offload, job);
+		job = next;
+	}
 }
 
 /* Memory may have changed since the last request: take the table that is current now. */
@@ -78,22 +116,32 @@ static int worker_refresh(struct queue_worker *worker)
 	return virtqueue_reattach(worker->vq, worker->table);
 }
 
-/* Serve one popped request: true when it was answered, false when it was put back. */
-static bool worker_serve(struct queue_worker *worker)
+static long worker_handle(struct queue_worker *worker, bool patient)
 {
 	struct vq_chain *chain = &worker->chain;
 	struct iov_cursor in, out;
-	long written;
 
 	iov_cursor_init(&in, chain->iov, chain->n_read);
 	iov_cursor_init(&out, chain->iov + chain->n_read, chain->n_write);
-	written = worker->ops->handle(worker->scratch, &in, &out);
-	if (written == REQUEST_AGAIN) {
-		virtqueue_unpop(worker->vq);
-		return false;
+	return worker->ops->handle(worker->scratch, &in, &out, patient);
+}
+
+/* Serve one popped request, or send it away, or put it back. */
+static void worker_serve(struct queue_worker *worker)
+{
+	long written = worker_handle(worker, false);
+
+	if (written == REQUEST_WAITS) {
+		if (!offload_send(&worker->offload, worker->table, &worker->chain))
+			return;
+		/* All others wait for this one, but not those that are done. */
+		worker_publish(worker);
+		written = worker_handle(worker, true);
 	}
-	virtqueue_push(worker->vq, chain->head, written < 0 ? 0 : (uint32_t)written);
-	return true;
+	if (written == REQUEST_AGAIN)
+		virtqueue_unpop(worker->vq);
+	else
+		worker_push(worker, worker->chain.head, written);
 }
 
 static bool worker_stopping(struct queue_worker *worker)
@@ -108,29 +156,38 @@ static bool worker_stopping(struct queue_worker *worker)
  */
 static int worker_drain(struct queue_worker *worker)
 {
-	unsigned int held = 0;
-	uint64_t since = 0;
 	int got = 0;
 
 	while (!worker_stopping(worker)) {
 		got = worker_refresh(worker);
-		if (!got)
-			got = virtqueue_pop(worker->vq, worker->table, &worker->chain);
+		if (got)
+			return got;
+		worker_collect(worker, false);
+		got = virtqueue_pop(worker->vq, worker->table, &worker->chain);
 		if (got <= 0)
 			break;
-		if (!held)
-			since = now_ns();
-		if (worker_serve(worker))
-			held++;
-		if (held && (held == BATCH_MAX || now_ns() - since > BATCH_NS ||
-			     !virtqueue_pending(worker->vq))) {
+		worker_serve(worker);
+		if (worker->held && (worker->held == BATCH_MAX || !virtqueue_pending(worker->vq) ||
+				     now_ns() - worker->held_since > BATCH_NS))
 			worker_publish(worker);
-			held = 0;
-		}
 	}
-	if (held)
-		worker_publish(worker);
+	worker_publish(worker);
 	return got < 0 ? got : 0;
+}
+
+/* Wait for what was sent away. `err` is why the queue ends: only -EPROTO leaves it its rings. */
+static void worker_finish(struct queue_worker *worker, int err)
+{
+	bool lost = err && err != -EPROTO;
+
+	while (worker->offload.away) {
+		queue_waker_wait(&worker->offload.waker);
+		lost = lost || worker_refresh(worker);
+		worker_collect(worker, lost);
+	}
+	if (!lost)
+		worker_publish(worker);
+	worker->held = 0;
 }
 
 static void *worker_main(void *arg)
@@ -142,11 +199,12 @@ static void *worker_main(void *arg)
 	while (!worker_stopping(worker) && !err) {
 		virtqueue_disable_kick(worker->vq);
 		err = worker_drain(worker);
-		if (err || queue_wait_look(&worker->wait, worker->vq, &worker->stop))
+		if (err || queue_wait_look(&worker->wait, worker->vq))
 			continue;
 		if (!virtqueue_enable_kick(worker->vq) && !worker_stopping(worker))
 			queue_wait_sleep(&worker->wait);
 	}
+	worker_finish(worker, err);
 	if (err)
 		log_guest(LOG_LEVEL_ERROR,
 			  "queue %u: the guest's ring is broken at entry %u (%s); this queue is stopped until the guest resets it",
@@ -182,6 +240,7 @@ static void worker_release(struct queue_worker *worker)
 	worker->scratch = NULL;
 	free(worker->chain.iov);
 	worker->chain.iov = NULL;
+	offload_trim(&worker->offload);
 	guest_table_put(worker->mem, worker->table);
 	worker->table = NULL;
 	queue_wait_close(&worker->wait);
@@ -203,7 +262,8 @@ int queue_worker_start(struct queue_worker *worker, struct virtqueue *vq, int ki
 	if (!err)
 		err = worker->ops->queue_open(worker->ops->ctx, &worker->scratch);
 	if (!err)
-		err = queue_wait_open(&worker->wait, kick_fd, &worker->stop, worker->ops->look_ns);
+		err = queue_wait_open(&worker->wait, kick_fd, &worker->stop, &worker->offload.waker,
+				      worker->ops->look_ns);
 	if (!err)
 		err = worker_thread_start(worker);
 	if (err) {

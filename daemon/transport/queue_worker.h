@@ -13,6 +13,7 @@
 #include "common/iov_cursor.h"
 #include "common/stop_token.h"
 #include "daemon/transport/guest_mem.h"
+#include "daemon/transport/offload.h"
 #include "daemon/transport/queue_wait.h"
 #include "daemon/transport/virtqueue.h"
 
@@ -22,16 +23,21 @@ struct request_ops {
 	/* Scratch space of one queue's thread: 0 or -errno. */
 	int (*queue_open)(void *ctx, void **scratch);
 	void (*queue_close)(void *scratch);
-	/* Bytes written, REQUEST_NO_REPLY or REQUEST_AGAIN. */
-	long (*handle)(void *scratch, struct iov_cursor *in, struct iov_cursor *out);
+	/*
+	 * Bytes written, REQUEST_NO_REPLY or REQUEST_AGAIN; or, unless `patient`,
+	 * REQUEST_WAITS: nothing was done, as it would have to wait for a disk.
+	 */
+	long (*handle)(void *scratch, struct iov_cursor *in, struct iov_cursor *out, bool patient);
 	/* The device was reset, or the VMM left. Every queue is stopped. */
 	void (*reset)(void *ctx);
 	/* A queue's token was fired: wake whoever waits in a lock for its sake. */
 	void (*wake)(void *ctx);
-	uint64_t look_ns;	/* how long a queue's thread may look at its ring before it sleeps */
+	unsigned int pool_threads;	/* for requests that wait; 0: queues serve them, too */
+	uint64_t look_ns;		/* how long a queue's thread may look at its ring before it sleeps */
 };
 #define REQUEST_NO_REPLY (-1L)
 #define REQUEST_AGAIN (-2L)
+#define REQUEST_WAITS (-3L)
 
 struct queue_worker {
 	unsigned int index;		/* [I] of the queue, for messages */
@@ -50,12 +56,15 @@ struct queue_worker {
 	struct guest_table *table;	/* [Q] counted */
 	unsigned int generation;	/* [Q] of `table` */
 	struct vq_chain chain;		/* [Q] */
+	unsigned int held;		/* [Q] replies that the guest was not shown yet */
+	uint64_t held_since;		/* [Q] CLOCK_MONOTONIC, ns; of the first of them */
+	struct offload offload;		/* [Q] but for what comes back */
 };
 
-/* 0 or -errno. The worker is stopped. */
+/* 0 or -errno. The worker is stopped. `pool` (or NULL) and the others are borrowed. */
 int queue_worker_init(struct queue_worker *worker, unsigned int index,
-		      const struct request_ops *ops, struct guest_mem *mem);
-/* The worker must be stopped. */
+		      const struct request_ops *ops, struct guest_mem *mem, struct job_pool *pool);
+/* The worker must be stopped, and the pool be gone. */
 void queue_worker_destroy(struct queue_worker *worker);
 
 /*

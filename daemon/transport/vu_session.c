@@ -69,16 +69,27 @@ int vu_session_new(const struct vu_device *device, const struct request_ops *ops
 	session->sock = sock;
 	for (unsigned int i = 0; i < VU_QUEUES_MAX; i++)
 		session->queues[i].kick_fd = session->queues[i].err_fd = -1;
+	if (ops->pool_threads) {
+		err = job_pool_new(&session->ops, ops->pool_threads, &session->pool);
+		if (err)
+			goto fail;
+	}
 	err = guest_mem_init(&session->mem);
 	if (err)
-		free(session);
-	else
-		*out = session;
+		goto fail;
+	*out = session;
+	return 0;
+fail:
+	job_pool_free(session->pool);
+	free(session);
 	return err;
 }
 
 void vu_session_free(struct vu_session *session)
 {
+	vu_queues_stop_all(session);
+	/* Its threads wake queues until they end. */
+	job_pool_free(session->pool);
 	vu_queues_destroy(session);
 	guest_mem_destroy(&session->mem);
 	free(session);

@@ -109,10 +109,12 @@ long exchange_run(struct exchange *x, struct server_queue *sq)
 	iov_cursor_init(&in_cursor, in_iov, n_in);
 	iov_cursor_init(&out_cursor, out_iov, n_out);
 
-	x->used = server_handle(sq, &in_cursor, &out_cursor);
+	x->used = server_handle(sq, &in_cursor, &out_cursor, !x->impatient);
 
 	join(in_iov, n_in, NULL);
 	join(out_iov, n_out, out);
+	if (x->used == SERVER_WAITS)
+		return EXCHANGE_WAITS;
 	if (x->used < 0)
 		return x->used == SERVER_NO_REPLY ? EXCHANGE_NO_REPLY : EXCHANGE_AGAIN;
 	check_reply(x, out);

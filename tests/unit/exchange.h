@@ -8,6 +8,7 @@
 #ifndef CASEMENT_TESTS_UNIT_EXCHANGE_H
 #define CASEMENT_TESTS_UNIT_EXCHANGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,7 @@ struct exchange {
 	/* the reply */
 	size_t room;
 	size_t out_first, out_piece;
+	bool impatient;		/* served by somebody who does not wait */
 	long used;		/* what server_handle() returned */
 	struct fuse_out_header reply;
 	unsigned char answer[EXCHANGE_OUT_MAX];	/* the body */
@@ -40,6 +42,7 @@ void exchange_add(struct exchange *x, const void *data, size_t len);
 void exchange_add_name(struct exchange *x, const char *name);
 #define EXCHANGE_NO_REPLY 1
 #define EXCHANGE_AGAIN 2
+#define EXCHANGE_WAITS 3
 /* Run it. Returns the reply's error, 0, or one of the above. */
 long exchange_run(struct exchange *x, struct server_queue *sq);
 

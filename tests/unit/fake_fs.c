@@ -228,12 +228,13 @@ int fs_syncfs(struct fs *fs, uint64_t node)
 }
 
 ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
-		struct iov_cursor *to)
+		struct iov_cursor *to, bool nowait)
 {
 	size_t n = MIN(strlen(fake.contents), size);
 	int rc = called(__func__, node);
 
 	(void)fs;
+	fake.bit = nowait;
 	fake.handle = handle;
 	fake.offset = offset;
 	fake.size = size;

@@ -126,7 +126,7 @@ ssize_t read_at(struct fs *fs, uint64_t handle, uint64_t offset, void *buf, size
 	struct iov_cursor to;
 
 	iov_cursor_init(&to, &iov, 1);
-	return fs_read(fs, FS_ROOT_NODE, handle, offset, size, &to);
+	return fs_read(fs, FS_ROOT_NODE, handle, offset, size, &to, false);
 }
 
 ssize_t write_at(struct fs *fs, uint64_t handle, uint64_t offset, const void *buf, size_t size)

@@ -79,10 +79,10 @@ static void scatters_and_gathers(void **state)
 	for (int i = 0; i < PIECES; i++)
 		iov[i].iov_base = in + i * PIECE;
 	iov_cursor_init(&cursor, iov, PIECES);
-	assert_int_equal(fs_read(fs, 0, handle, 5, SIZE, &cursor), SIZE);
+	assert_int_equal(fs_read(fs, 0, handle, 5, SIZE, &cursor, false), SIZE);
 	assert_memory_equal(in, out, SIZE);
 	iov_cursor_init(&cursor, iov, 2);
-	assert_int_equal(fs_read(fs, 0, handle, 5, SIZE, &cursor), 2 * PIECE);
+	assert_int_equal(fs_read(fs, 0, handle, 5, SIZE, &cursor, false), 2 * PIECE);
 	iov_cursor_init(&cursor, iov, 2);
 	assert_int_equal(fs_write(fs, 0, handle, 5, SIZE, &cursor, false, false), -EINVAL);
 	free(out);

@@ -134,6 +134,42 @@ static void test_read(void **state)
 	assert_int_equal(x.used, 16);
 }
 
+static long ask_impatiently(uint32_t opcode, const void *args, size_t size)
+{
+	long result;
+
+	exchange_start(&x, opcode, 7);
+	exchange_add(&x, args, size);
+	x.impatient = true;
+	result = exchange_run(&x, sq);
+	x.impatient = false;
+	return result;
+}
+
+/* What would wait for a disk is left to somebody who may. */
+static void test_waits(void **state)
+{
+	struct fuse_fsync_in fsync_in = { .fh = 7 };
+	struct fuse_fallocate_in fallocate_in = { .fh = 7, .length = 1 };
+	struct fuse_read_in read_in = { .fh = 5, .size = 10 };
+
+	(void)state;
+	fake.calls = 0;
+	assert_int_equal(ask_impatiently(FUSE_FSYNC, &fsync_in, sizeof(fsync_in)), EXCHANGE_WAITS);
+	assert_int_equal(ask_impatiently(FUSE_FSYNCDIR, &fsync_in, sizeof(fsync_in)), EXCHANGE_WAITS);
+	assert_int_equal(fake.calls, 0);
+	/* with a window it may have to talk to the VMM, which only the queue's thread can */
+	assert_int_equal(ask_impatiently(FUSE_FALLOCATE, &fallocate_in, sizeof(fallocate_in)), 0);
+	fake.contents = "cached";
+	assert_int_equal(ask_impatiently(FUSE_READ, &read_in, sizeof(read_in)), 0);
+	assert_true(fake.bit);
+	fake.result = -EAGAIN;
+	assert_int_equal(ask_impatiently(FUSE_READ, &read_in, sizeof(read_in)), EXCHANGE_WAITS);
+	assert_int_equal(ASK(FUSE_READ, 7, read_in), -EAGAIN);
+	assert_false(fake.bit);
+	fake.result = 0;
+}
+
 static void test_read_offsets(void **state)
 {
 	struct fuse_read_in in = { .offset = UINT64_MAX, .size = 1 };
@@ -234,6 +270,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cache_modes, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_handles, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_read, share_setup, share_teardown),
+		cmocka_unit_test_setup_teardown(test_waits, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_read_offsets, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_write, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_write_nonsense, share_setup, share_teardown),

@@ -24,6 +24,7 @@ static union {
 } ring;
 static struct virtqueue vq = { .num = 4, .avail = &ring.avail };
 static struct stop_token stop;
+static struct queue_waker waker;
 static struct queue_wait wait;
 static int kick = -1;
 
@@ -33,13 +34,15 @@ static int setup(void **state)
 	memset(&ring, 0, sizeof(ring));
 	vq.last_avail = 0;
 	kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return kick < 0 || stop_token_open(&stop) || queue_wait_open(&wait, kick, &stop, LONG_NS);
+	return kick < 0 || stop_token_open(&stop) || queue_waker_open(&waker) ||
+	       queue_wait_open(&wait, kick, &stop, &waker, LONG_NS);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	queue_wait_close(&wait);
+	queue_waker_close(&waker);
 	stop_token_close(&stop);
 	close_fd(&kick);
 	return 0;
@@ -63,7 +66,25 @@ static void the_stop_wakes_for_good(void **state)
 	queue_wait_sleep(&wait);
 	wait.look_ns = LONG_NS;
 	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
-		assert_true(queue_wait_look(&wait, &vq, &stop));
+		assert_true(queue_wait_look(&wait, &vq));
+}
+
+/* Another thread's wake-up is not lost, whenever it comes, and costs nothing while we are awake. */
+static void the_waker_wakes(void **state)
+{
+	eventfd_t value;
+
+	(void)state;
+	queue_waker_wake(&waker);
+	queue_wait_sleep(&wait);
+	assert_int_equal(eventfd_read(waker.event_fd, &value), -1);
+	assert_true(queue_waker_take(&waker));
+	assert_false(queue_waker_take(&waker));
+	atomic_store(&waker.asleep, true);
+	queue_waker_wake(&waker);
+	assert_int_equal(eventfd_read(waker.event_fd, &value), 0);
+	queue_waker_wait(&waker);
+	assert_true(queue_waker_take(&waker));
 }
 
 static void a_look_finds_a_request(void **state)
@@ -71,20 +92,20 @@ static void a_look_finds_a_request(void **state)
 	(void)state;
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
 		skip();	/* one processor is always left to others */
-	assert_false(queue_wait_look(&wait, &vq, &stop));	/* nobody told that it pays */
+	assert_false(queue_wait_look(&wait, &vq));	/* nobody told that it pays */
 	wait.look_ns = LONG_NS;
 	ring.avail.idx = 1;
-	assert_true(queue_wait_look(&wait, &vq, &stop));
+	assert_true(queue_wait_look(&wait, &vq));
 	vq.last_avail = 1;
 	wait.look_ns = 1000;
-	assert_false(queue_wait_look(&wait, &vq, &stop));
+	assert_false(queue_wait_look(&wait, &vq));
 }
 
 /* A short sleep says that looking pays, a long one that it does not. */
 static void looks_follow_the_guest(void **state)
 {
 	(void)state;
-	assert_false(queue_wait_look(&wait, &vq, &stop));
+	assert_false(queue_wait_look(&wait, &vq));
 	eventfd_write(kick, 1);
 	queue_wait_sleep(&wait);
 	assert_true(wait.look_ns > 0);
@@ -100,7 +121,7 @@ static void looks_have_a_limit(void **state)
 	wait.max_ns = 20000;
 	for (int i = 0; i < 10; i++) {
 		eventfd_write(kick, 1);
-		queue_wait_look(&wait, &vq, &stop);
+		queue_wait_look(&wait, &vq);
 		queue_wait_sleep(&wait);
 		assert_true(wait.look_ns <= 20000);
 	}
@@ -112,7 +133,7 @@ static void no_look_when_off(void **state)
 	(void)state;
 	wait.max_ns = 0;
 	wait.look_ns = LONG_NS;
-	assert_false(queue_wait_look(&wait, &vq, &stop));
+	assert_false(queue_wait_look(&wait, &vq));
 	assert_int_equal(wait.began, 0);
 }
 
@@ -122,7 +143,7 @@ static void no_look_when_barred(void **state)
 	(void)state;
 	wait.look_ns = LONG_NS;
 	wait.barred_until = UINT64_MAX;
-	assert_false(queue_wait_look(&wait, &vq, &stop));
+	assert_false(queue_wait_look(&wait, &vq));
 }
 
 /* A kick that hung up wakes once; then the ring is looked at from time to time. */
@@ -133,7 +154,7 @@ static void a_dead_kick_is_dropped(void **state)
 	(void)state;
 	queue_wait_close(&wait);
 	assert_int_equal(pipe(ends), 0);
-	assert_int_equal(queue_wait_open(&wait, ends[0], &stop, 0), 0);
+	assert_int_equal(queue_wait_open(&wait, ends[0], &stop, &waker, 0), 0);
 	close(ends[1]);
 	queue_wait_sleep(&wait);
 	assert_int_equal(wait.kick_fd, -1);
@@ -151,7 +172,7 @@ static void a_file_is_no_kick(void **state)
 	assert_true(file >= 0);
 	unlink(path);
 	queue_wait_close(&wait);
-	assert_int_equal(queue_wait_open(&wait, file, &stop, 0), 0);
+	assert_int_equal(queue_wait_open(&wait, file, &stop, &waker, 0), 0);
 	assert_int_equal(wait.kick_fd, -1);
 	queue_wait_sleep(&wait);
 }
@@ -161,7 +182,8 @@ static void a_file_is_no_kick(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(every_kick_wakes), TEST(the_stop_wakes_for_good), TEST(a_look_finds_a_request),
+		TEST(every_kick_wakes), TEST(the_stop_wakes_for_good), TEST(the_waker_wakes),
+		TEST(a_look_finds_a_request),
 		TEST(looks_follow_the_guest), TEST(looks_have_a_limit), TEST(no_look_when_off),
 		TEST(no_look_when_barred), TEST(a_dead_kick_is_dropped), TEST(a_file_is_no_kick),
 	};

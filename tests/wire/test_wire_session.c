@@ -4,6 +4,7 @@
  * rings started, stopped and reset in every legal order, with requests in
  * flight. Relies on the real daemon; never reaches into it.
  */
+#include "batch.h"
 #include "daemon_fixture.h"
 
 #include <endian.h>
@@ -22,7 +23,6 @@
 #include "common/cleanup.h"
 
 #define BIT(n) (1ull << (n))
-#define MANY 24
 
 static void test_features(void **state)
 {
@@ -146,160 +146,6 @@ static void test_ring_forms(void **state)
 		casement_close(client);
 		assert_int_equal(daemon_wait(&daemon), 0);
 		assert_int_equal(daemon_stop(&daemon), 0);
-	}
-}
-
-/* Fill `requests` with GETATTRs of the root, each with an answer of its own. */
-static void make_getattrs(struct casement_request *requests, struct iovec *iov,
-			  struct fuse_attr_out *attrs, unsigned int n)
-{
-	static const struct fuse_getattr_in body;
-
-	for (unsigned int i = 0; i < n; i++) {
-		iov[2 * i] = (struct iovec){ (void *)(uintptr_t)&body, sizeof(body) };
-		iov[2 * i + 1] = (struct iovec){ &attrs[i], sizeof(attrs[i]) };
-		memset(&attrs[i], 0, sizeof(attrs[i]));
-		requests[i] = (struct casement_request){
-			.opcode = FUSE_GETATTR, .nodeid = CASEMENT_ROOT,
-			.in = &iov[2 * i], .n_in = 1, .out = &iov[2 * i + 1], .n_out = 1,
-		};
-	}
-}
-
-/* Every one of `n` requests completes, once, with an answer. */
-static void collect(struct casement_queue *q, struct casement_request *requests, unsigned int n)
-{
-	struct casement_request *done[MANY];
-	unsigned int seen = 0;
-
-	while (seen < n) {
-		long got = ok(casement_complete(q, done, MANY, -1));
-
-		assert_true(got > 0);
-		for (long i = 0; i < got; i++) {
-			assert_true(done[i] >= requests && done[i] < requests + n);
-			assert_null(done[i]->user);
-			done[i]->user = q;
-			assert_int_equal(done[i]->result, sizeof(struct fuse_attr_out));
-		}
-		seen += (unsigned int)got;
-	}
-	assert_int_equal(casement_complete(q, done, MANY, 0), 0);
-}
-
-static void run_batch(struct casement_queue *q, unsigned int n)
-{
-	struct casement_request requests[MANY];
-	struct fuse_attr_out attrs[MANY];
-	struct iovec iov[2 * MANY];
-
-	make_getattrs(requests, iov, attrs, n);
-	assert_int_equal(ok(casement_submit(q, requests, n)), n);
-	collect(q, requests, n);
-}
-
-/* Stopped in the middle of a batch, the ring loses nothing and repeats nothing. */
-static void test_stop_in_flight(void **state)
-{
-	struct fixture *f = fixture_of(state);
-	struct casement_request requests[MANY];
-	struct fuse_attr_out attrs[MANY];
-	struct iovec iov[2 * MANY];
-
-	for (unsigned int round = 0; round < 200; round++) {
-		unsigned int n = 1 + round % MANY;
-
-		make_getattrs(requests, iov, attrs, n);
-		assert_int_equal(ok(casement_submit(f->q, requests, n)), n);
-		ok(casement_queue_stop(f->q));
-		assert_true((uint16_t)(f->q->next_avail - f->q->base) <= n);
-		/* All before the base is answered, nothing after it. */
-		assert_int_equal(f->q->used->idx, f->q->base);
-		ok(casement_queue_start(f->q));
-		collect(f->q, requests, n);
-	}
-}
-
-/* A request put on a stopped ring is found at the start, without another notification. */
-static void test_start_finds_requests(void **state)
-{
-	struct fixture *f = fixture_of(state);
-
-	for (unsigned int round = 0; round < 20; round++) {
-		struct casement_request requests[MANY];
-		struct fuse_attr_out attrs[MANY];
-		struct iovec iov[2 * MANY];
-		uint64_t count;
-
-		ok(casement_queue_stop(f->q));
-		make_getattrs(requests, iov, attrs, 3);
-		assert_int_equal(ok(casement_submit(f->q, requests, 3)), 3);
-		if (read(f->q->kick, &count, sizeof(count)) < 0)
-			assert_int_equal(errno, EAGAIN);
-		ok(casement_queue_start(f->q));
-		collect(f->q, requests, 3);
-	}
-}
-
-/* A kick before the ring is enabled, or while it is disabled, is not lost. */
-static void test_kick_while_disabled(void **state)
-{
-	struct fixture *f = fixture_of(state);
-
-	for (unsigned int round = 0; round < 20; round++) {
-		struct casement_request requests[MANY];
-		struct casement_request *done[1];
-		struct fuse_attr_out attrs[MANY];
-		struct iovec iov[2 * MANY];
-
-		ok(queue_send_enable(f->q, false));
-		make_getattrs(requests, iov, attrs, 2);
-		assert_int_equal(ok(casement_submit(f->q, requests, 2)), 2);
-		raw_kick(f->q);
-		if (round < 2)
-			assert_int_equal(casement_complete(f->q, done, 1, TEST_QUIET_MS), 0);
-		ok(queue_send_enable(f->q, true));
-		collect(f->q, requests, 2);
-	}
-}
-
-static void test_stop_start(void **state)
-{
-	struct fixture *f = fixture_of(state);
-
-	for (unsigned int round = 0; round < 100; round++) {
-		ok(casement_queue_stop(f->q));
-		if (round % 3 == 0)
-			casement_queue_reset(f->q);
-		ok(casement_queue_start(f->q));
-		run_batch(f->q, 1);
-	}
-}
-
-/* Every order of the messages that start a ring, where a started one may follow. */
-static void test_start_orders(void **state)
-{
-	static const char *const orders[] = {
-		"nbackE", "bnackE", "abnckE", "nabckE", "cnbakE", "nbakcE", "kcnbaE", "Enback",
-		"nbEack", "ckEnba", "Ekcnba", "nbaEkc", "EnbakcE", "nbackEE", "nnbbackE", "nbaccckE",
-		"nbackeE", "nbackEeE",
-	};
-	struct fixture *f = fixture_of(state);
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(orders); i++) {
-		ok(casement_queue_stop(f->q));
-		for (const char *step = orders[i]; *step; step++) {
-			switch (*step) {
-			case 'n': ok(queue_send_num(f->q)); break;
-			case 'b': ok(queue_send_base(f->q)); break;
-			case 'a': ok(queue_send_addr(f->q)); break;
-			case 'c': ok(queue_send_fd(f->q, VHOST_USER_SET_VRING_CALL, f->q->call)); break;
-			case 'k': ok(queue_send_fd(f->q, VHOST_USER_SET_VRING_KICK, f->q->kick)); break;
-			case 'E': ok(queue_send_enable(f->q, true)); break;
-			case 'e': ok(queue_send_enable(f->q, false)); break;
-			}
-		}
-		run_batch(f->q, 2);
 	}
 }
 
@@ -568,11 +414,6 @@ int main(void)
 		FIXTURE_TEST(test_mem_slots, NULL),
 		cmocka_unit_test(test_memory_forms),
 		cmocka_unit_test(test_ring_forms),
-		FIXTURE_TEST(test_stop_in_flight, NULL),
-		FIXTURE_TEST(test_start_finds_requests, NULL),
-		FIXTURE_TEST(test_kick_while_disabled, NULL),
-		FIXTURE_TEST(test_stop_start, NULL),
-		FIXTURE_TEST(test_start_orders, NULL),
 		FIXTURE_TEST(test_index_wrap, NULL),
 		FIXTURE_TEST(test_full_turn, NULL),
 		FIXTURE_TEST(test_call_changes, NULL),

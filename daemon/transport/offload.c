@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Requests of a queue that are served elsewhere; see offload.h. */
+#include "daemon/transport/offload.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int offload_open(struct offload *offload, struct job_pool *pool, struct guest_mem *mem)
+{
+	*offload = (struct offload){ .pool = pool, .mem = mem };
+	return queue_waker_open(&offload->waker);
+}
+
+void offload_close(struct offload *offload)
+{
+	queue_waker_close(&offload->waker);
+}
+
+/* On the pool's thread. The queue may have the job, and be gone, as soon as it is linked in. */
+static void come_back(struct job *job)
+{
+	struct offload *offload = job->owner;
+	struct job *first = atomic_load_explicit(&offload->back, memory_order_relaxed);
+
+	do
+		job->next = first;
+	while (!atomic_compare_exchange_weak_explicit(&offload->back, &first, job,
+						      memory_order_release,
+						      memory_order_relaxed));
+	queue_waker_wake(&offload->waker);
+}
+
+static struct job *job_new(struct offload *offload, unsigned int room)
+{
+	struct job *job;
+
+	if (offload->n_jobs == OFFLOAD_MAX)
+		return NULL;
+	job = calloc(1, sizeof(*job));
+	if (!job)
+		return NULL;
+	job->chain.iov = calloc(room, sizeof(struct iovec));
+	job->chain.room = room;
+	job->done = come_back;
+	job->owner = offload;
+	if (!job->chain.iov) {
+		free(job);
+		return NULL;
+	}
+	offload->n_jobs++;
+	return job;
+}
+
+static void swap_chains(struct vq_chain *a, struct vq_chain *b)
+{
+	struct vq_chain old = *a;
+
+	*a = *b;
+	*b = old;
+}
+
+int offload_send(struct offload *offload, struct guest_table *table, struct vq_chain *chain)
+{
+	struct job *job = offload->spare;
+	int err;
+
+	if (!offload->pool)
+		return -EOPNOTSUPP;
+	if (job)
+		offload->spare = job->next;
+	else
+		job = job_new(offload, chain->room);
+	if (!job)
+		return -ENOMEM;
+	swap_chains(&job->chain, chain);
+	job->table = guest_table_ref(offload->mem, table);
+	offload->away++;
+	err = job_pool_submit(offload->pool, job);
+	if (err) {
+		swap_chains(&job->chain, chain);
+		offload_done(offload, job);
+	}
+	return err;
+}
+
+struct job *offload_collect(struct offload *offload)
+{
+	if (!queue_waker_take(&offload->waker))
+		return NULL;
+	return atomic_exchange_explicit(&offload->back, NULL, memory_order_acquire);
+}
+
+void offload_done(struct offload *offload, struct job *job)
+{
+	guest_table_put(offload->mem, job->table);
+	offload->away--;
+	job->next = offload->spare;
+	offload->spare = job;
+}
+
+void offload_trim(struct offload *offload)
+{
+	struct job *job;
+
+	while ((job = offload->spare)) {
+		offload->spare = job->next;
+		free(job->chain.iov);
+		free(job);
+		offload->n_jobs--;
+	}
+}
