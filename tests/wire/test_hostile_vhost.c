@@ -74,10 +74,11 @@ static int target_teardown(void **state)
 }
 
 /*
- * Is the daemon still talking to us? Passes over answers to earlier messages.
- * False when it has closed the connection; fails when it does not say.
+ * Ask for the features and wait for that answer, the n-th to come. Passes over
+ * answers to other messages. False when the daemon has closed the connection;
+ * fails when it does not say.
  */
-static bool still_there(struct target *t)
+static bool answers(struct target *t, unsigned int n)
 {
 	struct channel_message message;
 	int err = raw_message(t->client, VHOST_USER_GET_FEATURES, VHOST_USER_VERSION, NULL, 0, NULL, 0);
@@ -87,7 +88,8 @@ static bool still_there(struct target *t)
 		if (err)
 			break;
 		channel_message_clear(&message);
-		if (message.header.request == VHOST_USER_GET_FEATURES && message.header.size == 8)
+		if (message.header.request == VHOST_USER_GET_FEATURES && message.header.size == 8 &&
+		    !--n)
 			return true;
 	}
 	if (err != -ECONNRESET)
@@ -95,11 +97,19 @@ static bool still_there(struct target *t)
 	return false;
 }
 
+/* Is the daemon still talking to us, having dealt with all that was sent? */
+static bool still_there(struct target *t)
+{
+	return answers(t, 1);
+}
+
 /* Send, and go on with a new daemon if this one left. True when it stayed. */
 static bool provoke(struct target *t, uint32_t request, uint32_t flags, const void *payload,
 		    uint32_t size, const int *fds, unsigned int n_fds)
 {
-	if (!raw_message(t->client, request, flags, payload, size, fds, n_fds) && still_there(t))
+	unsigned int n = request == VHOST_USER_GET_FEATURES ? 2 : 1;
+
+	if (!raw_message(t->client, request, flags, payload, size, fds, n_fds) && answers(t, n))
 		return true;
 	target_replace(t);
 	return false;
