@@ -175,8 +175,9 @@ static void build_chain(struct chain *chain, const struct casement_request *requ
 	for (unsigned int i = 0; i < request->n_in; i++)
 		chain_add_data(chain, &request->in[i], false);
 	chain->slot->out_copy = chain->bounced;
-	if (request->opcode == FUSE_FORGET || request->opcode == FUSE_BATCH_FORGET)
-		return;
+	if (request->opcode == FUSE_FORGET || request->opcode == FUSE_BATCH_FORGET ||
+	    request->opcode == FUSE_INTERRUPT)
+		return;	/* nobody answers these */
 	chain_add(chain, chain->slot->out, sizeof(*chain->slot->out), true);
 	for (unsigned int i = 0; i < request->n_out; i++)
 		chain_add_data(chain, &request->out[i], true);

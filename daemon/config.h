@@ -24,6 +24,7 @@ struct config {
 	bool no_readdirplus;
 	uint64_t queues;
 	uint64_t poll_max_us;
+	bool posix_lock, flock;
 	uint64_t thread_pool_size;
 	uint64_t rlimit_nofile;		/* 0: leave as it is */
 	uint64_t window_size;		/* bytes; 0: no window */

@@ -116,11 +116,17 @@ static void queue_close(void *scratch)
 }
 
 _Static_assert(REQUEST_NO_REPLY == SERVER_NO_REPLY && REQUEST_AGAIN == SERVER_AGAIN &&
-	       REQUEST_WAITS == SERVER_WAITS, "one meaning");
+	       REQUEST_WAITS == SERVER_WAITS && REQUEST_WAITS_LONG == SERVER_WAITS_LONG, "one meaning");
 
-static long request_handle(void *scratch, struct iov_cursor *in, struct iov_cursor *out, bool patient)
+static long request_handle(void *scratch, struct iov_cursor *in, struct iov_cursor *out,
+			   enum request_manner manner)
 {
-	return server_handle(scratch, in, out, patient);
+	static const enum server_patience patience[] = {
+		[REQUEST_IN_HASTE] = PATIENCE_NONE, [REQUEST_AT_LEISURE] = PATIENCE_ENOUGH,
+		[REQUEST_REFUSED] = PATIENCE_REFUSED,
+	};
+
+	return server_handle(scratch, in, out, patience[manner]);
 }
 
 static void device_reset(void *ctx)
@@ -134,6 +140,7 @@ static void queue_wake(void *ctx)
 {
 	struct share *share = ctx;
 
+	server_interrupt(share->server);
 	if (share->window)
 		window_wake(share->window);
 }
@@ -266,6 +273,7 @@ static int make_server(const struct config *config, struct share *share)
 		.cache = config->cache, .readonly = config->readonly, .writeback = config->writeback,
 		.allow_mmap = config->allow_mmap, .readdirplus = !config->no_readdirplus,
 		.timeout_ms = (uint32_t)(config->timeout * 1000),
+		.posix_lock = config->posix_lock, .flock = config->flock,
 	};
 	struct window_ops window = {
 		.ctx = share->window, .setup = ops_setup, .remove = ops_remove,
@@ -326,6 +334,7 @@ static int serve(const struct config *config, struct share *share, int sock, int
 		.ctx = share, .queue_open = queue_open, .queue_close = queue_close,
 		.handle = request_handle, .reset = device_reset, .wake = queue_wake,
 		.pool_threads = (unsigned int)config->thread_pool_size,
+		.long_threads = FS_LOCK_WAITS_MAX,
 		.look_ns = config->poll_max_us * 1000,
 	};
 	struct vu_session *session;

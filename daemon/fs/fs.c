@@ -102,7 +102,11 @@ int fs_new(const struct fs_config *config, struct fs **out)
 	err = enter_root(fs, config);
 	if (err)
 		goto free_inodes;
+	err = lock_waits_init(&fs->waits);
+	if (err)
+		goto free_inodes;
 	handle_table_init(&fs->handles, &fs->budget);
+	lock_table_init(&fs->locks, &fs->open, &fs->budget);
 	*out = fs;
 	return 0;
 
@@ -120,6 +124,8 @@ void fs_free(struct fs *fs)
 	if (!fs)
 		return;
 	handle_table_fini(&fs->handles);
+	lock_table_fini(&fs->locks);
+	lock_waits_fini(&fs->waits);
 	inode_table_fini(&fs->inodes);
 	safe_open_fini(&fs->open);
 	free(fs);
@@ -132,6 +138,8 @@ void fs_set_watch(struct fs *fs, const struct fs_watch *watch)
 
 void fs_reset(struct fs *fs)
 {
+	fs_lock_interrupt_all(fs);
 	handle_table_clear(&fs->handles);
+	lock_table_clear(&fs->locks);
 	inode_table_clear(&fs->inodes);
 }

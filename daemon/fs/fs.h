@@ -151,6 +151,33 @@ int fs_fsync(struct fs *fs, uint64_t handle, bool datasync);
 /* syncfs(2) of the file system that holds `node` */
 int fs_syncfs(struct fs *fs, uint64_t node);
 
+/*
+ * locks (op_lock.c): shared with the host's programs and other guests. `owner`
+ * is the guest's lock owner, `unique` the request's number. Without `wait` a
+ * lock that is not free is -EAGAIN; with it -EINTR says that the wait was given
+ * up. -ENOLCK: too many owners.
+ */
+struct fs_lock {
+	uint64_t start, end;	/* bytes, both inclusive; end INT64_MAX: to the end, wherever that is */
+	uint32_t type;		/* F_RDLCK, F_WRLCK, F_UNLCK */
+};
+/* A lock that stands in the way of *lock, put into *lock; F_UNLCK if there is none. */
+int fs_getlk(struct fs *fs, uint64_t handle, uint64_t owner, struct fs_lock *lock);
+int fs_setlk(struct fs *fs, uint64_t handle, uint64_t owner, const struct fs_lock *lock,
+	     uint64_t unique, bool wait);
+/* flock(2) by F_RDLCK, F_WRLCK or F_UNLCK; directories too. */
+int fs_flock(struct fs *fs, uint64_t handle, uint64_t owner, uint32_t type, uint64_t unique, bool wait);
+/* The owner closed the file: its POSIX locks on it go, its waits are given up. */
+int fs_lock_closed(struct fs *fs, uint64_t handle, uint64_t owner);
+/* Locks that may be waited for at once: each wait has a thread. */
+#define FS_LOCK_WAITS_MAX 32
+/* Before a call with `wait`: false when too many wait. Give back with fs_lock_waited(). */
+bool fs_lock_may_wait(struct fs *fs);
+void fs_lock_waited(struct fs *fs);
+/* Have a request's wait, or all waits, end with -EINTR. Any thread. */
+void fs_lock_interrupt(struct fs *fs, uint64_t unique);
+void fs_lock_interrupt_all(struct fs *fs);
+
 /* data (op_data.c) */
 /*
  * Read at most `size` bytes at `offset` into `to` (which is moved on): bytes,

@@ -16,6 +16,8 @@
 #include "daemon/fs/fs.h"
 #include "daemon/fs/handle_table.h"
 #include "daemon/fs/inode_table.h"
+#include "daemon/fs/lock_table.h"
+#include "daemon/fs/lock_wait.h"
 #include "daemon/fs/safe_open.h"
 
 _Static_assert(FS_ROOT_NODE == INODE_ROOT_ID, "one root");
@@ -23,6 +25,8 @@ _Static_assert(FS_ROOT_NODE == INODE_ROOT_ID, "one root");
 struct fs {
 	struct inode_table inodes;
 	struct handle_table handles;
+	struct lock_table locks;
+	struct lock_waits waits;
 	struct fd_budget budget;
 	struct safe_open open;		/* [I] */
 	struct fs_config config;	/* root_fd is -1: the root inode owns it; [I] */

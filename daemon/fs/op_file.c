@@ -114,6 +114,9 @@ int fs_open(struct fs *fs, uint64_t node, uint32_t flags, uint64_t *handle)
 
 int fs_release(struct fs *fs, uint64_t handle)
 {
+	/* A wait for a lock would keep the file open. */
+	if (__atomic_load_n(&fs->waits.reserved, __ATOMIC_RELAXED))
+		lock_waits_cancel(&fs->waits, LOCK_WAIT_HANDLE, handle);
 	return handle_table_release(&fs->handles, handle, HANDLE_FILE);
 }
 

@@ -29,6 +29,7 @@ union request_args {
 	struct fuse_init_in init;
 	struct fuse_interrupt_in interrupt;
 	struct fuse_link_in link;
+	struct fuse_lk_in lk;
 	struct fuse_lseek_in lseek;
 	struct fuse_mkdir_in mkdir;
 	struct fuse_mknod_in mknod;
@@ -57,11 +58,17 @@ struct request {
 	struct iov_cursor *in;		/* what follows the decoded part, up to head.len */
 	struct iov_cursor *out;		/* room for the reply's body */
 	struct iov_cursor reply_at;	/* where the reply's header goes */
-	bool patient;			/* whoever serves this may wait for a disk */
+	enum server_patience patience;	/* of whoever serves this */
 };
 
-/* What a handler of an impatient request answers instead of waiting, having done nothing. */
+/*
+ * What a handler answers instead of waiting, having done nothing, when there is
+ * PATIENCE_NONE: it would wait for a disk, or for as long as somebody likes.
+ */
 #define REQUEST_DEFERRED 1
+#define REQUEST_DEFERRED_LONG 2
+/* And when such a wait was given up: the guest hears EINTR. */
+#define REQUEST_INTERRUPTED 3
 
 /*
  * Take the fixed part and the names of req->op from req->in, whose end is the

@@ -56,7 +56,12 @@ int handle_release(struct request *req)
 
 int handle_flush(struct request *req)
 {
-	return fs_flush(req->server->fs, req->args.flush.fh);
+	const struct fuse_flush_in *in = &req->args.flush;
+	int rc = 0;
+
+	if (req->server->config.posix_lock)
+		rc = fs_lock_closed(req->server->fs, in->fh, in->lock_owner);
+	return rc ? rc : fs_flush(req->server->fs, in->fh);
 }
 
 int handle_fsync(struct request *req)
@@ -84,8 +89,8 @@ int handle_read(struct request *req)
 	if (!range_within(in->offset, size, INT64_MAX))
 		return -EINVAL;
 	n = fs_read(req->server->fs, req->head.nodeid, in->fh, in->offset, size, req->out,
-		    !req->patient);
-	if (n == -EAGAIN && !req->patient)
+		    req->patience == PATIENCE_NONE);
+	if (n == -EAGAIN && req->patience == PATIENCE_NONE)
 		return REQUEST_DEFERRED;
 	return n < 0 ? (int)n : 0;
 }

@@ -10,6 +10,7 @@
 
 #include "common/checked.h"
 #include "common/log.h"
+#include "daemon/fs/fs.h"
 #include "daemon/protocol/reply.h"
 
 #define INIT_MAX_WRITE (1u << 20)
@@ -47,6 +48,16 @@ static bool want_if_writeback(const struct server *server)
 	return server->config.writeback;
 }
 
+static bool want_if_posix_lock(const struct server *server)
+{
+	return server->config.posix_lock;
+}
+
+static bool want_if_flock(const struct server *server)
+{
+	return server->config.flock;
+}
+
 static bool want_if_mmap(const struct server *server)
 {
 	return server->config.allow_mmap;
@@ -63,8 +74,8 @@ static bool want_if_window(const struct server *server)
 static const struct init_feature features[] = {
 	{ FUSE_ASYNC_READ, "ASYNC_READ", want_always,
 	  "reads of one file may run side by side" },
-	{ FUSE_POSIX_LOCKS, "POSIX_LOCKS", NULL,
-	  "locks are guest-local" },
+	{ FUSE_POSIX_LOCKS, "POSIX_LOCKS", want_if_posix_lock,
+	  "locks are the guest's own unless --posix-lock shares them" },
 	{ FUSE_FILE_OPS, "FILE_OPS", NULL,
 	  "no kernel ever gave it a meaning" },
 	{ FUSE_ATOMIC_O_TRUNC, "ATOMIC_O_TRUNC", want_always,
@@ -78,8 +89,8 @@ static const struct init_feature features[] = {
 	{ FUSE_SPLICE_WRITE, "SPLICE_WRITE", NULL, "about /dev/fuse" },
 	{ FUSE_SPLICE_MOVE, "SPLICE_MOVE", NULL, "about /dev/fuse" },
 	{ FUSE_SPLICE_READ, "SPLICE_READ", NULL, "about /dev/fuse" },
-	{ FUSE_FLOCK_LOCKS, "FLOCK_LOCKS", NULL,
-	  "locks are guest-local" },
+	{ FUSE_FLOCK_LOCKS, "FLOCK_LOCKS", want_if_flock,
+	  "as POSIX_LOCKS, by --flock" },
 	{ FUSE_HAS_IOCTL_DIR, "HAS_IOCTL_DIR", NULL,
 	  "IOCTL is not served" },
 	{ FUSE_AUTO_INVAL_DATA, "AUTO_INVAL_DATA", want_unless_cache_always,
@@ -198,7 +209,8 @@ static uint32_t init_session_bits(uint64_t chosen, uint32_t minor)
 
 	if (chosen & FUSE_HAS_INODE_DAX)
 		bits |= SESSION_INODE_DAX;
-	if (minor >= INIT_MINOR_NOFLUSH && !(chosen & FUSE_WRITEBACK_CACHE))
+	/* A close gives POSIX locks back, and only FLUSH tells of it. */
+	if (minor >= INIT_MINOR_NOFLUSH && !(chosen & (FUSE_WRITEBACK_CACHE | FUSE_POSIX_LOCKS)))
 		bits |= SESSION_NOFLUSH;
 	if (minor >= INIT_MINOR_PARALLEL_WRITES)
 		bits |= SESSION_PARALLEL_WRITES;
@@ -256,9 +268,9 @@ int handle_destroy(struct request *req)
 	return session_end(req->server);
 }
 
-/* Requests are short, and what is long cannot be cut off half-way: the guest waits it out. */
+/* Waits for locks can be given up. What else is long cannot be cut off half-way: the guest waits it out. */
 int handle_interrupt(struct request *req)
 {
-	(void)req;
+	fs_lock_interrupt(req->server->fs, req->args.interrupt.unique);
 	return 0;
 }

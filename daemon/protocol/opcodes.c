@@ -12,6 +12,7 @@
 #include "daemon/protocol/handle_dax.h"
 #include "daemon/protocol/handle_dir.h"
 #include "daemon/protocol/handle_file.h"
+#include "daemon/protocol/handle_lock.h"
 #include "daemon/protocol/handle_name.h"
 #include "daemon/protocol/init.h"
 #include "proto/fuse_wire.h"
@@ -87,6 +88,11 @@ static const struct opcode opcodes[FUSE_OPCODE_LIMIT] = {
 	[FUSE_COPY_FILE_RANGE_64] = { "COPY_FILE_RANGE_64", ARG(fuse_copy_file_range_in),
 		REPLY(fuse_copy_file_range_out), .flags = OP_CHANGES | OP_WAITS_UNWINDOWED,
 		.handle = handle_copy_file_range_64 },
+
+	/* locks */
+	[FUSE_GETLK] = { "GETLK", ARG(fuse_lk_in), REPLY(fuse_lk_out), .handle = handle_getlk },
+	[FUSE_SETLK] = { "SETLK", ARG(fuse_lk_in), .handle = handle_setlk },
+	[FUSE_SETLKW] = { "SETLKW", ARG(fuse_lk_in), .handle = handle_setlkw },
 
 	/* directories */
 	[FUSE_OPENDIR] = { "OPENDIR", ARG(fuse_open_in), REPLY(fuse_open_out),

@@ -111,7 +111,7 @@ static int server_accept(struct request *req)
 /* True when the request is of a kind that waits, and the caller does not. */
 static bool server_defers(const struct request *req)
 {
-	if (req->patient)
+	if (req->patience != PATIENCE_NONE)
 		return false;
 	/* Those that talk to the VMM must do it on their queue's thread, which can be stopped. */
 	return req->op->flags & OP_WAITS ||
@@ -119,7 +119,7 @@ static bool server_defers(const struct request *req)
 }
 
 long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out,
-		   bool patient)
+		   enum server_patience patience)
 {
 	struct server *server = sq->server;
 	struct request req;
@@ -133,7 +133,7 @@ long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cu
 	req.in = in;
 	req.out = out;
 	req.reply_at = *out;
-	req.patient = patient;
+	req.patience = patience;
 
 	rc = server_accept(&req);
 	if (!rc && server_defers(&req))
@@ -142,13 +142,20 @@ long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cu
 		rc = req.op->handle(&req);
 	if (rc == REQUEST_DEFERRED)
 		return SERVER_WAITS;
+	if (rc == REQUEST_DEFERRED_LONG)
+		return SERVER_WAITS_LONG;
 	log_trace("%s unique %llu node %llu: %d", req.op ? req.op->name : "unknown",
 		  (unsigned long long)req.head.unique, (unsigned long long)req.head.nodeid, rc);
 	if (rc == -EINTR)
 		return SERVER_AGAIN;
 	if (req.op && req.op->flags & OP_NO_REPLY)
 		return SERVER_NO_REPLY;
-	return reply_send(&req, rc);
+	return reply_send(&req, rc == REQUEST_INTERRUPTED ? -EINTR : rc);
+}
+
+void server_interrupt(struct server *server)
+{
+	fs_lock_interrupt_all(server->fs);
 }
 
 void server_reset(struct server *server)

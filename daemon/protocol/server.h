@@ -45,6 +45,7 @@ struct server_config {
 	bool writeback;
 	bool allow_mmap;	/* offer DIRECT_IO_ALLOW_MMAP */
 	bool readdirplus;
+	bool posix_lock, flock;	/* locks are shared with the host and other guests */
 	uint32_t timeout_ms;	/* of entries and attributes in CACHE_AUTO */
 };
 
@@ -63,6 +64,14 @@ void server_queue_free(struct server_queue *sq);
 #define SERVER_NO_REPLY (-1L)	/* FORGET and its kin: nothing was written, used length 0 */
 #define SERVER_AGAIN    (-2L)	/* the queue is being stopped: put the request back */
 #define SERVER_WAITS    (-3L)	/* nothing was done: it would wait for a disk, or the like */
+#define SERVER_WAITS_LONG (-4L)	/* the same, for a lock: nobody knows for how long */
+
+/* How long whoever serves a request may wait for it. */
+enum server_patience {
+	PATIENCE_NONE,		/* it may not: SERVER_WAITS */
+	PATIENCE_ENOUGH,	/* it may */
+	PATIENCE_REFUSED,	/* after SERVER_WAITS_LONG: nobody can be found who may; answer that */
+};
 /*
  * Serve one request. `in` holds what the guest sent, `out` where it wants the
  * reply. Returns the bytes written to `out` (header and all), SERVER_NO_REPLY
@@ -72,11 +81,14 @@ void server_queue_free(struct server_queue *sq);
  * the fs where that asks the window, means that the queue is being stopped (no
  * signal reaches a queue's thread): SERVER_AGAIN.
  *
- * Unless `patient`, a request that would make the caller wait is SERVER_WAITS,
- * and is to be served again, from the start, by somebody who is.
+ * After SERVER_WAITS and SERVER_WAITS_LONG the request is to be served again,
+ * once, from the start and with patience of another kind.
  */
 long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out,
-		   bool patient);
+		   enum server_patience patience);
+
+/* Have all waits for locks end: a queue is being stopped, its stop token was fired. Any thread. */
+void server_interrupt(struct server *server);
 
 /*
  * The device was reset or the VMM left: forget all of the guest's state. Queues

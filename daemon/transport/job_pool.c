@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "common/stop_token.h"
 #include "daemon/transport/queue_worker.h"
 
 struct pool_thread {
@@ -70,7 +71,8 @@ static void pool_serve(struct job_pool *pool, void *scratch, struct job *job)
 
 	iov_cursor_init(&in, job->chain.iov, job->chain.n_read);
 	iov_cursor_init(&out, job->chain.iov + job->chain.n_read, job->chain.n_write);
-	job->written = pool->ops->handle(scratch, &in, &out, true);
+	stop_token_set_current(job->stop);
+	job->written = pool->ops->handle(scratch, &in, &out, REQUEST_AT_LEISURE);
 	job->done(job);
 }
 

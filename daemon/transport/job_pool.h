@@ -14,11 +14,13 @@
 
 struct job_pool;
 struct request_ops;
+struct stop_token;
 
 struct job {
 	struct job *next;
 	struct vq_chain chain;		/* the request; the segments are the job's own */
 	struct guest_table *table;	/* what the segments point into; counted */
+	struct stop_token *stop;	/* of its queue, which fires when that is to stop */
 	long written;			/* as request_ops.handle says, once done */
 	void (*done)(struct job *job);	/* on the pool's thread, as the last thing */
 	void *owner;

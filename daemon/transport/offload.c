@@ -5,9 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int offload_open(struct offload *offload, struct job_pool *pool, struct guest_mem *mem)
+int offload_open(struct offload *offload, const struct offload_pools *pools, struct guest_mem *mem,
+		 struct stop_token *stop)
 {
-	*offload = (struct offload){ .pool = pool, .mem = mem };
+	*offload = (struct offload){ .pools = *pools, .mem = mem, .stop = stop };
 	return queue_waker_open(&offload->waker);
 }
 
@@ -32,22 +33,19 @@ static void come_back(struct job *job)
 
 static struct job *job_new(struct offload *offload, unsigned int room)
 {
-	struct job *job;
+	struct job *job = calloc(1, sizeof(*job));
 
-	if (offload->n_jobs == OFFLOAD_MAX)
-		return NULL;
-	job = calloc(1, sizeof(*job));
 	if (!job)
 		return NULL;
 	job->chain.iov = calloc(room, sizeof(struct iovec));
 	job->chain.room = room;
 	job->done = come_back;
 	job->owner = offload;
+	job->stop = offload->stop;
 	if (!job->chain.iov) {
 		free(job);
 		return NULL;
 	}
-	offload->n_jobs++;
 	return job;
 }
 
@@ -59,13 +57,16 @@ static void swap_chains(struct vq_chain *a, struct vq_chain *b)
 	*b = old;
 }
 
-int offload_send(struct offload *offload, struct guest_table *table, struct vq_chain *chain)
+int offload_send(struct offload *offload, struct guest_table *table, struct vq_chain *chain, bool longer)
 {
+	struct job_pool *pool = longer ? offload->pools.longer : offload->pools.disk;
 	struct job *job = offload->spare;
 	int err;
 
-	if (!offload->pool)
+	if (!pool)
 		return -EOPNOTSUPP;
+	if (offload->away >= OFFLOAD_MAX + (longer ? OFFLOAD_LONG_MAX : 0))
+		return -EBUSY;
 	if (job)
 		offload->spare = job->next;
 	else
@@ -75,7 +76,7 @@ int offload_send(struct offload *offload, struct guest_table *table, struct vq_c
 	swap_chains(&job->chain, chain);
 	job->table = guest_table_ref(offload->mem, table);
 	offload->away++;
-	err = job_pool_submit(offload->pool, job);
+	err = job_pool_submit(pool, job);
 	if (err) {
 		swap_chains(&job->chain, chain);
 		offload_done(offload, job);
@@ -106,6 +107,5 @@ void offload_trim(struct offload *offload)
 		offload->spare = job->next;
 		free(job->chain.iov);
 		free(job);
-		offload->n_jobs--;
 	}
 }

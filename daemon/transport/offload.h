@@ -15,27 +15,37 @@
 
 /* Requests of a queue that may be away at once. A guest has at most 64 background ones. */
 #define OFFLOAD_MAX 64
+/* And this many more that wait long: other requests must not be kept from going by them. */
+#define OFFLOAD_LONG_MAX 64
+
+struct offload_pools {
+	struct job_pool *disk;		/* NULL: the queue serves these itself */
+	struct job_pool *longer;	/* NULL: these cannot be served */
+};
 
 struct offload {
-	struct job_pool *pool;		/* [I] borrowed; NULL: everything is served by the queue */
-	struct guest_mem *mem;		/* [I] borrowed */
+	struct offload_pools pools;	/* [I] borrowed, as the next two */
+	struct guest_mem *mem;
+	struct stop_token *stop;
 	struct queue_waker waker;	/* fires when one came back */
 	_Atomic(struct job *) back;	/* [A] release by the pool, acquire by the queue */
 	struct job *spare;		/* [Q] */
-	unsigned int n_jobs;		/* [Q] made */
 	unsigned int away;		/* [Q] */
 };
 
 /* 0 or -errno. */
-int offload_open(struct offload *offload, struct job_pool *pool, struct guest_mem *mem);
+int offload_open(struct offload *offload, const struct offload_pools *pools, struct guest_mem *mem,
+		 struct stop_token *stop);
 /* None may be away, and the pool's threads must have ended. */
 void offload_close(struct offload *offload);
 
 /*
- * Send a request away. `chain` gets other segments, as many; `table` is counted
- * once more. 0, or -errno when it cannot be: too many are away, no memory.
+ * Send a request away, to those that wait `longer` or to the others. `chain`
+ * gets other segments, as many; `table` is counted once more. 0, or -errno when
+ * it cannot be: too many are away, no memory, no thread.
  */
-int offload_send(struct offload *offload, struct guest_table *table, struct vq_chain *chain);
+int offload_send(struct offload *offload, struct guest_table *table, struct vq_chain *chain,
+		 bool longer);
 /* Those that came back, linked by `next`, each to be given to offload_done(). NULL: none. */
 struct job *offload_collect(struct offload *offload);
 void offload_done(struct offload *offload, struct job *job);

@@ -23,14 +23,15 @@
 #define CHAIN_MIN 1024
 
 int queue_worker_init(struct queue_worker *worker, unsigned int index,
-		      const struct request_ops *ops, struct guest_mem *mem, struct job_pool *pool)
+		      const struct request_ops *ops, struct guest_mem *mem,
+		      const struct offload_pools *pools)
 {
 	int err;
 
 	*worker = (struct queue_worker){
 		.index = index, .ops = ops, .mem = mem, .wait = { .epoll_fd = -1 }, .call_fd = -1,
 	};
-	err = offload_open(&worker->offload, pool, mem);
+	err = offload_open(&worker->offload, pools, mem, &worker->stop);
 	if (err)
 		return err;
 	err = stop_token_open(&worker->stop);
@@ -116,27 +117,29 @@ static int worker_refresh(struct queue_worker *worker)
 	return virtqueue_reattach(worker->vq, worker->table);
 }
 
-static long worker_handle(struct queue_worker *worker, bool patient)
+static long worker_handle(struct queue_worker *worker, enum request_manner manner)
 {
 	struct vq_chain *chain = &worker->chain;
 	struct iov_cursor in, out;
 
 	iov_cursor_init(&in, chain->iov, chain->n_read);
 	iov_cursor_init(&out, chain->iov + chain->n_read, chain->n_write);
-	return worker->ops->handle(worker->scratch, &in, &out, patient);
+	return worker->ops->handle(worker->scratch, &in, &out, manner);
 }
 
 /* Serve one popped request, or send it away, or put it back. */
 static void worker_serve(struct queue_worker *worker)
 {
-	long written = worker_handle(worker, false);
+	long written = worker_handle(worker, REQUEST_IN_HASTE);
 
-	if (written == REQUEST_WAITS) {
-		if (!offload_send(&worker->offload, worker->table, &worker->chain))
+	if (written == REQUEST_WAITS || written == REQUEST_WAITS_LONG) {
+		bool longer = written == REQUEST_WAITS_LONG;
+
+		if (!offload_send(&worker->offload, worker->table, &worker->chain, longer))
 			return;
 		/* All others wait for this one, but not those that are done. */
 		worker_publish(worker);
-		written = worker_handle(worker, true);
+		written = worker_handle(worker, longer ? REQUEST_REFUSED : REQUEST_AT_LEISURE);
 	}
 	if (written == REQUEST_AGAIN)
 		virtqueue_unpop(worker->vq);

@@ -17,6 +17,13 @@
 #include "daemon/transport/queue_wait.h"
 #include "daemon/transport/virtqueue.h"
 
+/* How a request is to be served. */
+enum request_manner {
+	REQUEST_IN_HASTE,	/* without waiting */
+	REQUEST_AT_LEISURE,
+	REQUEST_REFUSED,	/* REQUEST_WAITS_LONG cannot be granted: answer so */
+};
+
 /* What a queue does with a request; see server.h for the return values. */
 struct request_ops {
 	void *ctx;
@@ -24,20 +31,24 @@ struct request_ops {
 	int (*queue_open)(void *ctx, void **scratch);
 	void (*queue_close)(void *scratch);
 	/*
-	 * Bytes written, REQUEST_NO_REPLY or REQUEST_AGAIN; or, unless `patient`,
-	 * REQUEST_WAITS: nothing was done, as it would have to wait for a disk.
+	 * Bytes written, REQUEST_NO_REPLY or REQUEST_AGAIN; or, served in haste,
+	 * REQUEST_WAITS or REQUEST_WAITS_LONG: nothing was done, as it would have to
+	 * wait for a disk, or for as long as somebody holds a lock.
 	 */
-	long (*handle)(void *scratch, struct iov_cursor *in, struct iov_cursor *out, bool patient);
+	long (*handle)(void *scratch, struct iov_cursor *in, struct iov_cursor *out,
+		       enum request_manner manner);
 	/* The device was reset, or the VMM left. Every queue is stopped. */
 	void (*reset)(void *ctx);
 	/* A queue's token was fired: wake whoever waits in a lock for its sake. */
 	void (*wake)(void *ctx);
 	unsigned int pool_threads;	/* for requests that wait; 0: queues serve them, too */
+	unsigned int long_threads;	/* for those that wait long: as many as there may be */
 	uint64_t look_ns;		/* how long a queue's thread may look at its ring before it sleeps */
 };
 #define REQUEST_NO_REPLY (-1L)
 #define REQUEST_AGAIN (-2L)
 #define REQUEST_WAITS (-3L)
+#define REQUEST_WAITS_LONG (-4L)
 
 struct queue_worker {
 	unsigned int index;		/* [I] of the queue, for messages */
@@ -61,10 +72,11 @@ struct queue_worker {
 	struct offload offload;		/* [Q] but for what comes back */
 };
 
-/* 0 or -errno. The worker is stopped. `pool` (or NULL) and the others are borrowed. */
+/* 0 or -errno. The worker is stopped. The pools (or NULL) and the others are borrowed. */
 int queue_worker_init(struct queue_worker *worker, unsigned int index,
-		      const struct request_ops *ops, struct guest_mem *mem, struct job_pool *pool);
-/* The worker must be stopped, and the pool be gone. */
+		      const struct request_ops *ops, struct guest_mem *mem,
+		      const struct offload_pools *pools);
+/* The worker must be stopped, and the pools be gone. */
 void queue_worker_destroy(struct queue_worker *worker);
 
 /*

@@ -19,7 +19,7 @@ static int queue_init(struct vu_session *session, struct vu_queue *queue)
 	if (queue->initialized)
 		return 0;
 	err = queue_worker_init(&queue->worker, (unsigned int)(queue - session->queues),
-				&session->ops, &session->mem, session->pool);
+				&session->ops, &session->mem, &session->pools);
 	queue->initialized = !err;
 	return err;
 }

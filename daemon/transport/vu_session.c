@@ -55,6 +55,23 @@ static const struct vu_row rows[VHOST_USER_REQUEST_LIMIT] = {
 	ROW(GET_SHMEM_CONFIG, vu_get_shmem_config, 0, 0, 0, true),
 };
 
+static int pools_new(struct vu_session *session)
+{
+	int err = 0;
+
+	if (session->ops.pool_threads)
+		err = job_pool_new(&session->ops, session->ops.pool_threads, &session->pools.disk);
+	if (!err && session->ops.long_threads)
+		err = job_pool_new(&session->ops, session->ops.long_threads, &session->pools.longer);
+	return err;
+}
+
+static void pools_free(struct vu_session *session)
+{
+	job_pool_free(session->pools.disk);
+	job_pool_free(session->pools.longer);
+}
+
 int vu_session_new(const struct vu_device *device, const struct request_ops *ops,
 		   struct vu_backend *backend, int sock, struct vu_session **out)
 {
@@ -69,18 +86,16 @@ int vu_session_new(const struct vu_device *device, const struct request_ops *ops
 	session->sock = sock;
 	for (unsigned int i = 0; i < VU_QUEUES_MAX; i++)
 		session->queues[i].kick_fd = session->queues[i].err_fd = -1;
-	if (ops->pool_threads) {
-		err = job_pool_new(&session->ops, ops->pool_threads, &session->pool);
-		if (err)
-			goto fail;
-	}
+	err = pools_new(session);
+	if (err)
+		goto fail;
 	err = guest_mem_init(&session->mem);
 	if (err)
 		goto fail;
 	*out = session;
 	return 0;
 fail:
-	job_pool_free(session->pool);
+	pools_free(session);
 	free(session);
 	return err;
 }
@@ -89,7 +104,7 @@ void vu_session_free(struct vu_session *session)
 {
 	vu_queues_stop_all(session);
 	/* Its threads wake queues until they end. */
-	job_pool_free(session->pool);
+	pools_free(session);
 	vu_queues_destroy(session);
 	guest_mem_destroy(&session->mem);
 	free(session);

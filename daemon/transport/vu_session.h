@@ -41,7 +41,7 @@ struct vu_session {
 	uint64_t features;
 	uint64_t protocol_features;
 	struct guest_mem mem;
-	struct job_pool *pool;		/* NULL: none was asked for */
+	struct offload_pools pools;
 	struct vu_backend *backend;	/* borrowed: the window uses it too */
 	struct vu_queue queues[VU_QUEUES_MAX];
 };

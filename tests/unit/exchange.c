@@ -109,11 +109,11 @@ long exchange_run(struct exchange *x, struct server_queue *sq)
 	iov_cursor_init(&in_cursor, in_iov, n_in);
 	iov_cursor_init(&out_cursor, out_iov, n_out);
 
-	x->used = server_handle(sq, &in_cursor, &out_cursor, !x->impatient);
+	x->used = server_handle(sq, &in_cursor, &out_cursor, x->impatient ? PATIENCE_NONE : PATIENCE_ENOUGH);
 
 	join(in_iov, n_in, NULL);
 	join(out_iov, n_out, out);
-	if (x->used == SERVER_WAITS)
+	if (x->used == SERVER_WAITS || x->used == SERVER_WAITS_LONG)
 		return EXCHANGE_WAITS;
 	if (x->used < 0)
 		return x->used == SERVER_NO_REPLY ? EXCHANGE_NO_REPLY : EXCHANGE_AGAIN;

@@ -395,3 +395,69 @@ const struct window_ops fake_window_ops = {
 	.clear = window_clear,
 	.present = window_present,
 };
+
+int fs_getlk(struct fs *fs, uint64_t handle, uint64_t owner, struct fs_lock *lock)
+{
+	int rc = called(__func__, 0);
+
+	(void)fs;
+	fake.handle = handle;
+	fake.owner = owner;
+	fake.lock = *lock;
+	*lock = (struct fs_lock){ .type = 2 };
+	return rc;
+}
+
+int fs_setlk(struct fs *fs, uint64_t handle, uint64_t owner, const struct fs_lock *lock,
+	     uint64_t unique, bool wait)
+{
+	int rc = called(__func__, 0);
+
+	(void)fs;
+	fake.handle = handle;
+	fake.owner = owner;
+	fake.lock = *lock;
+	fake.unique = unique;
+	fake.bit = wait;
+	return rc;
+}
+
+int fs_flock(struct fs *fs, uint64_t handle, uint64_t owner, uint32_t type, uint64_t unique, bool wait)
+{
+	struct fs_lock lock = { .type = type };
+	int rc = fs_setlk(fs, handle, owner, &lock, unique, wait);
+
+	fake.last = __func__;
+	return rc;
+}
+
+int fs_lock_closed(struct fs *fs, uint64_t handle, uint64_t owner)
+{
+	(void)fs;
+	fake.handle2 = handle;
+	fake.owner = owner;
+	return 0;
+}
+
+bool fs_lock_may_wait(struct fs *fs)
+{
+	(void)fs;
+	return fake.waits++ < FS_LOCK_WAITS_MAX;
+}
+
+void fs_lock_waited(struct fs *fs)
+{
+	(void)fs;
+	fake.waits--;
+}
+
+void fs_lock_interrupt(struct fs *fs, uint64_t unique)
+{
+	(void)fs;
+	fake.unique = unique;
+}
+
+void fs_lock_interrupt_all(struct fs *fs)
+{
+	(void)fs;
+}

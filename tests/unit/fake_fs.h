@@ -24,6 +24,9 @@ struct fake_fs {
 	const char *last;		/* name of the last function called */
 	uint64_t node, handle, offset, size, node2, handle2, offset2;
 	uint64_t forgotten, lookups;
+	uint64_t owner, unique;
+	struct fs_lock lock;
+	int waits;			/* may_wait() less waited() */
 	uint32_t flags, mode, rdev;
 	bool bit, kill;
 	char name[NAME_MAX + 1], name2[PATH_MAX];

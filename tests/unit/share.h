@@ -22,7 +22,7 @@ void share_free(void);
 /* Free the old server, make one with a window and this configuration, and start a session. */
 void share_restart(const struct server_config *config, uint32_t minor, uint64_t flags);
 
-/* Set-up and tear-down for cmocka: cache=auto, 1.5 s, a session of 7.46 with every flag. */
+/* Set-up and tear-down for cmocka: cache=auto, 1.5 s, locks, a session of 7.46 with every flag. */
 int share_setup(void **state);
 int share_teardown(void **state);
 

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "common/cleanup.h"
+#include "common/stop_token.h"
 #include "daemon/transport/offload.h"
 #include "daemon/transport/queue_worker.h"
 
@@ -22,6 +23,7 @@ static atomic_uint scratches;
 static struct guest_mem mem;
 static struct guest_table *table;
 static struct job_pool *pool;
+static struct stop_token stop;
 static struct offload offload;
 static struct vq_chain chain;
 
@@ -40,12 +42,13 @@ static void scratch_close(void *scratch)
 }
 
 /* A request is one byte, its number; it is served when that semaphore says so. */
-static long handle(void *scratch, struct iov_cursor *in, struct iov_cursor *out, bool patient)
+static long handle(void *scratch, struct iov_cursor *in, struct iov_cursor *out,
+		   enum request_manner manner)
 {
 	unsigned char number;
 
 	assert_ptr_equal(scratch, &scratches);
-	assert_true(patient && out->left == 2);
+	assert_true(manner == REQUEST_AT_LEISURE && out->left == 2);
 	assert_true(iov_cursor_read(in, &number, 1));
 	sem_post(&begun);
 	sem_wait(&go[number]);
@@ -67,7 +70,7 @@ static int setup(void **state)
 	if (!chain.iov || guest_mem_init(&mem) || job_pool_new(&ops, THREADS, &pool))
 		return -1;
 	table = guest_mem_get(&mem);
-	return offload_open(&offload, pool, &mem);
+	return offload_open(&offload, &(struct offload_pools){ .disk = pool }, &mem, &stop);
 }
 
 static int teardown(void **state)
@@ -77,7 +80,7 @@ static int teardown(void **state)
 	job_pool_free(pool);
 	assert_int_equal(scratches, 0);
 	offload_trim(&offload);
-	assert_int_equal(offload.n_jobs, 0);
+	assert_null(offload.spare);
 	offload_close(&offload);
 	assert_int_equal(table->refs, 2);
 	guest_table_put(&mem, table);
@@ -96,7 +99,7 @@ static int send_away(unsigned int number)
 	chain.n_read = chain.n_write = 1;
 	chain.iov[0] = (struct iovec){ &numbers[number], 1 };
 	chain.iov[1] = (struct iovec){ reply, sizeof(reply) };
-	return offload_send(&offload, table, &chain);
+	return offload_send(&offload, table, &chain, false);
 }
 
 /* Wait for the next that comes back, which must be this one. */
@@ -149,7 +152,7 @@ static void only_so_many(void **state)
 	(void)state;
 	for (unsigned int i = 0; i < OFFLOAD_MAX; i++)
 		assert_int_equal(send_away(i), 0);
-	assert_int_equal(send_away(OFFLOAD_MAX), -ENOMEM);
+	assert_int_equal(send_away(OFFLOAD_MAX), -EBUSY);
 	/* the request is still in the caller's hands */
 	assert_int_equal(chain.head, OFFLOAD_MAX);
 	assert_ptr_equal(chain.iov[0].iov_base, &numbers[OFFLOAD_MAX]);
@@ -172,8 +175,8 @@ static void without_a_pool(void **state)
 	struct offload none;
 
 	(void)state;
-	assert_int_equal(offload_open(&none, NULL, &mem), 0);
-	assert_int_equal(offload_send(&none, table, &chain), -EOPNOTSUPP);
+	assert_int_equal(offload_open(&none, &(struct offload_pools){ NULL }, &mem, &stop), 0);
+	assert_int_equal(offload_send(&none, table, &chain, false), -EOPNOTSUPP);
 	offload_close(&none);
 }
 

@@ -117,7 +117,7 @@ static const uint32_t served[] = {
 	FUSE_ACCESS, FUSE_OPEN, FUSE_CREATE, FUSE_TMPFILE, FUSE_RELEASE, FUSE_FLUSH, FUSE_FSYNC,
 	FUSE_SYNCFS, FUSE_READ, FUSE_WRITE, FUSE_LSEEK, FUSE_FALLOCATE, FUSE_COPY_FILE_RANGE,
 	FUSE_COPY_FILE_RANGE_64, FUSE_OPENDIR, FUSE_READDIR, FUSE_READDIRPLUS, FUSE_RELEASEDIR,
-	FUSE_FSYNCDIR, FUSE_SETUPMAPPING, FUSE_REMOVEMAPPING,
+	FUSE_FSYNCDIR, FUSE_SETUPMAPPING, FUSE_REMOVEMAPPING, FUSE_GETLK, FUSE_SETLK, FUSE_SETLKW,
 };
 
 static void test_rows(void **state)
@@ -276,7 +276,8 @@ static void test_no_session(void **state)
 
 static void test_readonly(void **state)
 {
-	struct server_config config = { .cache = CACHE_AUTO, .readonly = true };
+	struct server_config config = { .cache = CACHE_AUTO, .readonly = true,
+		.posix_lock = true, .flock = true };
 
 	(void)state;
 	share_restart(&config, 46, SHARE_ALL_FLAGS);
@@ -307,13 +308,15 @@ static void test_errors(void **state)
 	}
 }
 
-/* A queue that is being stopped puts its request back, whichever it is. */
+/* A queue that is being stopped puts its request back, whichever it is, unless it waits for a lock. */
 static void test_again(void **state)
 {
 	(void)state;
 	FOR_EACH_ROW(number, op) {
 		long error = op->flags & OP_NO_REPLY ? EXCHANGE_NO_REPLY : EXCHANGE_AGAIN;
 
+		if (number == FUSE_SETLKW)
+			error = -EINTR;
 		build(number, op, "first", "second");
 		fake.result = -EINTR;
 		fake_window.result = -EINTR;

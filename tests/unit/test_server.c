@@ -137,7 +137,7 @@ static long handle_plain(struct server_queue *own, uint32_t opcode, const void *
 	memcpy(in + sizeof(head), args, size);
 	iov_cursor_init(&in_cursor, &in_iov, 1);
 	iov_cursor_init(&out_cursor, &out_iov, 1);
-	return server_handle(own, &in_cursor, &out_cursor, true);
+	return server_handle(own, &in_cursor, &out_cursor, PATIENCE_ENOUGH);
 }
 
 static void *interrupt_often(void *arg)

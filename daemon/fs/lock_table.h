@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Who holds POSIX locks. The guest's lock owner is a process of its own; here
+ * each owner has, for each file, an open file of its own, and the locks are
+ * that open file's (F_OFD_SETLK), so that owners of one guest, of several
+ * guests, and the host's programs exclude each other.
+ */
+#ifndef CASEMENT_DAEMON_FS_LOCK_TABLE_H
+#define CASEMENT_DAEMON_FS_LOCK_TABLE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/fs/fd_budget.h"
+
+#define LOCK_BUCKETS 64u
+
+struct handle;
+struct inode;
+struct safe_open;
+
+struct lock_owner {
+	struct lock_owner *next;	/* [L:lock_table.lock] */
+	struct inode *inode;		/* [I] one user of it is ours */
+	uint64_t owner;			/* [I] */
+	int fd;				/* [I] owned */
+	unsigned int users;		/* [L:lock_table.lock] the table is one while it has it */
+};
+
+struct lock_table {
+	pthread_mutex_t lock;
+	struct lock_owner *buckets[LOCK_BUCKETS];	/* [L:lock] */
+	unsigned int count;				/* [L:lock] of owners; without it a hint [A] */
+	struct fd_budget *budget;			/* [I] borrowed */
+	const struct safe_open *open;			/* [I] borrowed */
+};
+
+void lock_table_init(struct lock_table *table, const struct safe_open *open, struct fd_budget *budget);
+void lock_table_fini(struct lock_table *table);
+
+/* The owner's open file of this handle's file, if it has one; NULL else. */
+struct lock_owner *lock_table_find(struct lock_table *table, const struct handle *handle, uint64_t owner);
+/* The same, made if need be; writable where the host lets us. 0, -ENOLCK, -ENOMEM or -errno of the open. */
+int lock_table_get(struct lock_table *table, const struct handle *handle, uint64_t owner, bool readonly,
+		   struct lock_owner **out);
+void lock_table_put(struct lock_table *table, struct lock_owner *owner);
+
+/* The owner closed the file: all its locks on it are gone, once nobody waits for one. */
+void lock_table_drop(struct lock_table *table, const struct handle *handle, uint64_t owner);
+/* All of them. */
+void lock_table_clear(struct lock_table *table);
+
+#endif

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Locks of the file system: who excludes whom, what gives them back, how waits end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/stop_token.h"
+#include "tests/unit/fs_fixture.h"
+
+#define A 0xaaaaaaaaaaaaaaaau	/* two lock owners */
+#define B 1u
+#define TO_END INT64_MAX
+
+static struct fixture *f;
+static struct fs *fs;
+static uint64_t file;
+
+static int setup(void **state)
+{
+	(void)state;
+	f = fixture_new(NULL);
+	fs = f->fs;
+	must_create(fs, FS_ROOT_NODE, "a", &file);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	fixture_free(f);
+	return 0;
+}
+
+static int set(uint64_t owner, uint32_t type, uint64_t start, uint64_t end)
+{
+	return fs_setlk(fs, file, owner, &(struct fs_lock){ start, end, type }, 1, false);
+}
+
+static struct fs_lock get(uint64_t owner, uint32_t type, uint64_t start, uint64_t end)
+{
+	struct fs_lock lock = { start, end, type };
+
+	assert_int_equal(fs_getlk(fs, file, owner, &lock), 0);
+	return lock;
+}
+
+/* What another program of the host can have of the file now. */
+static int host_can(short type, off_t start, off_t len)
+{
+	struct flock fl = { .l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len };
+	cleanup_close int fd = open(host_path(f, "a"), O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fcntl(fd, F_OFD_SETLK, &fl) ? -errno : 0;
+}
+
+static void owners_exclude_each_other(void **state)
+{
+	struct fs_lock lock;
+
+	(void)state;
+	assert_int_equal(set(A, F_WRLCK, 10, 19), 0);
+	assert_int_equal(set(A, F_WRLCK, 10, 12), 0);
+	assert_int_equal(set(B, F_RDLCK, 19, 19), -EAGAIN);
+	assert_int_equal(set(B, F_WRLCK, 20, TO_END), 0);
+	assert_int_equal(host_can(F_RDLCK, 0, 10), 0);
+	assert_int_equal(host_can(F_RDLCK, 0, 11), -EAGAIN);
+	assert_int_equal(host_can(F_RDLCK, 1 << 30, 1), -EAGAIN);
+	lock = get(B, F_RDLCK, 0, 100);
+	assert_int_equal(lock.type, F_WRLCK);
+	assert_int_equal(lock.start, 10);
+	assert_int_equal(lock.end, 19);
+	lock = get(A, F_RDLCK, 30, 30);
+	assert_int_equal(lock.start, 20);
+	assert_int_equal(lock.end, TO_END);
+	assert_int_equal(get(A, F_WRLCK, 0, 19).type, F_UNLCK);
+	assert_int_equal(set(A, F_UNLCK, 15, 19), 0);
+	assert_int_equal(set(B, F_RDLCK, 15, 19), 0);
+	assert_int_equal(set(A, F_RDLCK, 15, 19), 0);
+	assert_int_equal(set(A, F_WRLCK, 15, 19), -EAGAIN);
+}
+
+static void a_close_gives_all_back(void **state)
+{
+	uint64_t again;
+
+	(void)state;
+	again = must_open(fs, must_lookup(fs, FS_ROOT_NODE, "a"), O_RDONLY);
+	assert_int_equal(set(A, F_WRLCK, 0, TO_END), 0);
+	assert_int_equal(fs_lock_closed(fs, again, B), 0);
+	assert_int_equal(host_can(F_RDLCK, 0, 0), -EAGAIN);
+	/* POSIX: any close of the file by its owner does it */
+	assert_int_equal(fs_lock_closed(fs, again, A), 0);
+	assert_int_equal(host_can(F_WRLCK, 0, 0), 0);
+	assert_int_equal(fs_lock_closed(fs, 12345, A), -EBADF);
+}
+
+static void a_reset_gives_all_back(void **state)
+{
+	unsigned int before = open_fds();
+
+	(void)state;
+	for (uint64_t owner = 0; owner < 100; owner++)
+		assert_int_equal(set(owner, F_RDLCK, 0, 0), 0);
+	assert_int_equal(open_fds(), before + 100);
+	assert_int_equal(fs_flock(fs, file, A, F_WRLCK, 1, false), 0);
+	fs_reset(fs);
+	assert_int_equal(host_can(F_WRLCK, 0, 0), 0);
+	assert_true(open_fds() < before);
+}
+
+static void nonsense_is_refused(void **state)
+{
+	struct fs_lock lock = { .start = 5, .end = 4, .type = F_RDLCK };
+
+	(void)state;
+	assert_int_equal(set(A, F_RDLCK, 5, 4), -EINVAL);
+	assert_int_equal(set(A, F_RDLCK, 0, UINT64_MAX), -EINVAL);
+	assert_int_equal(set(A, F_RDLCK, 1ull << 63, UINT64_MAX), -EINVAL);
+	assert_int_equal(set(A, 77, 0, 0), -EINVAL);
+	assert_int_equal(set(A, F_UNLCK, 0, TO_END), 0);
+	assert_int_equal(fs_getlk(fs, file, A, &lock), -EINVAL);
+	assert_int_equal(fs_getlk(fs, file + 1, A, &lock), -EBADF);
+	assert_int_equal(fs_flock(fs, file, A, 77, 1, false), -EINVAL);
+	assert_int_equal(fs_flock(fs, file + 1, A, F_RDLCK, 1, false), -EBADF);
+}
+
+static void flocks_are_the_handles(void **state)
+{
+	uint64_t other = must_open(fs, must_lookup(fs, FS_ROOT_NODE, "a"), O_RDONLY), dir;
+	cleanup_close int host = open(host_path(f, "a"), O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(fs_flock(fs, file, A, F_WRLCK, 1, false), 0);
+	assert_int_equal(fs_flock(fs, other, A, F_RDLCK, 1, false), -EAGAIN);
+	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), -1);
+	assert_int_equal(fs_flock(fs, file, A, F_RDLCK, 1, false), 0);
+	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), 0);
+	assert_int_equal(fs_flock(fs, other, B, F_WRLCK, 1, false), -EAGAIN);
+	assert_int_equal(fs_release(fs, file), 0);
+	assert_int_equal(flock(host, LOCK_UN), 0);
+	assert_int_equal(fs_flock(fs, other, B, F_WRLCK, 1, false), 0);
+	assert_int_equal(fs_flock(fs, other, B, F_UNLCK, 1, false), 0);
+	assert_int_equal(fs_opendir(fs, FS_ROOT_NODE, &dir), 0);
+	assert_int_equal(fs_flock(fs, dir, B, F_WRLCK, 1, false), 0);
+}
+
+static void a_readonly_share_locks_for_reading(void **state)
+{
+	const struct fs_config config = { .readonly = true };
+	struct fs *reader = fixture_serve(f, &config);
+	struct fs_lock lock = { 0, 9, F_RDLCK };
+	uint64_t handle = must_open(reader, must_lookup(reader, FS_ROOT_NODE, "a"), O_RDONLY);
+
+	(void)state;
+	assert_int_equal(fs_setlk(reader, handle, A, &lock, 1, false), 0);
+	assert_int_equal(set(B, F_WRLCK, 0, 0), -EAGAIN);
+	lock.type = F_WRLCK;
+	assert_int_equal(fs_setlk(reader, handle, A, &lock, 1, false), -EBADF);
+	fs_free(reader);
+}
+
+/* ---- waits ---- */
+
+/* A thread that waits for a lock held by A, as owner B and request 7. */
+struct waiter {
+	pthread_t thread;
+	struct stop_token *token;
+	bool flock;
+	pid_t tid;
+	int result;
+};
+
+/* True when the thread sleeps in flock(2). */
+static bool waits_in_the_kernel(const struct waiter *w)
+{
+	char path[64], text[64] = "";
+	cleanup_close int fd = -1;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", __atomic_load_n(&w->tid, __ATOMIC_ACQUIRE));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+		return false;
+	return strtol(text, NULL, 10) == SYS_flock;
+}
+
+static void *waiter_main(void *arg)
+{
+	struct waiter *w = arg;
+	struct fs_lock lock = { 0, 9, F_WRLCK };
+
+	__atomic_store_n(&w->tid, gettid(), __ATOMIC_RELEASE);
+	stop_token_set_current(w->token);
+	assert_true(fs_lock_may_wait(fs));
+	w->result = w->flock ? fs_flock(fs, file, B, F_WRLCK, 7, true)
+			     : fs_setlk(fs, file, B, &lock, 7, true);
+	fs_lock_waited(fs);
+	return NULL;
+}
+
+static void waiter_start(struct waiter *w)
+{
+	sigset_t all, old;
+
+	/* As the daemon's threads are. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	assert_int_equal(pthread_create(&w->thread, NULL, waiter_main, w), 0);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+static void waits_end_with_the_lock(void **state)
+{
+	struct waiter w = { .result = 1 };
+
+	(void)state;
+	assert_int_equal(set(A, F_RDLCK, 0, 0), 0);
+	waiter_start(&w);
+	assert_int_equal(set(A, F_UNLCK, 0, 0), 0);
+	pthread_join(w.thread, NULL);
+	assert_int_equal(w.result, 0);
+	assert_int_equal(set(A, F_RDLCK, 0, 0), -EAGAIN);
+}
+
+/* Cancelled at any moment of its life, until it ends: there is one in which it works. */
+static void cancel_until_done(struct waiter *w, void (*cancel)(void))
+{
+	waiter_start(w);
+	for (;;) {
+		struct timespec soon;
+		int rc;
+
+		cancel();
+		clock_gettime(CLOCK_REALTIME, &soon);
+		soon.tv_nsec += 1000000;
+		if (soon.tv_nsec >= 1000000000) {
+			soon.tv_sec++;
+			soon.tv_nsec -= 1000000000;
+		}
+		rc = pthread_timedjoin_np(w->thread, NULL, &soon);
+		if (!rc)
+			break;
+		assert_int_equal(rc, ETIMEDOUT);
+	}
+	assert_int_equal(w->result, -EINTR);
+}
+
+static void cancel_by_request(void)
+{
+	fs_lock_interrupt(fs, 8);
+	fs_lock_interrupt(fs, 7);
+}
+
+static void cancel_by_close(void)
+{
+	assert_int_equal(fs_lock_closed(fs, file, B), 0);
+}
+
+static void waits_can_be_given_up(void **state)
+{
+	struct waiter w = { .result = 1 };
+
+	(void)state;
+	assert_int_equal(set(A, F_RDLCK, 0, 0), 0);
+	cancel_until_done(&w, cancel_by_request);
+	cancel_until_done(&w, cancel_by_close);
+	assert_int_equal(set(A, F_UNLCK, 0, 0), 0);
+	assert_int_equal(host_can(F_WRLCK, 0, 0), 0);
+}
+
+/* The last user of a handle closes it; a wait is one, so a release ends the wait. */
+static void a_release_ends_its_waits(void **state)
+{
+	struct waiter w = { .flock = true, .result = 1 };
+	cleanup_close int host = open(host_path(f, "a"), O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(flock(host, LOCK_SH), 0);
+	waiter_start(&w);
+	/* until it is seen to wait, or the release would come before it */
+	while (!waits_in_the_kernel(&w))
+		sched_yield();
+	assert_int_equal(fs_release(fs, file), 0);
+	pthread_join(w.thread, NULL);
+	assert_int_equal(w.result, -EINTR);
+}
+
+static void a_fired_token_forbids_to_wait(void **state)
+{
+	struct stop_token token;
+	struct waiter w = { .token = &token, .result = 1 };
+
+	(void)state;
+	assert_int_equal(stop_token_open(&token), 0);
+	stop_token_fire(&token);
+	assert_int_equal(set(A, F_RDLCK, 0, 0), 0);
+	waiter_start(&w);
+	pthread_join(w.thread, NULL);
+	assert_int_equal(w.result, -EINTR);
+	stop_token_close(&token);
+}
+
+static void only_so_many_wait(void **state)
+{
+	(void)state;
+	for (int i = 0; i < FS_LOCK_WAITS_MAX; i++)
+		assert_true(fs_lock_may_wait(fs));
+	assert_false(fs_lock_may_wait(fs));
+	fs_lock_waited(fs);
+	assert_true(fs_lock_may_wait(fs));
+	for (int i = 0; i < FS_LOCK_WAITS_MAX; i++)
+		fs_lock_waited(fs);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(owners_exclude_each_other), TEST(a_close_gives_all_back),
+		TEST(a_reset_gives_all_back), TEST(nonsense_is_refused),
+		TEST(flocks_are_the_handles), TEST(a_readonly_share_locks_for_reading),
+		TEST(waits_end_with_the_lock), TEST(waits_can_be_given_up), TEST(a_release_ends_its_waits),
+		TEST(a_fired_token_forbids_to_wait), TEST(only_so_many_wait),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Locks between two guests and the host: they exclude each other, who waits
+ * holds up nobody, and every wait ends: with the lock, an interrupt, a close,
+ * a stop of the ring, or the other's end.
+ */
+#include "daemon_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "client/queue.h"
+#include "common/cleanup.h"
+#include "proto/fuse_wire.h"
+
+static const struct fixture_config locks = {
+	.args = { "--posix-lock", "--flock" }, .options = { .depth = 64 },
+};
+
+static struct fuse_lk_in lock_in(uint64_t fh, uint64_t owner, uint32_t type, uint32_t flags)
+{
+	return (struct fuse_lk_in){
+		.fh = fh, .owner = owner, .lk = { .start = 0, .end = 99, .type = type },
+		.lk_flags = flags,
+	};
+}
+
+static long ask(struct fixture *f, uint32_t opcode, uint64_t node, struct fuse_lk_in in)
+{
+	struct fuse_lk_out out;
+	struct iovec iov[2] = { { &in, sizeof(in) }, { &out, sizeof(out) } };
+
+	return casement_call(f->q, opcode, node, iov, 1, iov + 1, opcode == FUSE_GETLK);
+}
+
+/* A SETLKW on its way. */
+struct wait {
+	struct casement_request request;
+	struct fuse_lk_in in;
+	struct iovec iov;
+};
+
+static void wait_start(struct fixture *f, struct wait *wait, uint64_t node, struct fuse_lk_in in)
+{
+	wait->in = in;
+	wait->iov = (struct iovec){ &wait->in, sizeof(wait->in) };
+	wait->request = (struct casement_request){
+		.opcode = FUSE_SETLKW, .nodeid = node, .in = &wait->iov, .n_in = 1,
+	};
+	assert_int_equal(ok(casement_submit(f->q, &wait->request, 1)), 1);
+}
+
+static long wait_end(struct fixture *f, struct wait *wait)
+{
+	struct casement_request *done[1];
+
+	assert_int_equal(ok(casement_complete(f->q, done, 1, -1)), 1);
+	assert_ptr_equal(done[0], &wait->request);
+	return wait->request.result;
+}
+
+/* The queue answers others while somebody waits on it. */
+static void check_alive(struct fixture *f)
+{
+	struct fuse_attr_out attr;
+
+	for (int i = 0; i < 3; i++)
+		ok(casement_getattr(f->q, CASEMENT_ROOT, CASEMENT_NO_FH, &attr));
+}
+
+static int host_lock(struct fixture *f, const char *name, short type)
+{
+	struct flock fl = { .l_type = type, .l_whence = SEEK_SET };
+	int fd = open(share_path(&f->daemon, name), O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &fl), 0);
+	return fd;
+}
+
+static void test_with_the_host(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "file", &node);
+	int host = host_lock(f, "file", F_RDLCK);
+	struct wait wait;
+
+	refused(ask(f, FUSE_SETLK, node, lock_in(fh, 1, F_WRLCK, 0)), EAGAIN);
+	ok(ask(f, FUSE_SETLK, node, lock_in(fh, 1, F_RDLCK, 0)));
+	ok(ask(f, FUSE_GETLK, node, lock_in(fh, 1, F_WRLCK, 0)));
+	wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, 0));
+	check_alive(f);
+	close(host);
+	assert_int_equal(wait_end(f, &wait), 0);
+	refused(ask(f, FUSE_SETLK, node, lock_in(fh, 2, F_RDLCK, 0)), EAGAIN);
+	ok(casement_flush(f->q, node, fh));	/* of owner 0, who has none */
+	refused(ask(f, FUSE_SETLK, node, lock_in(fh, 2, F_RDLCK, 0)), EAGAIN);
+	ok(ask(f, FUSE_SETLK, node, lock_in(fh, 1, F_UNLCK, 0)));
+	ok(ask(f, FUSE_SETLK, node, lock_in(fh, 2, F_RDLCK, 0)));
+}
+
+static void test_flock(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "file", &node);
+	cleanup_close int host = open(share_path(&f->daemon, "file"), O_RDONLY | O_CLOEXEC);
+	struct wait wait;
+
+	assert_int_equal(flock(host, LOCK_EX), 0);
+	refused(ask(f, FUSE_SETLK, node, lock_in(fh, 1, F_RDLCK, FUSE_LK_FLOCK)), EAGAIN);
+	wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, FUSE_LK_FLOCK));
+	check_alive(f);
+	assert_int_equal(flock(host, LOCK_UN), 0);
+	assert_int_equal(wait_end(f, &wait), 0);
+	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), -1);
+	ok(casement_release(f->q, node, fh));
+	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), 0);
+}
+
+/* An interrupt that comes before the wait began is lost, as on any Linux; one of many is not. */
+static void test_interrupt(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "file", &node);
+	cleanup_close int host = host_lock(f, "file", F_WRLCK);
+	struct casement_request *done[1];
+	struct fuse_interrupt_in in;
+	struct iovec iov = { &in, sizeof(in) };
+	struct wait wait;
+
+	wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, 0));
+	in.unique = f->q->unique;
+	do
+		ok(casement_call(f->q, FUSE_INTERRUPT, node, &iov, 1, NULL, 0));
+	while (casement_complete(f->q, done, 1, 1) == 0);
+	assert_ptr_equal(done[0], &wait.request);
+	assert_int_equal(wait.request.result, -EINTR);
+}
+
+/* A stop of the ring ends the wait: the guest hears EINTR, the VMM need not wait. */
+static void test_stop(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "file", &node);
+	cleanup_close int host = host_lock(f, "file", F_WRLCK);
+	struct wait wait;
+	bool taken;
+
+	for (int round = 0; round < 20; round++) {
+		wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, 0));
+		if (round % 2)
+			check_alive(f);
+		/* What was not taken before the stop is taken after it, and waits anew. */
+		do {
+			ok(casement_queue_stop(f->q));
+			taken = f->q->base == f->q->next_avail;
+			ok(casement_queue_start(f->q));
+		} while (!taken);
+		assert_int_equal(wait_end(f, &wait), -EINTR);
+	}
+}
+
+/* More waits than there are threads for: the rest hears ENOLCK, nobody is held up. */
+static void test_too_many(void **state)
+{
+	enum { N = 40, MOST = 32 };
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "file", &node);
+	int host = host_lock(f, "file", F_WRLCK);
+	struct casement_request *done[N];
+	static struct wait waits[N];
+	unsigned int granted = 0, denied = 0;
+
+	for (unsigned int i = 0; i < N; i++)
+		wait_start(f, &waits[i], node, lock_in(fh, i, F_RDLCK, 0));
+	check_alive(f);
+	close(host);
+	while (granted + denied < N) {
+		long n = ok(casement_complete(f->q, done, N, -1));
+
+		for (long i = 0; i < n; i++) {
+			if (done[i]->result == -ENOLCK)
+				denied++;
+			else
+				assert_int_equal(done[i]->result, 0);
+			granted += !done[i]->result;
+		}
+	}
+	assert_int_equal(granted, MOST);
+}
+
+/* Another guest, by another daemon; when its VMM dies, its locks go. */
+static void test_two_guests(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "file", &node);
+	const char *const args[] = { "--posix-lock", "--shared-dir", f->daemon.share, NULL };
+	struct casement *other;
+	struct casement_queue *q;
+	struct fuse_init_out init;
+	struct fuse_lk_in in;
+	struct iovec iov = { &in, sizeof(in) };
+	struct daemon daemon;
+	struct wait wait;
+	uint64_t node2;
+
+	daemon_start(&daemon, args);
+	other = daemon_connect(&daemon, NULL);
+	q = casement_request_queue(other, 0);
+	ok(casement_init(q, NULL, &init));
+	in = lock_in(open_file(q, "file", O_RDWR, &node2), 1, F_WRLCK, 0);
+	ok(casement_call(q, FUSE_SETLK, node2, &iov, 1, NULL, 0));
+	refused(ask(f, FUSE_SETLK, node, lock_in(fh, 1, F_WRLCK, 0)), EAGAIN);
+	wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, 0));
+	check_alive(f);
+	casement_close(other);
+	assert_int_equal(wait_end(f, &wait), 0);
+	assert_int_equal(daemon_wait(&daemon), 0);
+	assert_int_equal(daemon_stop(&daemon), 0);
+}
+
+/* The VMM leaves while its guest waits: the daemon ends all the same. */
+static void test_leave(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "file", &node);
+	cleanup_close int host = host_lock(f, "file", F_WRLCK);
+	struct wait wait;
+
+	wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, 0));
+	check_alive(f);
+	casement_close(f->client);
+	f->client = NULL;
+	assert_int_equal(daemon_wait(&f->daemon), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FIXTURE_TEST(test_with_the_host, &locks),
+		FIXTURE_TEST(test_flock, &locks),
+		FIXTURE_TEST(test_interrupt, &locks),
+		FIXTURE_TEST(test_stop, &locks),
+		FIXTURE_TEST(test_too_many, &locks),
+		FIXTURE_TEST(test_two_guests, &locks),
+		FIXTURE_TEST(test_leave, &locks),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
