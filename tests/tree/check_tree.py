@@ -11,7 +11,7 @@ import sys
 
 MAX_LINES = 600
 
-# A layer may include itself and what it lists; main.c and config.c see all.
+# A layer may include itself and what it lists; main.c, share.c and config.c see all.
 LAYERS = {
     "proto": set(),
     "common": set(),

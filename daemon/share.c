@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * A share: the file system, the server, the window and the device, made and
+ * handed to each other. The only place, beside main.c, that sees all layers.
+ */
+#include "daemon/share.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "common/checked.h"
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "daemon/config.h"
+#include "daemon/dax/file_proxy.h"
+#include "daemon/dax/window.h"
+#include "daemon/fs/fs.h"
+#include "daemon/protocol/server.h"
+
+/* Below this a file costs the guest more in page descriptors than the window gains it. */
+#define DAX_MIN_FILE (64u << 10)
+/* Fills the regions up to a power of two, as QEMU 11.1 wants. Region 1 is kept for the version table. */
+#define SHMID_FILLER 2
+
+/* ---- the layers, handed to each other ---- */
+
+static bool vmm_ready(void *ctx)
+{
+	return vu_backend_ready(ctx);
+}
+
+static int vmm_map(void *ctx, int fd, uint64_t fd_offset, uint64_t at, uint64_t len, bool writable)
+{
+	return vu_backend_map(ctx, VIRTIO_FS_SHMID_CACHE, fd, fd_offset, at, len, writable);
+}
+
+static int vmm_unmap(void *ctx, uint64_t at, uint64_t len, bool barrier)
+{
+	return vu_backend_unmap(ctx, VIRTIO_FS_SHMID_CACHE, at, len, barrier);
+}
+
+static int vmm_settle(void *ctx)
+{
+	return vu_backend_settle(ctx);
+}
+
+static bool ops_present(void *ctx)
+{
+	return window_present(ctx);
+}
+
+static int ops_setup(void *ctx, uint64_t node, uint64_t offset, uint64_t len, bool writable, uint64_t at)
+{
+	return window_setup(ctx, node, offset, len, writable, at);
+}
+
+static int ops_remove(void *ctx, uint64_t at, uint64_t len)
+{
+	return window_remove(ctx, at, len);
+}
+
+static int ops_clear(void *ctx)
+{
+	return window_clear(ctx);
+}
+
+static int watch_before_cut(void *ctx, uint64_t node, uint64_t size)
+{
+	return window_before_cut(ctx, node, size);
+}
+
+static int watch_size_seen(void *ctx, uint64_t node, uint64_t size)
+{
+	return window_size_seen(ctx, node, size);
+}
+
+static bool watch_maps_writable(void *ctx, uint64_t node, uint64_t offset, uint64_t len)
+{
+	return window_maps_writable(ctx, node, offset, len);
+}
+
+static int queue_open(void *ctx, void **scratch)
+{
+	struct share *share = ctx;
+
+	return server_queue_new(share->server, (struct server_queue **)scratch);
+}
+
+static void queue_close(void *scratch)
+{
+	server_queue_free(scratch);
+}
+
+_Static_assert(REQUEST_NO_REPLY == SERVER_NO_REPLY && REQUEST_AGAIN == SERVER_AGAIN &&
+	       REQUEST_WAITS == SERVER_WAITS && REQUEST_WAITS_LONG == SERVER_WAITS_LONG, "one meaning");
+
+static long request_handle(void *scratch, struct iov_cursor *in, struct iov_cursor *out,
+			   enum request_manner manner)
+{
+	static const enum server_patience patience[] = {
+		[REQUEST_IN_HASTE] = PATIENCE_NONE, [REQUEST_AT_LEISURE] = PATIENCE_ENOUGH,
+		[REQUEST_REFUSED] = PATIENCE_REFUSED,
+	};
+
+	return server_handle(scratch, in, out, patience[manner]);
+}
+
+static void device_reset(void *ctx)
+{
+	struct share *share = ctx;
+
+	server_reset(share->server);
+}
+
+static void queue_wake(void *ctx)
+{
+	struct share *share = ctx;
+
+	server_interrupt(share->server);
+	if (share->window)
+		window_wake(share->window);
+}
+
+/* ---- made, step by step ---- */
+
+static int open_shared_dir(const struct config *config, int *root_fd)
+{
+	cleanup_close int fd = open(config->shared_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0) {
+		int err = -errno;
+
+		if (err == -ENOTDIR)
+			log_error("%s: not a directory; --shared-dir wants one", config->shared_dir);
+		else
+			log_error("%s: cannot be shared: %m", config->shared_dir);
+		return err;
+	}
+	if (!config->readonly && faccessat(fd, ".", W_OK, AT_EACCESS)) {
+		if (errno == EROFS) {
+			log_error("%s: lies on a read-only file system; give --readonly", config->shared_dir);
+			return -EROFS;
+		}
+		log_warn("%s: not writable by this user: the guest cannot make files at its top",
+			 config->shared_dir);
+	}
+	*root_fd = take_fd(&fd);
+	return 0;
+}
+
+/* The window that the guest sees: as many of its 2 MiB ranges as the VMM can hold mappings. */
+static uint64_t window_effective(const struct config *config)
+{
+	uint64_t most = config->window_mappings * VIRTIO_FS_RANGE_SIZE;
+
+	if (config->window_size > most)
+		log_warn("--window-size: the guest gets a window of %llu MiB: %llu mappings of 2 MiB are all the VMM may hold (--window-mappings)",
+			 (unsigned long long)(most >> 20), (unsigned long long)config->window_mappings);
+	return MIN(config->window_size, most);
+}
+
+static uint64_t power_of_two_above(uint64_t v)
+{
+	uint64_t power = 1;
+
+	while (power < v)
+		power <<= 1;
+	return power;
+}
+
+static void describe_device(const struct config *config, uint64_t window_size, struct vu_device *device)
+{
+	uint64_t filler = power_of_two_above(window_size) - window_size;
+
+	*device = (struct vu_device){ .has_config = config->tag };
+	device->config.num_request_queues = (uint32_t)config->queues;
+	if (config->tag)
+		memcpy(device->config.tag, config->tag, strnlen(config->tag, VIRTIO_FS_TAG_MAX));
+	if (!window_size)
+		return;
+	device->shmem.nregions = filler ? 2 : 1;
+	device->shmem.sizes[VIRTIO_FS_SHMID_CACHE] = window_size;
+	device->shmem.sizes[SHMID_FILLER] = filler;
+}
+
+/*
+ * Stand-ins let the VMM map a file to its last byte. Without them the window
+ * is for files of whole pages. Overlay file systems have no passthrough.
+ */
+static void make_proxy(int root_fd, struct share *share)
+{
+	struct statfs st;
+	int err = -EOPNOTSUPP;
+
+	if (fstatfs(root_fd, &st) || st.f_type != OVERLAYFS_SUPER_MAGIC)
+		err = file_proxy_new(&share->proxy);
+	if (err)
+		log_warn("only files of whole pages go through the window: no FUSE passthrough (%s); it needs Linux 6.9, root, and no overlay",
+			 strerror(-err));
+}
+
+static int make_window(const struct config *config, struct share *share, uint64_t size)
+{
+	struct window_vmm_ops vmm = {
+		.ctx = &share->backend, .ready = vmm_ready, .map = vmm_map,
+		.unmap = vmm_unmap, .settle = vmm_settle,
+	};
+	struct fs_watch watch = {
+		.before_cut = watch_before_cut, .size_seen = watch_size_seen,
+		.maps_writable = watch_maps_writable,
+	};
+	int err;
+
+	if (!size)
+		return 0;
+	err = window_new(share->fs, &vmm, share->proxy, size, (unsigned int)config->window_mappings,
+			 &share->window);
+	if (err)
+		return err;
+	watch.ctx = share->window;
+	fs_set_watch(share->fs, &watch);
+	return 0;
+}
+
+static int make_server(const struct config *config, struct share *share)
+{
+	struct server_config server = {
+		.cache = config->cache, .readonly = config->readonly, .writeback = config->writeback,
+		.allow_mmap = config->allow_mmap, .readdirplus = !config->no_readdirplus,
+		.timeout_ms = (uint32_t)(config->timeout * 1000),
+		.posix_lock = config->posix_lock, .flock = config->flock,
+	};
+	struct window_ops window = {
+		.ctx = share->window, .setup = ops_setup, .remove = ops_remove,
+		.clear = ops_clear, .present = ops_present,
+	};
+
+	return server_new(share->fs, &server, share->window ? &window : NULL, &share->server);
+}
+
+int share_open(const struct config *config, struct share *share)
+{
+	uint64_t window_size = window_effective(config);
+	struct fs_config fs = {
+		.root_fd = -1, .readonly = config->readonly, .writeback = config->writeback,
+		.allow_direct_io = config->allow_direct_io,
+		.dax_min_size = window_size ? DAX_MIN_FILE : 0, .dax_max_size = window_size,
+	};
+	int err = open_shared_dir(config, &fs.root_fd);
+
+	if (err)
+		return err;
+	vu_backend_init(&share->backend);
+	describe_device(config, window_size, &share->device);
+	if (window_size)
+		make_proxy(fs.root_fd, share);
+	fs.dax_whole_pages = !share->proxy;
+	err = fs_new(&fs, &share->fs);
+	if (err) {
+		close_fd(&fs.root_fd);
+		log_error("%s: cannot be shared: %s", config->shared_dir, strerror(-err));
+		return err;
+	}
+	err = make_window(config, share, window_size);
+	if (!err)
+		err = make_server(config, share);
+	if (err)
+		log_error("cannot start: %s", strerror(-err));
+	return err;
+}
+
+void share_close(struct share *share)
+{
+	if (share->server)
+		server_free(share->server);
+	if (share->window)
+		window_free(share->window);
+	if (share->proxy)
+		file_proxy_free(share->proxy);
+	if (share->fs) {
+		fs_free(share->fs);
+		vu_backend_destroy(&share->backend);
+	}
+}
+
+int share_serve(const struct config *config, struct share *share, int sock, int stop_fd)
+{
+	struct request_ops ops = {
+		.ctx = share, .queue_open = queue_open, .queue_close = queue_close,
+		.handle = request_handle, .reset = device_reset, .wake = queue_wake,
+		.pool_threads = (unsigned int)config->thread_pool_size,
+		.long_threads = FS_LOCK_WAITS_MAX,
+		.look_ns = config->poll_max_us * 1000,
+	};
+	struct vu_session *session;
+	int err = vu_session_new(&share->device, &ops, &share->backend, sock, &session);
+
+	if (err) {
+		log_error("cannot serve: %s", strerror(-err));
+		return err;
+	}
+	log_info("the VMM connected");
+	err = vu_session_run(session, stop_fd);
+	vu_session_free(session);
+	if (share->window)
+		window_forget(share->window);
+	if (err)
+		log_error("the connection to the VMM ended: %s", strerror(-err));
+	else
+		log_info("the VMM left");
+	return err;
+}

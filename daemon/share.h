@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Everything of one share: the layers, and what they hand to each other.
+ * One a process; made and used by the main thread.
+ */
+#ifndef CASEMENT_DAEMON_SHARE_H
+#define CASEMENT_DAEMON_SHARE_H
+
+#include "daemon/transport/vu_backend.h"
+#include "daemon/transport/vu_session.h"
+
+struct config;
+struct file_proxy;
+struct fs;
+struct server;
+struct window;
+
+struct share {
+	struct fs *fs;
+	struct server *server;
+	struct file_proxy *proxy;	/* NULL: the kernel has no FUSE passthrough */
+	struct window *window;		/* NULL: none was asked for */
+	struct vu_backend backend;
+	struct vu_device device;
+};
+
+/*
+ * Open the directory and make all that serves it, in a zeroed *share. 0, or
+ * -errno, logged. share_close() is due in either case.
+ */
+int share_open(const struct config *config, struct share *share);
+void share_close(struct share *share);
+
+/*
+ * Serve the VMM of this connection, which stays the caller's, until it leaves
+ * or stop_fd becomes readable. 0, or -errno, logged.
+ */
+int share_serve(const struct config *config, struct share *share, int sock, int stop_fd);
+
+#endif
