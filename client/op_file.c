@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* FUSE requests about attributes and open files. */
+#include <errno.h>
+
 #include "client/call.h"
 #include "client/error.h"
 #include "common/checked.h"
@@ -149,6 +151,17 @@ int64_t casement_lseek(struct casement_queue *queue, uint64_t node, uint64_t fh,
 	return err ? err : (int64_t)reply.offset;
 }
 
+int64_t casement_copy_file_range_64(struct casement_queue *queue,
+				    const struct fuse_copy_file_range_in *in, uint64_t node_in)
+{
+	struct iovec iov = CONST_BYTES(in, sizeof(*in));
+	struct fuse_copy_file_range_out reply;
+	int err = call_object(queue, FUSE_COPY_FILE_RANGE_64, node_in, &iov, 1, &reply,
+			      sizeof(reply));
+
+	return err ? err : (int64_t)reply.bytes_copied;
+}
+
 ssize_t casement_copy_file_range(struct casement_queue *queue,
 				 const struct fuse_copy_file_range_in *in, uint64_t node_in)
 {
@@ -157,4 +170,25 @@ ssize_t casement_copy_file_range(struct casement_queue *queue,
 	int err = call_object(queue, FUSE_COPY_FILE_RANGE, node_in, &iov, 1, &reply, sizeof(reply));
 
 	return err ? err : (ssize_t)reply.size;
+}
+
+ssize_t casement_ioctl(struct casement_queue *queue, uint64_t node, uint64_t fh, uint32_t cmd,
+		       uint32_t flags, const void *in, size_t in_size, void *out, size_t out_size,
+		       int32_t *result)
+{
+	struct fuse_ioctl_in body = { .fh = fh, .flags = flags, .cmd = cmd,
+				      .in_size = (uint32_t)in_size,
+				      .out_size = (uint32_t)out_size };
+	struct iovec to[2] = { PIECE(&body), CONST_BYTES(in, in_size) };
+	struct fuse_ioctl_out reply = { 0 };
+	struct iovec from[2] = { PIECE(&reply), { out, out_size } };
+	ssize_t n = casement_call(queue, FUSE_IOCTL, node, to, in_size ? 2 : 1, from,
+				  out_size ? 2 : 1);
+
+	if (n < 0)
+		return n;
+	if ((size_t)n < sizeof(reply))
+		return error_set(-EPROTO, "IOCTL: an answer of %zd bytes", n);
+	*result = reply.result;
+	return n - (ssize_t)sizeof(reply);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* FUSE requests of the whole mount: init, destroy, statfs, syncfs, the window's ranges. */
 #include "client/call.h"
+#include "client/queue.h"
 #include "common/checked.h"
 #include "proto/fuse_wire.h"
 
@@ -25,8 +26,12 @@ int casement_init(struct casement_queue *queue, const struct fuse_init_in *in,
 		.flags = (uint32_t)GUEST_FLAGS, .flags2 = (uint32_t)(GUEST_FLAGS >> 32),
 	};
 	struct iovec iov = CONST_BYTES(in ? in : &usual, sizeof(usual));
+	int err = call_object(queue, FUSE_INIT, 0, &iov, 1, out, sizeof(*out));
 
-	return call_object(queue, FUSE_INIT, 0, &iov, 1, out, sizeof(*out));
+	if (!err)
+		*queue->agreed = out->flags | (out->flags & FUSE_INIT_EXT ?
+					       (uint64_t)out->flags2 << 32 : 0);
+	return err;
 }
 
 int casement_destroy(struct casement_queue *queue)

@@ -8,10 +8,11 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "client/error.h"
@@ -22,6 +23,8 @@
 #define SLOT_OUT 64u
 #define SLOT_INDIRECT 128u
 #define SLOT_BOUNCE (SLOT_INDIRECT + QUEUE_SEGS_MAX * sizeof(struct vring_desc))
+#define SPINS_A_YIELD 256u	/* looks at the ring between two sched_yield() */
+#define SPINS_A_CHECK 16384u	/* looks between two of the clock and the socket */
 #define PAGE_UP(n) (((n) + 4095u) & ~(size_t)4095u)
 
 static size_t slot_bytes(size_t max_request)
@@ -57,11 +60,18 @@ void casement_queue_reset(struct casement_queue *queue)
 	for (unsigned int i = 0; i < queue->depth; i++) {
 		queue->slots[i].request = NULL;
 		queue->slots[i].n_desc = 0;
+		queue->free_slots[i] = (uint16_t)(queue->depth - 1 - i);
 	}
+	queue->n_free_slots = queue->depth;
 	queue->free_head = 0;
 	queue->n_free = (uint16_t)queue->size;
 	queue->next_avail = 0;
 	queue->last_used = 0;
+	if (queue->poll) {
+		/* Nobody shall call; with EVENT_IDX, not before the index comes round. */
+		queue->avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+		queue->avail->ring[queue->size] = UINT16_MAX;
+	}
 	queue->base = 0;
 	queue->broken = false;
 	queue->done = NULL;
@@ -88,6 +98,7 @@ void queue_close(struct casement_queue *queue)
 	free(queue->next);
 	free(queue->owner);
 	free(queue->slots);
+	free(queue->free_slots);
 }
 
 int queue_open(struct casement_queue *queue, size_t max_request)
@@ -99,12 +110,13 @@ int queue_open(struct casement_queue *queue, size_t max_request)
 	queue->next = calloc(queue->size, sizeof(queue->next[0]));
 	queue->owner = calloc(queue->size, sizeof(queue->owner[0]));
 	queue->slots = calloc(queue->depth, sizeof(queue->slots[0]));
+	queue->free_slots = calloc(queue->depth, sizeof(queue->free_slots[0]));
 	queue->desc = memory_alloc(queue->memory, queue->size * sizeof(struct vring_desc));
 	queue->avail = memory_alloc(queue->memory, avail_bytes(queue->size));
 	queue->used = memory_alloc(queue->memory, used_bytes(queue->size));
 	queue->bounce_size = max_request + QUEUE_BOUNCE_SLACK;
 	ok = queue->kick >= 0 && queue->call >= 0 && queue->next && queue->owner &&
-	     queue->slots && queue->desc && queue->avail && queue->used;
+	     queue->slots && queue->free_slots && queue->desc && queue->avail && queue->used;
 	for (unsigned int i = 0; ok && i < queue->depth; i++)
 		ok = alloc_slot(queue, &queue->slots[i], max_request);
 	if (!ok) {
@@ -124,6 +136,7 @@ struct chain {
 	uint16_t at;			/* the ring's next free entry */
 	size_t bounced;			/* bytes of bounce used */
 	bool failed;			/* data does not fit a slot */
+	const void *reply;		/* where the daemon begins to write */
 };
 
 static void chain_add(struct chain *chain, const void *p, size_t len, bool write)
@@ -145,6 +158,8 @@ static void chain_add(struct chain *chain, const void *p, size_t len, bool write
 	chain->table[i] = (struct vring_desc){ guest, (uint32_t)len, flags | VRING_DESC_F_NEXT,
 					       indirect ? (uint16_t)(i + 1) : chain->at };
 	chain->n++;
+	if (write && !chain->reply)
+		chain->reply = p;
 	if (write)
 		chain->slot->reply_room += (uint32_t)len;
 }
@@ -169,16 +184,23 @@ static void chain_add_data(struct chain *chain, const struct iovec *iov, bool wr
 	chain->bounced += iov->iov_len;
 }
 
+static bool is_whole(const struct casement_request *request)
+{
+	return request->flags & CASEMENT_WHOLE_MESSAGE;
+}
+
 static void build_chain(struct chain *chain, const struct casement_request *request)
 {
-	chain_add(chain, chain->slot->in, sizeof(*chain->slot->in), false);
+	if (!is_whole(request))
+		chain_add(chain, chain->slot->in, sizeof(*chain->slot->in), false);
 	for (unsigned int i = 0; i < request->n_in; i++)
 		chain_add_data(chain, &request->in[i], false);
 	chain->slot->out_copy = chain->bounced;
 	if (request->opcode == FUSE_FORGET || request->opcode == FUSE_BATCH_FORGET ||
 	    request->opcode == FUSE_INTERRUPT)
 		return;	/* nobody answers these */
-	chain_add(chain, chain->slot->out, sizeof(*chain->slot->out), true);
+	if (!is_whole(request))
+		chain_add(chain, chain->slot->out, sizeof(*chain->slot->out), true);
 	for (unsigned int i = 0; i < request->n_out; i++)
 		chain_add_data(chain, &request->out[i], true);
 }
@@ -195,6 +217,12 @@ static size_t iov_bytes(const struct iovec *iov, unsigned int n)
 static void fill_header(struct casement_queue *queue, struct queue_slot *slot,
 			const struct casement_request *request)
 {
+	if (is_whole(request)) {
+		const struct fuse_in_header *theirs = request->in[0].iov_base;
+
+		slot->unique = theirs->unique;
+		return;
+	}
 	slot->unique = queue->unique += 2;
 	*slot->in = (struct fuse_in_header){
 		.len = (uint32_t)(sizeof(*slot->in) + iov_bytes(request->in, request->n_in)),
@@ -204,17 +232,6 @@ static void fill_header(struct casement_queue *queue, struct queue_slot *slot,
 		.uid = queue->uid, .gid = queue->gid, .pid = queue->pid,
 	};
 	memset(slot->out, 0, sizeof(*slot->out));
-}
-
-static struct queue_slot *free_slot(struct casement_queue *queue, uint16_t *number)
-{
-	for (unsigned int i = 0; i < queue->depth; i++) {
-		if (!queue->slots[i].n_desc) {
-			*number = (uint16_t)i;
-			return &queue->slots[i];
-		}
-	}
-	return NULL;
 }
 
 static void complete(struct casement_queue *queue, struct casement_request *request,
@@ -255,21 +272,35 @@ static void commit_chain(struct casement_queue *queue, struct chain *chain, uint
 	queue->avail->ring[queue->next_avail++ & (queue->size - 1)] = slot->head;
 }
 
+/* A request that no queue can serve: -errno, or 0. */
+static int judge_request(const struct casement_queue *queue, const struct casement_request *request,
+			 unsigned int most, bool indirect)
+{
+	if (most > QUEUE_SEGS_MAX || (!indirect && most > queue->size))
+		return error_set(-EMSGSIZE, "a request of %u pieces", most);
+	if (is_whole(request) && (!request->n_in ||
+				  request->in[0].iov_len < sizeof(struct fuse_in_header)))
+		return error_set(-EINVAL, "a whole message without its header in one piece");
+	return 0;
+}
+
 bool queue_push(struct casement_queue *queue, struct casement_request *request)
 {
 	unsigned int most = 2 + request->n_in + request->n_out;
 	bool indirect = queue->use_indirect && most > 2;
 	struct chain chain = { .queue = queue, .at = queue->free_head };
-	uint16_t number = 0;
+	int err = judge_request(queue, request, most, indirect);
+	uint16_t number;
 
 	request->state = 0;
-	chain.slot = free_slot(queue, &number);
-	if (most > QUEUE_SEGS_MAX || (!indirect && most > queue->size)) {
-		complete(queue, request, error_set(-EMSGSIZE, "a request of %u pieces", most));
+	if (err) {
+		complete(queue, request, err);
 		return true;
 	}
-	if (!chain.slot || queue->n_free < (indirect ? 1 : most))
+	if (!queue->n_free_slots || queue->n_free < (indirect ? 1 : most))
 		return false;
+	number = queue->free_slots[queue->n_free_slots - 1];
+	chain.slot = &queue->slots[number];
 	chain.table = indirect ? chain.slot->indirect : queue->desc;
 	chain.slot->reply_room = 0;
 	fill_header(queue, chain.slot, request);
@@ -279,6 +310,9 @@ bool queue_push(struct casement_queue *queue, struct casement_request *request)
 		return true;
 	}
 	chain.slot->request = request;
+	chain.slot->whole = is_whole(request);
+	chain.slot->reply = chain.reply;
+	queue->n_free_slots--;
 	commit_chain(queue, &chain, number);
 	return true;
 }
@@ -312,12 +346,13 @@ void queue_publish(struct casement_queue *queue, uint16_t from)
 /* What the reply is worth: bytes of body, the daemon's error, or -EPROTO. */
 static ssize_t judge_reply(const struct queue_slot *slot, uint32_t used)
 {
-	struct fuse_out_header out = *slot->out;
+	struct fuse_out_header out = { 0 };
 
 	if (!slot->reply_room)
 		return used ? error_set(-EPROTO, "%u bytes used where none may be written", used) : 0;
 	if (used > slot->reply_room)
 		return error_set(-EPROTO, "used length %u, room %u", used, slot->reply_room);
+	memcpy(&out, slot->reply, MIN(used, sizeof(out)));
 	if (used < sizeof(out) || out.len != used)
 		return error_set(-EPROTO, "used length %u, header length %u", used, out.len);
 	if (out.unique != slot->unique)
@@ -327,6 +362,8 @@ static ssize_t judge_reply(const struct queue_slot *slot, uint32_t used)
 		return error_set(-EPROTO, "error %d in a reply", out.error);
 	if (out.error && used != sizeof(out))
 		return error_set(-EPROTO, "an error reply of %u bytes", used);
+	if (slot->whole)
+		return (ssize_t)used;
 	if (out.error)
 		return error_set(out.error, "%s", strerror(-out.error));
 	return (ssize_t)(used - sizeof(out));
@@ -360,6 +397,7 @@ static void free_chain(struct casement_queue *queue, struct queue_slot *slot)
 	queue->next[last] = queue->free_head;
 	queue->free_head = slot->head;
 	queue->n_free = (uint16_t)(queue->n_free + slot->n_desc);
+	queue->free_slots[queue->n_free_slots++] = queue->owner[slot->head];
 	queue->owner[slot->head] = QUEUE_NO_SLOT;
 	slot->n_desc = 0;
 	slot->request = NULL;
@@ -408,18 +446,71 @@ int queue_reap(struct casement_queue *queue)
 	return err;
 }
 
+static bool has_news(const struct casement_queue *queue)
+{
+	return __atomic_load_n(&queue->used->idx, __ATOMIC_RELAXED) != queue->last_used;
+}
+
 /* Ask to be called for the next used element; true when there is one already. */
 static bool arm(struct casement_queue *queue)
 {
-	if (queue->event_idx)
+	if (queue->event_idx && !queue->poll)
 		__atomic_store_n(&queue->avail->ring[queue->size], queue->last_used,
 				 __ATOMIC_RELAXED);
 	/* Our wish before our look at the index; pairs with the daemon's fence before its look. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return __atomic_load_n(&queue->used->idx, __ATOMIC_RELAXED) != queue->last_used;
+	return has_news(queue);
 }
 
-int queue_wait(struct casement_queue *queue, int timeout_ms)
+int casement_queue_fd(const struct casement_queue *queue)
+{
+	return queue->call;
+}
+
+int casement_queue_arm(struct casement_queue *queue)
+{
+	uint64_t count;
+
+	/* Before the look, so that a call which comes after it is not lost. */
+	if (read(queue->call, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		return error_set(-errno, "call eventfd: %s", strerror(errno));
+	return arm(queue) || queue->done;
+}
+
+static int64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static int timed_out(const struct casement_queue *queue, int timeout_ms)
+{
+	return error_set(-ETIMEDOUT, "queue %u: no answer in %d ms", queue->index, timeout_ms);
+}
+
+/* Look until there is news. The processor is lent out now and then: the daemon may need this one. */
+static int queue_spin(struct casement_queue *queue, int timeout_ms)
+{
+	struct pollfd pfd = { .fd = queue->channel->sock, .events = POLLRDHUP };
+	int64_t end = now_us() + (int64_t)timeout_ms * 1000;
+
+	for (unsigned int i = 1; !has_news(queue); i++) {
+		if (i % SPINS_A_YIELD)
+			continue;
+		sched_yield();
+		if (i % SPINS_A_CHECK)
+			continue;
+		if (poll(&pfd, 1, 0) > 0 && !has_news(queue))
+			return error_set(-ECONNRESET, "the daemon closed the connection");
+		if (now_us() >= end)
+			return timed_out(queue, timeout_ms);
+	}
+	return 0;
+}
+
+static int queue_sleep(struct casement_queue *queue, int timeout_ms)
 {
 	struct pollfd pfds[2] = {
 		{ .fd = queue->call, .events = POLLIN },
@@ -434,7 +525,7 @@ int queue_wait(struct casement_queue *queue, int timeout_ms)
 		n = poll(pfds, 2, timeout_ms);
 	while (n < 0 && errno == EINTR);
 	if (n == 0)
-		return error_set(-ETIMEDOUT, "queue %u: no answer in %d ms", queue->index, timeout_ms);
+		return timed_out(queue, timeout_ms);
 	if (pfds[0].revents & POLLIN) {
 		if (read(queue->call, &count, sizeof(count)) < 0 && errno != EAGAIN)
 			return error_set(-errno, "call eventfd: %s", strerror(errno));
@@ -443,83 +534,14 @@ int queue_wait(struct casement_queue *queue, int timeout_ms)
 	return error_set(-ECONNRESET, "the daemon closed the connection");
 }
 
+int queue_wait(struct casement_queue *queue, int timeout_ms)
+{
+	return queue->poll ? queue_spin(queue, timeout_ms) : queue_sleep(queue, timeout_ms);
+}
+
 void queue_abandon(struct casement_queue *queue, const struct casement_request *request)
 {
 	for (unsigned int i = 0; i < queue->depth; i++)
 		if (queue->slots[i].request == request)
 			queue->slots[i].request = NULL;
-}
-
-int queue_send_num(struct casement_queue *queue)
-{
-	struct vhost_user_vring_state state = { queue->index, queue->size };
-
-	return channel_set(queue->channel, VHOST_USER_SET_VRING_NUM, &state, sizeof(state), NULL, 0);
-}
-
-int queue_send_base(struct casement_queue *queue)
-{
-	struct vhost_user_vring_state state = { queue->index, queue->base };
-
-	return channel_set(queue->channel, VHOST_USER_SET_VRING_BASE, &state, sizeof(state), NULL, 0);
-}
-
-int queue_send_addr(struct casement_queue *queue)
-{
-	struct vhost_user_vring_addr addr = {
-		.index = queue->index,
-		.desc = (uintptr_t)queue->desc,
-		.used = (uintptr_t)queue->used,
-		.avail = (uintptr_t)queue->avail,
-	};
-
-	return channel_set(queue->channel, VHOST_USER_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0);
-}
-
-int queue_send_fd(struct casement_queue *queue, uint32_t request, int fd)
-{
-	uint64_t u64 = queue->index | (fd < 0 ? VHOST_USER_VRING_NOFD_MASK : 0);
-
-	return channel_set(queue->channel, request, &u64, sizeof(u64), &fd, fd < 0 ? 0 : 1);
-}
-
-int queue_send_enable(struct casement_queue *queue, bool on)
-{
-	struct vhost_user_vring_state state = { queue->index, on };
-
-	return channel_set(queue->channel, VHOST_USER_SET_VRING_ENABLE, &state, sizeof(state), NULL, 0);
-}
-
-int casement_queue_start(struct casement_queue *queue)
-{
-	int err = queue_send_num(queue);
-
-	if (!err)
-		err = queue_send_base(queue);
-	if (!err)
-		err = queue_send_addr(queue);
-	if (!err)
-		err = queue_send_fd(queue, VHOST_USER_SET_VRING_CALL, queue->call);
-	if (!err)
-		err = queue_send_fd(queue, VHOST_USER_SET_VRING_KICK, queue->kick);
-	if (!err)
-		err = queue_send_enable(queue, true);
-	queue->running = !err;
-	return err;
-}
-
-int casement_queue_stop(struct casement_queue *queue)
-{
-	struct vhost_user_vring_state state = { queue->index, 0 }, reply;
-	int err = channel_get(queue->channel, VHOST_USER_GET_VRING_BASE, &state, sizeof(state),
-			      &reply, sizeof(reply));
-
-	if (err)
-		return err;
-	if (reply.index != queue->index || reply.num > UINT16_MAX)
-		return error_set(-EPROTO, "GET_VRING_BASE of queue %u: index %u, base %u",
-				 queue->index, reply.index, reply.num);
-	queue->base = (uint16_t)reply.num;
-	queue->running = false;
-	return 0;
 }

@@ -25,7 +25,9 @@ struct queue_slot {
 	uint64_t unique;
 	uint16_t head;			/* first descriptor */
 	uint16_t n_desc;		/* descriptors taken from the ring; 0: the slot is free */
+	bool whole;			/* the caller's own headers: CASEMENT_WHOLE_MESSAGE */
 	uint32_t reply_room;		/* bytes the daemon may write */
+	const void *reply;		/* where the reply begins: in guest memory */
 	size_t out_copy;		/* where copied reply data begins in bounce */
 	struct fuse_in_header *in;	/* guest memory, as all below */
 	struct fuse_out_header *out;
@@ -37,12 +39,14 @@ struct queue_slot {
 struct casement_queue {
 	struct channel *channel;	/* [I] borrowed */
 	struct memory *memory;		/* [I] borrowed */
+	uint64_t *agreed;		/* [I] borrowed: INIT's flags, written by casement_init() */
 	unsigned int index;		/* [I] the device's number for it; 0 is hiprio */
 	unsigned int size;		/* [I] descriptors, a power of two */
 	unsigned int depth;		/* [I] slots */
 	size_t bounce_size;		/* [I] bytes of each slot's bounce */
 	bool event_idx;			/* [I] */
 	bool use_indirect;		/* [I] */
+	bool poll;			/* [I] look for answers instead of being called */
 	int kick, call;			/* [I] eventfds, owned */
 	struct vring_desc *desc;	/* [I] guest memory */
 	struct vring_avail *avail;	/* [I] guest memory */
@@ -50,6 +54,8 @@ struct casement_queue {
 	uint16_t *next;			/* free list and chains: our copy, the shared one is not trusted */
 	uint16_t *owner;		/* slot of a chain by its head, or QUEUE_NO_SLOT */
 	struct queue_slot *slots;
+	uint16_t *free_slots;		/* a stack: what was used last is warm */
+	unsigned int n_free_slots;
 	uint16_t free_head;		/* first free descriptor */
 	uint16_t n_free;
 	uint16_t next_avail;		/* next entry of the available ring */
@@ -63,7 +69,7 @@ struct casement_queue {
 	struct casement_request **done_tail;
 };
 
-/* Fields set before: channel, memory, index, size, depth, event_idx, use_indirect. 0 or -errno. */
+/* Fields set before: channel, memory, index, size, depth, poll. 0 or -errno. */
 int queue_open(struct casement_queue *queue, size_t max_request);
 /* Bytes of guest memory that a queue takes at most. */
 size_t queue_memory(unsigned int size, unsigned int depth, size_t max_request);

@@ -72,9 +72,11 @@ static int open_queues(struct casement *client)
 
 		queue->channel = &client->channel;
 		queue->memory = &client->memory;
+		queue->agreed = &client->agreed;
 		queue->index = i;
 		queue->size = client->options.queue_size;
 		queue->depth = client->options.depth;
+		queue->poll = client->options.flags & CASEMENT_POLL;
 		err = queue_open(queue, client->options.max_request);
 	}
 	return err;
@@ -300,6 +302,11 @@ int session_start_queues(struct casement *client)
 	for (unsigned int i = 0; !err && i < client->n_queues; i++)
 		err = casement_queue_start(&client->queues[i]);
 	return err;
+}
+
+int casement_fd(const struct casement *client)
+{
+	return client->channel.sock;
 }
 
 const char *casement_tag(const struct casement *client)

@@ -25,6 +25,7 @@ struct casement {
 	uint64_t max_slots;		/* memory regions the daemon takes */
 	uint64_t max_queues;		/* what GET_QUEUE_NUM said */
 	struct virtio_fs_config config;
+	uint64_t agreed;		/* FUSE flags of the last INIT that was answered */
 	char tag[VIRTIO_FS_TAG_MAX + 1];
 	unsigned int n_queues;		/* [I] with hiprio */
 	struct casement_queue *queues;	/* [I] n_queues of them */

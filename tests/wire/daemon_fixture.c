@@ -215,9 +215,12 @@ static void show_log(const struct daemon *daemon)
 struct casement *daemon_connect(struct daemon *daemon, const struct casement_options *options)
 {
 	struct casement_options o = options ? *options : (struct casement_options){ 0 };
+	const char *how = getenv("CASEMENT_TEST_CLIENT");
 	struct casement *client = NULL;
 	int err;
 
+	if (how && !strcmp(how, "poll"))
+		o.flags |= CASEMENT_POLL;
 	o.timeout_ms = o.timeout_ms ? o.timeout_ms : TEST_WAIT_MS;
 	err = casement_connect_fd(daemon_socket(daemon), &o, &client);
 	if (err) {

@@ -5,7 +5,8 @@
  * daemon died, hung or printed a sanitizer's report. Nothing is left behind.
  *
  * CASEMENTD names the program (default build/casementd); options it
- * does not know (asked of its --help) are not given to it.
+ * does not know (asked of its --help) are not given to it. With
+ * CASEMENT_TEST_CLIENT=poll the client polls instead of sleeping.
  */
 #ifndef CASEMENT_TESTS_DAEMON_FIXTURE_H
 #define CASEMENT_TESTS_DAEMON_FIXTURE_H
