@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/run_accel.h"
 #include "cli/run_config.h"
 #include "cli/run_console.h"
 #include "cli/run_control.h"
@@ -94,6 +95,12 @@ static int conclude(const struct machine *machine)
 		log_error("the daemon that serves %s %s; the machine was stopped", machine->broken->dir, how);
 		return STATUS_FAILED;
 	}
+	if (machine->events.broken) {
+		log_error("QEMU stopped the machine for good: its accelerator failed%s; QEMU's last lines:",
+			  machine->parts->kvm ? " (--accel tcg does without KVM)" : "");
+		show_control_tail(machine->control, RUN_QEMU_LOG);
+		return STATUS_FAILED;
+	}
 	control_read_verdict(machine->control, &verdict);
 	if (verdict.known && !verdict.failure[0])
 		return verdict.status;
@@ -114,8 +121,9 @@ static int conclude(const struct machine *machine)
 static void announce(const struct run_config *config, const struct run_parts *parts)
 {
 	if (config->verbose || isatty(STDERR_FILENO))
-		log_info("starting a guest in QEMU %s%s", parts->qemu_version,
-			 parts->kvm ? "" : " (emulated, as there is no usable /dev/kvm)");
+		log_info("starting a guest in QEMU %s%s", parts->qemu_version, parts->kvm ? "" :
+			 config->accel == RUN_ACCEL_TCG ? " (emulated)" :
+			 " (emulated, as there is no usable /dev/kvm)");
 	log_debug("kernel %s, root %s%s", parts->kernel, parts->root,
 		  parts->root_readonly ? " (read-only)" : "");
 }
@@ -131,7 +139,18 @@ static int boot(struct machine *machine, int signals)
 	return err;
 }
 
-static int serve(struct machine *machine, int signals)
+/* True when there is something to do about a machine that KVM could not run, and it was done. */
+static bool emulate_instead(struct machine *machine, struct run_parts *parts)
+{
+	if (!parts->kvm || machine->config->accel != RUN_ACCEL_AUTO || !machine_never_ran(machine))
+		return false;
+	log_warn("this host's KVM cannot run the guest's kernel; emulating it instead (--accel tcg)");
+	accel_kvm_failed();
+	parts->kvm = false;
+	return true;
+}
+
+static int serve(struct machine *machine, struct run_parts *parts, int signals)
 {
 	int err;
 
@@ -140,7 +159,7 @@ static int serve(struct machine *machine, int signals)
 		return STATUS_FAILED;
 	do
 		err = boot(machine, signals);
-	while (!err && machine_rebooted(machine));
+	while (!err && (machine_rebooted(machine) || emulate_instead(machine, parts)));
 	/* The terminal is itself again before anything is said on it. */
 	console_close(machine->console);
 	if (err)
@@ -150,7 +169,7 @@ static int serve(struct machine *machine, int signals)
 	return conclude(machine);
 }
 
-static int run_machine(const struct run_config *config, const struct run_parts *parts)
+static int run_machine(const struct run_config *config, struct run_parts *parts)
 {
 	cleanup_close int signals = -1;
 	struct run_control control;
@@ -173,7 +192,9 @@ static int run_machine(const struct run_config *config, const struct run_parts *
 	if (control_open(parts, &control))
 		return STATUS_FAILED;
 	console_init(&console);
-	status = serve(&machine, signals);
+	events_init(&machine.events);
+	status = serve(&machine, parts, signals);
+	events_close(&machine.events);
 	console_close(&console);
 	control_close(&control);
 	if (config->monitor)

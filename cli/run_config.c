@@ -128,6 +128,8 @@ static int call_daemon_arg(void *opaque, const char *argument)
 
 #define AT(member) offsetof(struct run_config, member)
 
+static const char *const accel_names[] = { "auto", "kvm", "tcg", NULL };
+
 static const struct option_row rows[] = {
 	{ "share", 's', OPTION_CALL, 0, "DIR[:TAG][:ro]",
 	  "Share DIR; the guest has it at /mnt/TAG, with ro it cannot change it. TAG is DIR's last part unless given. May be repeated; the command starts in the first one.",
@@ -144,6 +146,9 @@ static const struct option_row rows[] = {
 	{ "allow-mmap", 0, OPTION_FLAG, AT(allow_mmap), NULL, "casementd's --allow-mmap for the shares." },
 	{ "cpus", 'c', OPTION_NUMBER, AT(cpus), "N", "The guest's processors. Default: 2, or 1 where the guest is emulated: QEMU can lose the timer of a second one on a busy host.",
 	  .min = 1, .max = 255 },
+	{ "accel", 0, OPTION_CHOICE, AT(accel), "HOW",
+	  "Run the guest on kvm, emulate it (tcg), or auto: on KVM where that can run the guest's kernel. Default: auto.",
+	  .choices = accel_names },
 	{ "memory", 'm', OPTION_SIZE, AT(memory), "SIZE", "The guest's memory. Default: 2G.",
 	  .min = 128 * MIB },
 	{ "queues", 0, OPTION_NUMBER, AT(queues), "N", "Request queues of each share. Default: 1.",

@@ -72,20 +72,6 @@ static int make_boot(const struct run_parts *parts, const struct run_control *co
 	return copy_file(parts->init, path);
 }
 
-/* All that QEMU's monitor is ever asked; afterwards it writes down its events. */
-static int make_hello(const struct run_control *control)
-{
-	char path[PATH_MAX];
-	FILE *file;
-
-	control_path(control, RUN_HELLO, path, sizeof(path));
-	file = fopen(path, "we");
-	if (!file)
-		return -errno;
-	fprintf(file, "{\"execute\": \"qmp_capabilities\"}\n");
-	return fclose(file) ? -errno : 0;
-}
-
 int control_open(const struct run_parts *parts, struct run_control *control)
 {
 	const char *base = getenv("XDG_RUNTIME_DIR");
@@ -101,8 +87,6 @@ int control_open(const struct run_parts *parts, struct run_control *control)
 		return err;
 	}
 	err = make_boot(parts, control);
-	if (!err)
-		err = make_hello(control);
 	if (err) {
 		log_error("%s: cannot make the machine's folder: %s", control->dir, strerror(-err));
 		control_close(control);

@@ -15,8 +15,6 @@
 /* Files in it. */
 #define RUN_KERNEL_LOG "kernel.log"
 #define RUN_QEMU_LOG "qemu.log"
-#define RUN_HELLO "hello"	/* what QEMU's monitor is told */
-#define RUN_EVENTS "events"	/* what it answers and reports */
 
 #define CONTROL_PATH_MAX 90	/* with a file's name it fits a socket's address */
 

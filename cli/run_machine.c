@@ -168,7 +168,10 @@ static int start_daemons(struct machine *machine)
 
 static int start_qemu(struct machine *machine)
 {
-	struct console *console = machine->console;
+	struct run_qemu_fds fds = {
+		.out = machine->console->qemu[0], .err = machine->console->qemu[1],
+		.events = machine->events.qemu,
+	};
 	cleanup_close int log = -1;
 	struct words words = { 0 };
 	struct child_setup setup;
@@ -184,11 +187,10 @@ static int start_qemu(struct machine *machine)
 		return err;
 	}
 	setup = (struct child_setup){
-		.out = log, .err = log, .keep = { console->qemu[0], console->qemu[1] }, .n_keep = 2,
+		.out = log, .err = log, .keep = { fds.out, fds.err, fds.events }, .n_keep = 3,
 		.bound = true,
 	};
-	run_qemu_words(machine->config, machine->parts, machine->control, console->qemu[0],
-		       console->qemu[1], &words);
+	run_qemu_words(machine->config, machine->parts, machine->control, &fds, &words);
 	pid = start_words(&words, &setup);
 	words_free(&words);
 	if (pid < 0)
@@ -203,14 +205,20 @@ int machine_start(struct machine *machine)
 
 	if (!machine->boots++)
 		announce_window(machine);
+	/* As after a boot that was given up. */
+	machine->stopped = false;
 	err = console_connect(machine->console);
+	if (!err)
+		err = events_connect(&machine->events);
 	if (!err)
 		err = start_daemons(machine);
 	if (!err)
 		err = start_qemu(machine);
-	if (!err)
-		console_start(machine->console);
-	return err;
+	if (err)
+		return err;
+	console_start(machine->console);
+	events_start(&machine->events);
+	return 0;
 }
 
 /* ---- serving ---- */
@@ -289,16 +297,22 @@ static long long now_ms(void)
 /* Wait for something to happen and do it. False after `timeout` ms (-1: never) of nothing. */
 static bool serve_once(struct machine *machine, int signals, int timeout)
 {
-	struct pollfd fds[1 + CONSOLE_RELAYS] = { { .fd = signals, .events = POLLIN } };
+	struct pollfd fds[2 + CONSOLE_RELAYS] = {
+		{ .fd = signals, .events = POLLIN }, { .fd = machine->events.fd, .events = POLLIN },
+	};
 	int n, err;
 
-	console_poll(machine->console, fds + 1);
-	n = poll(fds, 1 + CONSOLE_RELAYS, timeout);
+	console_poll(machine->console, fds + 2);
+	n = poll(fds, 2 + CONSOLE_RELAYS, timeout);
 	if (n <= 0)
 		return n < 0;
 	if (fds[0].revents)
 		handle_signal(machine, signals);
-	err = console_move(machine->console, fds + 1);
+	if (fds[1].revents)
+		events_move(&machine->events);
+	if (machine->events.broken)
+		stop_qemu(machine);
+	err = console_move(machine->console, fds + 2);
 	if (err) {
 		machine->signal = err == -EPIPE ? SIGPIPE : SIGTERM;
 		stop_qemu(machine);
@@ -312,6 +326,9 @@ void machine_serve(struct machine *machine, int signals)
 
 	while (machine->qemu.pid)
 		serve_once(machine, signals, -1);
+	/* Its last words. */
+	if (machine->events.fd >= 0)
+		events_move(&machine->events);
 	/* Output that nobody takes any more is not waited for. */
 	while (!machine->signal && !console_drained(machine->console))
 		serve_once(machine, signals, -1);
@@ -346,21 +363,30 @@ void machine_end(struct machine *machine)
 	machine->n_daemons = 0;
 }
 
+/* True when the guest's kernel log has this. */
+static bool kernel_said(const struct machine *machine, const char *word)
+{
+	char path[PATH_MAX], line[1024];
+
+	control_log_path(machine->control, machine->config, path, sizeof(path));
+	return control_find_line(path, word, line, sizeof(line));
+}
+
+bool machine_never_ran(const struct machine *machine)
+{
+	return machine->events.broken && !machine->signal && !kernel_said(machine, MACHINE_INIT);
+}
+
 bool machine_rebooted(const struct machine *machine)
 {
 	struct run_verdict verdict;
-	char path[PATH_MAX], line[1024];
 
 	if (!run_reboots_anew(machine->config, machine->parts))
 		return false;
 	if (machine->signal || machine->broken || machine->qemu.status)
 		return false;
 	control_read_verdict(machine->control, &verdict);
-	if (verdict.known)
+	if (verdict.known || kernel_said(machine, MACHINE_PANIC))
 		return false;
-	control_log_path(machine->control, machine->config, path, sizeof(path));
-	if (control_find_line(path, MACHINE_PANIC, line, sizeof(line)))
-		return false;
-	control_path(machine->control, RUN_EVENTS, path, sizeof(path));
-	return control_find_line(path, "guest-reset", line, sizeof(line));
+	return machine->events.reset;
 }

@@ -10,12 +10,14 @@
 #include "cli/run_config.h"
 #include "cli/run_console.h"
 #include "cli/run_control.h"
+#include "cli/run_events.h"
 #include "cli/run_parts.h"
 
 /* Boot, root, the shares. */
 #define MACHINE_DAEMONS_MAX (RUN_SHARES_MAX + 2)
 
-/* What the kernel says when it gives up. */
+/* What the kernel says when it runs the first process, and when it gives up. */
+#define MACHINE_INIT "as init process"
 #define MACHINE_PANIC "Kernel panic"
 
 struct machine_process {
@@ -29,6 +31,7 @@ struct machine {
 	const struct run_parts *parts;
 	const struct run_control *control;
 	struct console *console;
+	struct events events;
 	struct machine_process qemu;
 	struct machine_process daemons[MACHINE_DAEMONS_MAX];
 	unsigned int n_daemons;
@@ -52,6 +55,12 @@ void machine_serve(struct machine *machine, int signals);
 
 /* End whatever still runs. */
 void machine_end(struct machine *machine);
+
+/*
+ * True when the accelerator gave up before the guest ran anything, so that it
+ * may start once more on another; call after machine_end().
+ */
+bool machine_never_ran(const struct machine *machine);
 
 /* True when the guest only wanted to boot again; call after machine_end(). */
 bool machine_rebooted(const struct machine *machine);

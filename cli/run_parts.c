@@ -5,15 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/child.h"
+#include "cli/run_accel.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -199,11 +198,15 @@ static int find_qemu(const struct run_config *config, struct run_parts *parts)
 	return 0;
 }
 
-static bool kvm_usable(void)
+/* Whether the guest is to run on KVM. 0, or -ENODEV after a line. */
+static int choose_accel(const struct run_config *config, struct run_parts *parts)
 {
-	cleanup_close int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-
-	return fd >= 0 && ioctl(fd, KVM_GET_API_VERSION, 0) == KVM_API_VERSION;
+	parts->kvm = config->accel == RUN_ACCEL_KVM ||
+		     (config->accel == RUN_ACCEL_AUTO && accel_kvm_usable());
+	if (!parts->kvm || !access("/dev/kvm", R_OK | W_OK))
+		return 0;
+	log_error("--accel kvm: /dev/kvm: %s; give --accel tcg for an emulated guest", strerror(errno));
+	return -ENODEV;
 }
 
 /* ---- folders and files that were named ---- */
@@ -242,8 +245,10 @@ int run_parts_find(const struct run_config *config, struct run_parts *parts)
 {
 	int err;
 
-	*parts = (struct run_parts){ .kvm = kvm_usable() };
+	*parts = (struct run_parts){ .kvm = false };
 	err = check_named(config);
+	if (!err)
+		err = choose_accel(config, parts);
 	if (err)
 		return err;
 	parts->daemon = config->daemon ? find_in_path(config->daemon) : find_own(daemon_places);

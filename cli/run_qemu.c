@@ -73,7 +73,7 @@ static void add_kernel(const struct run_config *config, const struct run_parts *
 }
 
 static void add_serial_ports(const struct run_config *config, const struct run_control *control,
-			     int out_fd, int err_fd, struct words *words)
+			     const struct run_qemu_fds *fds, struct words *words)
 {
 	cleanup_free char *escaped = NULL;
 	char log[PATH_MAX];
@@ -82,10 +82,10 @@ static void add_serial_ports(const struct run_config *config, const struct run_c
 	escaped = words_escape_commas(config->log ? config->log : log);
 	words_option(words, "-chardev", "file,id=log,append=on,path=%s", escaped);
 	words_option(words, "-serial", "chardev:log");
-	words_option(words, "-chardev", "socket,id=out,fd=%d", out_fd);
+	words_option(words, "-chardev", "socket,id=out,fd=%d", fds->out);
 	words_option(words, "-serial", "chardev:out");
 	/* With an interrupt of its own: by custom it would share the log's, and lose some. */
-	words_option(words, "-chardev", "socket,id=err,fd=%d", err_fd);
+	words_option(words, "-chardev", "socket,id=err,fd=%d", fds->err);
 	words_option(words, "-device", "isa-serial,chardev=err,index=2,iobase=0x3e8,irq=5");
 }
 
@@ -145,31 +145,18 @@ static void add_shares(const struct run_config *config, const struct run_parts *
 	}
 }
 
-/* A monitor whose only command waits in a file, and whose answers and events go to another. */
-static void add_events(const struct run_control *control, struct words *words)
-{
-	cleanup_free char *hello = NULL, *events = NULL;
-	char path[PATH_MAX];
-
-	control_path(control, RUN_HELLO, path, sizeof(path));
-	hello = words_escape_commas(path);
-	control_path(control, RUN_EVENTS, path, sizeof(path));
-	events = words_escape_commas(path);
-	words_option(words, "-chardev", "file,id=events,path=%s,input-path=%s", events, hello);
-	words_option(words, "-mon", "chardev=events,mode=control");
-}
-
 void run_qemu_words(const struct run_config *config, const struct run_parts *parts,
-		    const struct run_control *control, int out_fd, int err_fd, struct words *words)
+		    const struct run_control *control, const struct run_qemu_fds *fds,
+		    struct words *words)
 {
 	add_machine(config, parts, words);
 	add_kernel(config, parts, words);
-	add_serial_ports(config, control, out_fd, err_fd, words);
+	add_serial_ports(config, control, fds, words);
+	words_option(words, "-chardev", "socket,id=events,fd=%d", fds->events);
+	words_option(words, "-mon", "chardev=events,mode=control");
 	add_fs(control, RUN_BOOT_SOCKET, GUEST_BOOT_TAG, 1, words);
 	add_fs(control, RUN_ROOT_SOCKET, GUEST_ROOT_TAG, 1, words);
 	add_shares(config, parts, control, words);
-	if (run_reboots_anew(config, parts))
-		add_events(control, words);
 	if (config->monitor) {
 		cleanup_free char *escaped = words_escape_commas(config->monitor);
 

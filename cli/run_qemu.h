@@ -24,8 +24,13 @@ unsigned int run_count_windows(const struct run_config *config, const struct run
  */
 bool run_reboots_anew(const struct run_config *config, const struct run_parts *parts);
 
-/* Add all words; the guest's two output ports are connected sockets that QEMU inherits. */
+/* Connected sockets that QEMU inherits: the guest's two output ports, and its own events. */
+struct run_qemu_fds {
+	int out, err, events;
+};
+
 void run_qemu_words(const struct run_config *config, const struct run_parts *parts,
-		    const struct run_control *control, int out_fd, int err_fd, struct words *words);
+		    const struct run_control *control, const struct run_qemu_fds *fds,
+		    struct words *words);
 
 #endif

@@ -78,6 +78,52 @@ def test_an_old_qemu_goes_on_without_the_window(temporary, tmp_path):
     assert "window" in lines[0] and "11.1" in lines[0]
 
 
+# A QEMU whose KVM fails at once, as one may in a machine inside a machine: it says
+# so on its monitor and stands still. What is to be emulated goes to the real one.
+BROKEN_KVM = """#!/usr/bin/python3
+import os, socket, sys
+if "kvm" not in sys.argv:
+    os.execvp("qemu-system-x86_64", ["qemu-system-x86_64", *sys.argv[1:]])
+events = [word for word in sys.argv if word.startswith("socket,id=events,fd=")][0]
+monitor = socket.socket(fileno=int(events.rpartition("=")[2]))
+print("KVM internal error. Suberror: 1", file=sys.stderr, flush=True)
+monitor.sendall(b'{"timestamp": {"seconds": 1, "microseconds": 1}, "event": "STOP"}\\r\\n')
+told = b""
+while told.count(b"query-status") < 2:
+    told += monitor.recv(4096)
+monitor.sendall(b'{"return": {"running": false, "status": "internal-error"}}\\r\\n')
+monitor.recv(4096)
+"""
+
+
+@pytest.fixture
+def broken_kvm(tmp_path, monkeypatch):
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        pytest.skip("no /dev/kvm here")
+    qemu = tmp_path / "qemu"
+    qemu.write_text(BROKEN_KVM)
+    qemu.chmod(0o755)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for tree in pathlib.Path("/var/cache/casement").glob("guest-*"):
+        (cache / tree.name).symlink_to(tree)
+    monkeypatch.setenv("CASEMENT_CACHE", str(cache))
+    return qemu
+
+
+def test_a_kvm_that_cannot_is_done_without(temporary, broken_kvm):
+    words = ["run", "--qemu", broken_kvm, "--", "echo", "emulated"]
+    result = run(*words)
+    assert (result.returncode, result.stdout) == (0, "emulated\n"), result
+    assert "KVM cannot run" in result.stderr and len(result.stderr.splitlines()) == 1
+    # and it is remembered
+    result = run(*words)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "emulated\n", "")
+    result = run("run", "--accel", "kvm", *words[1:])
+    assert result.returncode == 125 and "--accel tcg" in result.stderr, result
+    assert "KVM internal error" in result.stderr
+
+
 @pytest.mark.parametrize("number,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_end_from_outside_leaves_nothing(temporary, number, status):
     guest = subprocess.Popen([CASEMENT, "run", "--", "sh", "-c", "echo ready; read never < /dev/console"],

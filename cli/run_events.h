@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What QEMU tells of the machine, over its monitor (QMP) on a socket of ours.
+ * Never waits: the caller polls and hands in what is ready.
+ */
+#ifndef CASEMENT_CLI_RUN_EVENTS_H
+#define CASEMENT_CLI_RUN_EVENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define EVENTS_LINE_MAX 4096	/* an event is far shorter; longer lines are passed over */
+
+struct events {
+	int fd;			/* our end; -1: none, or QEMU has closed its own */
+	int qemu;		/* QEMU's end, to be inherited; -1 once it has it */
+	bool reset;		/* the guest asked for a reboot */
+	bool broken;		/* the accelerator gave up: the guest stands still for ever */
+	size_t len;		/* of the line begun */
+	char line[EVENTS_LINE_MAX];
+};
+
+void events_init(struct events *events);
+/* New sockets, for a QEMU that is to be started; what was seen is forgotten. 0, or -errno, logged. */
+int events_connect(struct events *events);
+/* QEMU runs: its end is its own now. */
+void events_start(struct events *events);
+/* Take in what QEMU said. */
+void events_move(struct events *events);
+void events_close(struct events *events);
+
+#endif
