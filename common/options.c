@@ -17,7 +17,7 @@
 #define HELP_WIDTH 79
 #define HELP_COLUMN 30
 
-enum { VAL_HELP = 900, VAL_VERSION, VAL_HELP_MAN };
+enum { VAL_HELP = 900, VAL_VERSION, VAL_HELP_MAN, VAL_HELP_REFUSED };
 
 int parse_size(const char *text, uint64_t *bytes)
 {
@@ -63,6 +63,30 @@ static int set_number(const struct option_row *row, const char *text, uint64_t *
 	return err;
 }
 
+/* "1", "0.5", "2.125": the last digit is a thousandth. */
+static int set_seconds(const struct option_row *row, const char *text, uint64_t *milliseconds)
+{
+	size_t whole = strspn(text, "0123456789");
+	size_t digits = text[whole] == '.' ? strspn(text + whole + 1, "0123456789") : 0;
+	uint64_t seconds = 0, thousandths = 0;
+
+	for (size_t i = 0; i < whole && seconds <= row->max; i++)
+		seconds = seconds * 10 + (uint64_t)(text[i] - '0');
+	for (size_t i = 0; i < 3; i++)
+		thousandths = thousandths * 10 + (i < digits ? (uint64_t)(text[whole + 1 + i] - '0') : 0);
+	if (!whole || digits > 3 || text[whole + (text[whole] == '.') + digits]) {
+		log_error("--%s %s: not a number of seconds, give for example 1 or 0.5", row->name, text);
+		return -EINVAL;
+	}
+	*milliseconds = seconds * 1000 + thousandths;
+	if (*milliseconds > row->max * 1000) {
+		log_error("--%s %s: out of range, give 0 to %llu", row->name, text,
+			  (unsigned long long)row->max);
+		return -ERANGE;
+	}
+	return 0;
+}
+
 static int set_choice(const struct option_row *row, const char *text, int *choice)
 {
 	char list[256] = "";
@@ -79,13 +103,15 @@ static int set_choice(const struct option_row *row, const char *text, int *choic
 	return -EINVAL;
 }
 
-static int set_option(const struct option_row *row, const char *text, void *config)
+int options_set(const struct option_row *row, const char *argument, void *config)
 {
+	const char *text = argument ? argument : row->bare;
 	void *member = (char *)config + row->offset;
 
 	switch (row->kind) {
 	case OPTION_FLAG:
-		*(bool *)member = true;
+	case OPTION_UNFLAG:
+		*(bool *)member = row->kind == OPTION_FLAG;
 		return 0;
 	case OPTION_STRING:
 		*(const char **)member = text;
@@ -93,6 +119,8 @@ static int set_option(const struct option_row *row, const char *text, void *conf
 	case OPTION_NUMBER:
 	case OPTION_SIZE:
 		return set_number(row, text, member);
+	case OPTION_SECONDS:
+		return set_seconds(row, text, member);
 	case OPTION_CHOICE:
 		return set_choice(row, text, member);
 	case OPTION_CALL:
@@ -129,26 +157,37 @@ static void print_wrapped(const char *text, int used)
 	printf("\n");
 }
 
-static void print_row(char letter, const char *name, const char *argument, const char *help)
+/* "-l, --name ARGUMENT", or what of that there is. */
+static int format_left(char *left, size_t size, const struct option_row *row)
+{
+	const char *argument = row->argument ? row->argument : "";
+
+	if (!row->name)
+		return snprintf(left, size, "  -%c%s%s", row->letter, *argument ? " " : "", argument);
+	return snprintf(left, size, "  %c%c%s --%s%s%s%s", row->letter ? '-' : ' ',
+			row->letter ? row->letter : ' ', row->letter ? "," : " ", row->name,
+			!row->argument ? "" : row->bare ? "[=" : " ", argument, row->bare ? "]" : "");
+}
+
+static void print_row(const struct option_row *row)
 {
 	char left[128];
-	int n;
+	int n = format_left(left, sizeof(left), row);
 
-	n = snprintf(left, sizeof(left), "  %c%c%s --%s%s%s", letter ? '-' : ' ',
-		     letter ? letter : ' ', letter ? "," : " ", name,
-		     argument ? " " : "", argument ? argument : "");
 	printf("%s", left);
-	print_wrapped(help, n);
+	print_wrapped(row->help, n);
 }
 
 static void print_help(const struct option_table *table)
 {
+	static const struct option_row help = { "help", 'h', .help = "Show this help." };
+	static const struct option_row version = { "version", 'V', .help = "Show the version." };
+
 	printf("Usage: %s %s\n%s\n\nOptions:\n", table->program, table->usage, table->summary);
 	for (unsigned int i = 0; i < table->n_rows; i++)
-		print_row(table->rows[i].letter, table->rows[i].name, table->rows[i].argument,
-			  table->rows[i].help);
-	print_row('h', "help", NULL, "Show this help.");
-	print_row('V', "version", NULL, "Show the version.");
+		print_row(&table->rows[i]);
+	print_row(&help);
+	print_row(&version);
 	if (table->epilog)
 		printf("\n%s\n", table->epilog);
 }
@@ -175,29 +214,50 @@ static void print_man(const struct option_table *table)
 
 		printf(".TP\n");
 		if (row->letter)
-			printf("\\fB\\-%c\\fR, ", row->letter);
-		printf("\\fB\\-\\-");
-		print_roff(row->name);
-		printf("\\fR");
+			printf("\\fB\\-%c\\fR%s", row->letter, row->name ? ", " : "");
+		if (row->name) {
+			printf("\\fB\\-\\-");
+			print_roff(row->name);
+			printf("\\fR");
+		}
 		if (row->argument)
-			printf(" \\fI%s\\fR", row->argument);
+			printf(row->bare ? "[=\\fI%s\\fR]" : " \\fI%s\\fR", row->argument);
 		printf("\n");
 		print_roff(row->help);
 		printf("\n");
 	}
 }
 
-static unsigned int build_getopt(const struct option_table *table, struct option *longs, char *shorts)
+static void print_man_refused(const struct option_table *table)
+{
+	for (unsigned int i = 0; i < table->n_refusals; i++) {
+		printf(".TP\n\\fB\\-\\-");
+		print_roff(table->refusals[i].name);
+		printf("\\fR\nRefused: ");
+		print_roff(table->refusals[i].why);
+		printf("\n");
+	}
+}
+
+static int argument_of(const struct option_row *row)
+{
+	if (!row->argument)
+		return no_argument;
+	return row->bare ? optional_argument : required_argument;
+}
+
+static void build_getopt(const struct option_table *table, struct option *longs, char *shorts)
 {
 	unsigned int n = 0;
 
 	*shorts++ = '+';
 	*shorts++ = ':';
-	for (; n < table->n_rows; n++) {
-		const struct option_row *row = &table->rows[n];
+	for (unsigned int i = 0; i < table->n_rows; i++) {
+		const struct option_row *row = &table->rows[i];
 
-		longs[n] = (struct option){ row->name,
-			row->argument ? required_argument : no_argument, NULL, ROW_BASE + (int)n };
+		if (row->name)
+			longs[n++] = (struct option){ row->name, argument_of(row), NULL,
+						      ROW_BASE + (int)i };
 		if (row->letter) {
 			*shorts++ = row->letter;
 			if (row->argument)
@@ -208,8 +268,24 @@ static unsigned int build_getopt(const struct option_table *table, struct option
 	longs[n++] = (struct option){ "help", no_argument, NULL, VAL_HELP };
 	longs[n++] = (struct option){ "version", no_argument, NULL, VAL_VERSION };
 	longs[n++] = (struct option){ "help-man", no_argument, NULL, VAL_HELP_MAN };
+	longs[n++] = (struct option){ "help-man-refused", no_argument, NULL, VAL_HELP_REFUSED };
 	longs[n] = (struct option){ 0 };
-	return n;
+}
+
+const struct option_row *options_find(const struct option_table *table, const char *name)
+{
+	for (unsigned int i = 0; i < table->n_rows; i++)
+		if (table->rows[i].name && !strcmp(table->rows[i].name, name))
+			return &table->rows[i];
+	return NULL;
+}
+
+const char *options_refusal(const struct option_table *table, const char *name)
+{
+	for (unsigned int i = 0; i < table->n_refusals; i++)
+		if (!strcmp(table->refusals[i].name, name))
+			return table->refusals[i].why;
+	return NULL;
 }
 
 static const struct option_row *find_row(const struct option_table *table, int value)
@@ -222,10 +298,54 @@ static const struct option_row *find_row(const struct option_table *table, int v
 	return NULL;
 }
 
+/* `word` is not an option, or not one of this form. */
+static enum options_result complain(const struct option_table *table, const char *word)
+{
+	char name[64] = "";
+	const char *why;
+
+	if (word[0] == '-' && word[1] == '-')
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(word + 2, "="), word + 2);
+	why = options_refusal(table, name);
+	if (why)
+		log_error("--%s: not supported: %s", name, why);
+	else if (options_find(table, name))
+		log_error("%s: takes no argument; see %s --help", word, table->program);
+	else
+		log_error("%s: unknown option; see %s --help", word, table->program);
+	return OPTIONS_BAD;
+}
+
+/* What getopt_long(3) found is not a row's: serve it, or say what is wrong. */
+static enum options_result serve_value(const struct option_table *table, int value, const char *word)
+{
+	switch (value) {
+	case 'h':
+	case VAL_HELP:
+		print_help(table);
+		return OPTIONS_DONE;
+	case 'V':
+	case VAL_VERSION:
+		printf("%s %s\n", table->program, CASEMENT_VERSION);
+		return OPTIONS_DONE;
+	case VAL_HELP_MAN:
+		print_man(table);
+		return OPTIONS_DONE;
+	case VAL_HELP_REFUSED:
+		print_man_refused(table);
+		return OPTIONS_DONE;
+	case ':':
+		log_error("%s: needs an argument; see %s --help", word, table->program);
+		return OPTIONS_BAD;
+	default:
+		return complain(table, word);
+	}
+}
+
 enum options_result options_parse(const struct option_table *table, int argc, char **argv,
 				  void *config, int *first)
 {
-	struct option longs[OPTIONS_MAX + 4];
+	struct option longs[OPTIONS_MAX + 5];
 	char shorts[2 * OPTIONS_MAX + 8];
 	int value;
 
@@ -234,30 +354,18 @@ enum options_result options_parse(const struct option_table *table, int argc, ch
 	build_getopt(table, longs, shorts);
 	optind = 0;
 	while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-		const struct option_row *row;
+		const struct option_row *row = find_row(table, value);
+		int done;
 
-		switch (value) {
-		case 'h':
-		case VAL_HELP:
-			print_help(table);
-			return OPTIONS_DONE;
-		case 'V':
-		case VAL_VERSION:
-			printf("%s %s\n", table->program, CASEMENT_VERSION);
-			return OPTIONS_DONE;
-		case VAL_HELP_MAN:
-			print_man(table);
-			return OPTIONS_DONE;
-		case '?':
-			log_error("%s: unknown option; see %s --help", argv[optind - 1], table->program);
-			return OPTIONS_BAD;
-		case ':':
-			log_error("%s: needs an argument; see %s --help", argv[optind - 1], table->program);
-			return OPTIONS_BAD;
-		}
-		row = find_row(table, value);
-		if (!row || set_option(row, optarg, config))
-			return OPTIONS_BAD;
+		if (!row)
+			return serve_value(table, value, argv[optind - 1]);
+		done = options_set(row, optarg, config);
+		if (done)
+			return done > 0 ? OPTIONS_DONE : OPTIONS_BAD;
+		if (row->instead)
+			log_warn("%s%.*s: deprecated: %s", row->name ? "--" : "-",
+				 row->name ? (int)strlen(row->name) : 1,
+				 row->name ? row->name : &row->letter, row->instead);
 	}
 	*first = optind;
 	return OPTIONS_GO;

@@ -2,10 +2,12 @@
 /* casementd's one table of options, and what they may not be together. */
 #include "daemon/config.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "common/checked.h"
 #include "common/log.h"
+#include "daemon/config_legacy.h"
 #include "daemon/protocol/server.h"
 #include "proto/virtio_fs.h"
 
@@ -23,6 +25,31 @@
 
 #define AT(member) offsetof(struct config, member)
 
+/*
+ * What libvirt asks before it starts a back end. Not "migrate-precopy": a file
+ * system with open files is not migrated yet.
+ */
+static int print_capabilities(void *config, const char *argument)
+{
+	(void)config;
+	(void)argument;
+	printf("{\n  \"type\": \"fs\",\n  \"features\": [\n    \"separate-options\"\n  ]\n}\n");
+	return 1;
+}
+
+/* They are looked at when all else is known, as virtiofsd does: the last word is theirs. */
+static int keep_legacy(void *config, const char *argument)
+{
+	struct config *c = config;
+
+	if (c->n_legacy == CONFIG_LEGACY_MAX) {
+		log_error("-o %s: too many: join them with commas", argument);
+		return -E2BIG;
+	}
+	c->legacy[c->n_legacy++] = (char *)(uintptr_t)argument;
+	return 0;
+}
+
 static const struct option_row rows[] = {
 	{ "shared-dir", 0, OPTION_STRING, AT(shared_dir), "DIR",
 	  "The directory to share. Required." },
@@ -37,8 +64,9 @@ static const struct option_row rows[] = {
 	{ "cache", 0, OPTION_CHOICE, AT(cache), "MODE",
 	  "How long the guest may trust what it knows: auto (names and attributes for --timeout, data from open to close), always, never, or metadata (all but data). Default: auto.",
 	  .choices = server_cache_names },
-	{ "timeout", 0, OPTION_NUMBER, AT(timeout), "SECONDS",
-	  "How long names and attributes stay valid with --cache auto. Default: 1.", .max = 86400 },
+	{ "timeout", 0, OPTION_SECONDS, AT(timeout_ms), "SECONDS",
+	  "How long names and attributes stay valid with --cache auto, to a thousandth. Default: 1.",
+	  .max = 86400 },
 	{ "readonly", 0, OPTION_FLAG, AT(readonly), NULL,
 	  "Refuse every change." },
 	{ "writeback", 0, OPTION_FLAG, AT(writeback), NULL,
@@ -70,18 +98,32 @@ static const struct option_row rows[] = {
 	{ "rlimit-nofile", 0, OPTION_NUMBER, AT(rlimit_nofile), "N",
 	  "Most open files; 0 leaves the limit as it is. Default: 1000000, or what the system allows." },
 	{ "log-level", 0, OPTION_CHOICE, AT(log_level), "LEVEL",
-	  "How much to say on standard error: off, error, warn, info, debug or trace. Default: info.",
+	  "How much to say: off, error, warn, info, debug or trace. Default: info.",
 	  .choices = log_level_names },
+	{ "print-capabilities", 0, OPTION_CALL, 0, NULL,
+	  "Print what this program can do, as JSON for libvirt, and end.",
+	  .call = print_capabilities },
+	{ "socket", 0, OPTION_STRING, AT(socket_path), "PATH",
+	  "Old name of --socket-path.", .instead = "write --socket-path" },
+	{ NULL, 'o', OPTION_CALL, 0, "OPTION[=VALUE],...",
+	  "The options of the first virtiofsd, comma-separated, as older programs give them: source=DIR, cache=none, writeback, no_flock ...; a comma in a value is written twice.",
+	  .call = keep_legacy, .instead = "write --shared-dir DIR instead of -o source=DIR, and so on" },
+	{ NULL, 'd', OPTION_FLAG, AT(debug), NULL,
+	  "Same as --log-level debug.", .instead = "write --log-level debug" },
+	{ NULL, 'f', OPTION_FLAG, AT(foreground), NULL,
+	  "Nothing: casementd always stays in the foreground.", .instead = "leave it out" },
 };
 
 static const struct option_table table = {
 	.program = "casementd",
 	.usage = "--shared-dir DIR (--socket-path PATH | --fd N) [OPTION]...",
 	.summary = "Share a directory with a virtual machine: virtio-fs over vhost-user.",
-	.epilog = "Serves one VMM and ends with status 0 when it leaves. Status 1: it could not\n"
-		  "start or the VMM broke the protocol; status 2: the command line is wrong.",
+	.epilog = "Ends with status 0 when the VMM leaves or a signal asks for it. Status 1: it\n"
+		  "could not start or the VMM broke the protocol; 2: the command line is wrong.",
 	.rows = rows,
 	.n_rows = ARRAY_SIZE(rows),
+	.refusals = legacy_refusals,
+	.n_refusals = LEGACY_REFUSALS,
 };
 
 static const char *config_problem(const struct config *config)
@@ -110,7 +152,7 @@ enum options_result config_parse(int argc, char **argv, struct config *config)
 	int first = 0;
 
 	*config = (struct config){
-		.fd = CONFIG_NO_FD, .cache = CACHE_AUTO, .timeout = 1, .log_level = LOG_LEVEL_INFO,
+		.fd = CONFIG_NO_FD, .cache = CACHE_AUTO, .timeout_ms = 1000, .log_level = LOG_LEVEL_INFO,
 		.queues = 1, .poll_max_us = DEFAULT_POLL_US,
 		.thread_pool_size = DEFAULT_POOL_THREADS, .rlimit_nofile = UINT64_MAX, .window_mappings = DEFAULT_WINDOW_MAPPINGS,
 	};
@@ -121,6 +163,11 @@ enum options_result config_parse(int argc, char **argv, struct config *config)
 		log_error("%s: not an option; see casementd --help", argv[first]);
 		return OPTIONS_BAD;
 	}
+	for (unsigned int i = 0; i < config->n_legacy; i++)
+		if (legacy_apply(&table, config->legacy[i], config))
+			return OPTIONS_BAD;
+	if (config->debug)
+		config->log_level = MAX(config->log_level, LOG_LEVEL_DEBUG);
 	if (config->tag && strlen(config->tag) > VIRTIO_FS_TAG_MAX) {
 		log_error("--tag %s: %zu bytes long; give at most %d", config->tag,
 			  strlen(config->tag), VIRTIO_FS_TAG_MAX);

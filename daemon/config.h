@@ -8,6 +8,8 @@
 
 #include "common/options.h"
 
+#define CONFIG_LEGACY_MAX 32
+
 struct config {
 	const char *shared_dir;
 	const char *socket_path;
@@ -15,7 +17,7 @@ struct config {
 	uint64_t fd;			/* CONFIG_NO_FD: not given */
 	const char *tag;
 	int cache;			/* enum cache_mode */
-	uint64_t timeout;		/* seconds, of cache=auto */
+	uint64_t timeout_ms;		/* of cache=auto */
 	int log_level;			/* enum log_level */
 	bool readonly;
 	bool writeback;
@@ -29,6 +31,10 @@ struct config {
 	uint64_t rlimit_nofile;		/* 0: leave as it is */
 	uint64_t window_size;		/* bytes; 0: no window */
 	uint64_t window_mappings;
+	bool debug;			/* -d */
+	bool foreground;		/* -f; always so */
+	char *legacy[CONFIG_LEGACY_MAX];	/* the arguments of -o, in order; of argv */
+	unsigned int n_legacy;
 };
 #define CONFIG_NO_FD UINT64_MAX
 

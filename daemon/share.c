@@ -231,7 +231,7 @@ static int make_server(const struct config *config, struct share *share)
 	struct server_config server = {
 		.cache = config->cache, .readonly = config->readonly, .writeback = config->writeback,
 		.allow_mmap = config->allow_mmap, .readdirplus = !config->no_readdirplus,
-		.timeout_ms = (uint32_t)(config->timeout * 1000),
+		.timeout_ms = (uint32_t)config->timeout_ms,
 		.posix_lock = config->posix_lock, .flock = config->flock,
 	};
 	struct window_ops window = {
