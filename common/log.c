@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Log lines to standard error; see log.h. */
+/* Log lines to standard error or syslog; see log.h. */
 #include "common/log.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <paths.h>
+#include <syslog.h>
 #include <unistd.h>
+
+#include "common/cleanup.h"
 
 #define LOG_LINE_MAX 1024
 #define LOG_BUDGET 20
@@ -19,13 +25,32 @@ static const char *const level_prefix[] = {
 	"", "error: ", "warning: ", "", "debug: ", "trace: ",
 };
 
+static const int level_priority[] = {
+	[LOG_LEVEL_ERROR] = LOG_ERR, [LOG_LEVEL_WARN] = LOG_WARNING, [LOG_LEVEL_INFO] = LOG_INFO,
+	[LOG_LEVEL_DEBUG] = LOG_DEBUG, [LOG_LEVEL_TRACE] = LOG_DEBUG,
+};
+
 static const char *log_program = "casement";		/* [I] */
 static enum log_level log_threshold = LOG_LEVEL_INFO;	/* [I] */
+static bool log_syslog;					/* [I] */
 
 void log_setup(const char *program, enum log_level level)
 {
 	log_program = program;
 	log_threshold = level;
+}
+
+/* syslog(3) itself never says that nobody listens. */
+int log_to_syslog(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX, .sun_path = _PATH_LOG };
+	cleanup_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		return -errno;
+	openlog(log_program, LOG_PID | LOG_NDELAY, LOG_USER);
+	log_syslog = true;
+	return 0;
 }
 
 bool log_enabled(enum log_level level)
@@ -40,6 +65,11 @@ static void log_write(enum log_level level, const char *format, va_list args)
 	size_t len, room = sizeof(line) - 1;
 	int n;
 
+	if (log_syslog) {
+		vsyslog(level_priority[level], format, args);
+		errno = saved;
+		return;
+	}
 	n = snprintf(line, room, "%s: %s", log_program, level_prefix[level]);
 	len = n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
 	n = vsnprintf(line + len, room - len, format, args);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Log lines to standard error: "casementd: warning: text". A fact is logged
+ * Log lines to standard error: "casementd: warning: text", or to syslog. A fact is logged
  * once, where it is known. Any thread may log; a line is one write(2), so
  * lines of several threads never mix.
  */
@@ -24,6 +24,12 @@ extern const char *const log_level_names[];
 
 /* Set the program's name (borrowed, for ever) and the highest level that is printed. */
 void log_setup(const char *program, enum log_level level);
+
+/*
+ * From here on to syslog(3) instead of standard error, as a user's program. 0,
+ * or -errno when nobody listens at /dev/log. Call before a change of root.
+ */
+int log_to_syslog(void);
 
 /* True when a line of this level would be printed; guards costly arguments. */
 bool log_enabled(enum log_level level);

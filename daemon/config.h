@@ -31,6 +31,8 @@ struct config {
 	uint64_t rlimit_nofile;		/* 0: leave as it is */
 	uint64_t window_size;		/* bytes; 0: no window */
 	uint64_t window_mappings;
+	bool persist;			/* serve one VMM after the other */
+	bool syslog;
 	bool debug;			/* -d */
 	bool foreground;		/* -f; always so */
 	char *legacy[CONFIG_LEGACY_MAX];	/* the arguments of -o, in order; of argv */

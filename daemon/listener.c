@@ -113,7 +113,7 @@ int listener_open(struct listener *listener, const char *path, const char *group
 		return listener->lock_fd;
 	err = path_clear(path);
 	if (!err) {
-		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		err = fd < 0 ? -errno : socket_bind(fd, path, group);
 	}
 	if (!err) {
@@ -139,7 +139,9 @@ int listener_adopt(struct listener *listener, int fd)
 		log_error("--fd %d: not a listening socket", fd);
 		return -EINVAL;
 	}
+	/* Who was about to connect may have gone when we accept. */
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	listener->fd = fd;
 	return 0;
 }
@@ -147,6 +149,14 @@ int listener_adopt(struct listener *listener, int fd)
 void listener_deafen(struct listener *listener)
 {
 	close_fd(&listener->fd);
+}
+
+void listener_refuse(struct listener *listener)
+{
+	cleanup_close int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd >= 0)
+		log_warn("a second VMM connected while one is served; it is refused");
 }
 
 void listener_close(struct listener *listener)
@@ -183,7 +193,11 @@ int listener_accept(struct listener *listener, int stop_fd)
 		fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
 		if (fd >= 0)
 			return fd;
-		if (errno != EINTR && errno != EAGAIN && errno != ECONNABORTED)
-			return -errno;
+		if (errno != EINTR && errno != EAGAIN && errno != ECONNABORTED) {
+			int err = -errno;
+
+			log_error("cannot accept a connection: %m");
+			return err;
+		}
 	}
 }

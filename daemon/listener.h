@@ -11,13 +11,15 @@ struct listener {
 
 /* Make, lock and listen on the socket at `path`, for `group` too unless NULL. 0, or -errno, logged. */
 int listener_open(struct listener *listener, const char *path, const char *group);
-/* Take over a listening socket. 0, or -errno, logged. */
+/* Take over a listening socket, which is made non-blocking. 0, or -errno, logged. */
 int listener_adopt(struct listener *listener, int fd);
 /* Close; remove what listener_open() made. */
 void listener_close(struct listener *listener);
 /* Refuse whoever else comes. What was made stays, so that no other daemon takes the place. */
 void listener_deafen(struct listener *listener);
-/* Wait for a VMM: its socket, or -ECANCELED when `stop_fd` became readable first, or -errno. */
+/* Accept and close what has come while another VMM is served: it hears of it at once. */
+void listener_refuse(struct listener *listener);
+/* Wait for a VMM: its socket, or -ECANCELED when `stop_fd` became readable first, or -errno, logged. */
 int listener_accept(struct listener *listener, int stop_fd);
 
 #endif

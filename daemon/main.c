@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * casementd: start-up in plain order. Reads the options, sets up the process,
- * makes the share (share.c), waits for a VMM, serves it, and ends when it leaves.
+ * makes the share (share.c), waits for a VMM, serves it, and ends when it leaves,
+ * or waits for the next.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -83,28 +85,65 @@ static int open_listener(const struct config *config, struct listener *listener)
 	return listener_adopt(listener, (int)config->fd);
 }
 
+static void refuse_another(void *ctx)
+{
+	listener_refuse(ctx);
+}
+
+static int serve_one(const struct config *config, struct share *share, struct listener *listener,
+		     int sock, int stop_fd)
+{
+	struct vu_bystander door = { .fd = -1, .ready = refuse_another, .ctx = listener };
+
+	/* One VMM is served; another is refused at once instead of waiting for ever. */
+	if (config->persist)
+		door.fd = listener->fd;
+	else
+		listener_deafen(listener);
+	return share_serve(config, share, sock, stop_fd, &door);
+}
+
+static bool was_stopped(int stop_fd)
+{
+	struct pollfd pfd = { .fd = stop_fd, .events = POLLIN };
+
+	return poll(&pfd, 1, 0) > 0;
+}
+
 static int run(const struct config *config, struct share *share, int stop_fd)
 {
 	struct listener listener;
-	int sock, err = open_listener(config, &listener);
+	int err = open_listener(config, &listener);
 
 	if (err)
 		return err;
 	umask(0);
-	log_info("sharing %s%s; waiting for the VMM", config->shared_dir,
-		 config->readonly ? " (read-only)" : "");
-	sock = listener_accept(&listener, stop_fd);
-	/* One VMM is served; another is refused at once instead of waiting for ever. */
-	listener_deafen(&listener);
-	if (sock >= 0) {
-		err = share_serve(config, share, sock, stop_fd);
-		close(sock);
-	} else if (sock != -ECANCELED) {
+	do {
+		cleanup_close int sock = -1;
+
+		log_info("sharing %s%s; waiting for the VMM", config->shared_dir,
+			 config->readonly ? " (read-only)" : "");
+		sock = listener_accept(&listener, stop_fd);
 		err = sock;
-		log_error("cannot accept a connection: %s", strerror(-err));
-	}
+		if (sock < 0)
+			break;
+		err = serve_one(config, share, &listener, sock, stop_fd);
+		/* What one VMM did wrong is not the next one's business. */
+	} while (config->persist && !was_stopped(stop_fd));
 	listener_close(&listener);
 	return err;
+}
+
+static void setup_log(const struct config *config)
+{
+	int err = 0;
+
+	log_setup("casementd", (enum log_level)config->log_level);
+	if (config->syslog)
+		err = log_to_syslog();
+	if (err)
+		log_warn("--syslog: nobody listens at /dev/log (%s); logging to standard error",
+			 strerror(-err));
 }
 
 int main(int argc, char **argv)
@@ -123,7 +162,7 @@ int main(int argc, char **argv)
 	case OPTIONS_GO:
 		break;
 	}
-	log_setup("casementd", (enum log_level)config.log_level);
+	setup_log(&config);
 	stop_fd = signals_setup();
 	if (stop_fd < 0)
 		return 1;
@@ -133,5 +172,5 @@ int main(int argc, char **argv)
 	if (!err)
 		err = run(&config, &share, stop_fd);
 	share_close(&share);
-	return err ? 1 : 0;
+	return err && err != -ECANCELED ? 1 : 0;
 }

@@ -287,7 +287,8 @@ void share_close(struct share *share)
 	}
 }
 
-int share_serve(const struct config *config, struct share *share, int sock, int stop_fd)
+int share_serve(const struct config *config, struct share *share, int sock, int stop_fd,
+		const struct vu_bystander *other)
 {
 	struct request_ops ops = {
 		.ctx = share, .queue_open = queue_open, .queue_close = queue_close,
@@ -304,7 +305,7 @@ int share_serve(const struct config *config, struct share *share, int sock, int 
 		return err;
 	}
 	log_info("the VMM connected");
-	err = vu_session_run(session, stop_fd);
+	err = vu_session_run(session, stop_fd, other);
 	vu_session_free(session);
 	if (share->window)
 		window_forget(share->window);

@@ -33,8 +33,10 @@ void share_close(struct share *share);
 
 /*
  * Serve the VMM of this connection, which stays the caller's, until it leaves
- * or stop_fd becomes readable. 0, or -errno, logged.
+ * or stop_fd becomes readable, and look after `other` meanwhile. 0, or -errno, logged.
+ * Nothing of that VMM is left behind: the next one may be served.
  */
-int share_serve(const struct config *config, struct share *share, int sock, int stop_fd);
+int share_serve(const struct config *config, struct share *share, int sock, int stop_fd,
+		const struct vu_bystander *other);
 
 #endif

@@ -176,16 +176,28 @@ static int session_step(struct vu_session *session)
 	return err;
 }
 
-int vu_session_run(struct vu_session *session, int stop_fd)
+/*
+ * Whoever came to the bystander may have come because our VMM left, in between
+ * two looks of one poll(2): so look again.
+ */
+static bool session_has_news(const struct vu_session *session)
 {
-	struct pollfd fds[2] = {
+	struct pollfd pfd = { .fd = session->sock, .events = POLLIN };
+
+	return poll(&pfd, 1, 0) != 0;
+}
+
+int vu_session_run(struct vu_session *session, int stop_fd, const struct vu_bystander *other)
+{
+	struct pollfd fds[3] = {
 		{ .fd = session->sock, .events = POLLIN },
 		{ .fd = stop_fd, .events = POLLIN },
+		{ .fd = other->fd, .events = POLLIN },
 	};
 	int err = 0;
 
 	while (!err) {
-		if (poll(fds, 2, -1) < 0) {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0) {
 			err = errno == EINTR ? 0 : -errno;
 			continue;
 		}
@@ -193,6 +205,8 @@ int vu_session_run(struct vu_session *session, int stop_fd)
 			break;
 		if (fds[0].revents)
 			err = session_step(session);
+		else if (fds[2].revents && !session_has_news(session))
+			other->ready(other->ctx);
 	}
 	vu_queues_reset(session);
 	vu_backend_reset(session->backend);

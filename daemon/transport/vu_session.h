@@ -52,11 +52,21 @@ int vu_session_new(const struct vu_device *device, const struct request_ops *ops
 void vu_session_free(struct vu_session *session);
 
 /*
+ * Something else that the session's thread looks after while it serves; not
+ * any more once the VMM has left, even if that is not noticed yet.
+ */
+struct vu_bystander {
+	int fd;			/* -1: nothing */
+	void (*ready)(void *ctx);	/* `fd` is readable; must make it not be so */
+	void *ctx;
+};
+
+/*
  * Serve until the VMM leaves (0), `stop_fd` becomes readable (0), or it breaks
  * the protocol (-EPROTO) or the socket fails (-errno). Every queue is stopped
  * when it returns.
  */
-int vu_session_run(struct vu_session *session, int stop_fd);
+int vu_session_run(struct vu_session *session, int stop_fd, const struct vu_bystander *other);
 
 /* ---- between the files of the session ---- */
 

@@ -58,7 +58,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config.cache, CACHE_AUTO);
 	assert_int_equal(config.timeout_ms, 1000);
 	assert_int_equal(config.log_level, LOG_LEVEL_INFO);
-	assert_false(config.flock || config.posix_lock ||
+	assert_false(config.persist || config.syslog || config.flock || config.posix_lock ||
 		     config.writeback || config.no_readdirplus || config.allow_direct_io);
 }
 
