@@ -108,6 +108,18 @@ int casement_submit(struct casement_queue *queue, struct casement_request *reque
 	return (int)taken;
 }
 
+int casement_submit_each(struct casement_queue *queue, struct casement_request *const *requests,
+			 unsigned int n)
+{
+	uint16_t from = queue->next_avail;
+	unsigned int taken = 0;
+
+	while (taken < n && queue_push(queue, requests[taken]))
+		taken++;
+	queue_publish(queue, from);
+	return (int)taken;
+}
+
 int casement_complete(struct casement_queue *queue, struct casement_request **done,
 		      unsigned int max, int timeout_ms)
 {

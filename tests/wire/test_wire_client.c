@@ -127,6 +127,35 @@ static void test_an_event_loop(void **state)
 	assert_int_equal(poll(&pfd, 1, 0), 0);
 }
 
+/* Requests that lie apart, in an order of ours: each is answered for itself. */
+static void test_submit_each(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct message messages[4];
+	struct casement_request *requests[4], *done[4];
+	unsigned int seen = 0;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		make_message(&messages[i], CASEMENT_ROOT, 2 + 2 * i);
+		messages[i].request.user = &messages[i];
+		requests[3 - i] = &messages[i].request;
+	}
+	assert_int_equal(ok(casement_submit_each(f->q, requests, 4)), 4);
+	while (seen < 4) {
+		long n = ok(casement_complete(f->q, done, 4, -1));
+
+		assert_true(n > 0);
+		for (long i = 0; i < n; i++) {
+			struct message *message = done[i]->user;
+
+			assert_int_equal(message->request.result, sizeof(message->out));
+			assert_int_equal(message->out.header.unique, 2 + 2 * (message - messages));
+		}
+		seen += (unsigned int)n;
+	}
+	assert_int_equal(casement_submit_each(f->q, requests, 0), 0);
+}
+
 /* A polling client is not called, but for the ring's first entry. */
 static void test_polling(void **state)
 {
@@ -249,6 +278,7 @@ int main(void)
 		FIXTURE_TEST(test_whole_messages, &plain),
 		FIXTURE_TEST(test_a_message_without_a_header_is_refused, &plain),
 		FIXTURE_TEST(test_an_event_loop, &plain),
+		FIXTURE_TEST(test_submit_each, &polling),
 		FIXTURE_TEST(test_polling, &polling),
 		FIXTURE_TEST(test_polling, &polling_old),
 		FIXTURE_TEST(test_polling_past_the_end, &polling),

@@ -181,6 +181,9 @@ struct casement_request {
  */
 int casement_submit(struct casement_queue *queue, struct casement_request *requests,
 		    unsigned int n);
+/* The same for requests that do not lie side by side. */
+int casement_submit_each(struct casement_queue *queue, struct casement_request *const *requests,
+			 unsigned int n);
 /*
  * Collect completed requests into `done`, at most `max`; waits up to
  * `timeout_ms` (-1: options.timeout_ms) for the first. Returns how many, 0 when
