@@ -12,6 +12,7 @@ static const struct subcommand {
 	const char *help;
 	int (*main)(int argc, char **argv);
 } subcommands[] = {
+	{ "bench", "Measure a virtio-fs daemon without a virtual machine.", bench_main },
 	{ "run", "Run a command in a virtual machine that shares directories with this one.", run_main },
 };
 

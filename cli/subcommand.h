@@ -10,6 +10,7 @@ enum casement_status {
 	STATUS_FAILED = 125,	/* casement, the machine or a daemon failed */
 };
 
+int bench_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 
 #endif

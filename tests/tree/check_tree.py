@@ -20,7 +20,7 @@ LAYERS = {
     "daemon/dax": {"common", "proto", "daemon/fs"},
     "daemon/fs": {"common"},
     "client": {"common", "proto", "client/include/casement"},
-    "cli": {"common", "guest", "proto"},
+    "cli": {"client/include/casement", "common", "guest", "proto"},
     "guest": {"common"},
 }
 

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* A daemon under test; see bench_target.h. */
+#include "cli/bench_target.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cli/bench_tree.h"
+#include "common/checked.h"
+#include "common/log.h"
+
+#define PAGE 4096u
+#define PAGE_UP(n) (((n) + PAGE - 1) & ~(size_t)(PAGE - 1))
+
+/* Called with the lock: wait until the batch that is under way has been taken. */
+static int forgets_wait(struct bench_target *target)
+{
+	struct casement_request *done;
+	int n = 1;
+
+	if (target->forgets.flying)
+		n = casement_complete(casement_hiprio_queue(target->client), &done, 1, -1);
+	target->forgets.flying = false;
+	return n < 0 ? n : n ? 0 : -ETIMEDOUT;
+}
+
+/* Called with the lock. */
+static int forgets_send(struct bench_target *target)
+{
+	struct bench_forgets *forgets = &target->forgets;
+	int err = forgets_wait(target);
+
+	if (err || !forgets->n)
+		return err;
+	memcpy(forgets->sent, forgets->ones, forgets->n * sizeof(forgets->ones[0]));
+	*forgets->head = (struct fuse_batch_forget_in){ .count = forgets->n };
+	forgets->in[0] = (struct iovec){ forgets->head, sizeof(*forgets->head) };
+	forgets->in[1] = (struct iovec){ forgets->sent, forgets->n * sizeof(forgets->sent[0]) };
+	*forgets->request = (struct casement_request){
+		.opcode = FUSE_BATCH_FORGET, .in = forgets->in, .n_in = 2,
+	};
+	forgets->n = 0;
+	forgets->flying = casement_submit(casement_hiprio_queue(target->client), forgets->request, 1) == 1;
+	return forgets->flying ? 0 : -EAGAIN;
+}
+
+int target_forget(struct bench_target *target, uint64_t node)
+{
+	struct bench_forgets *forgets = &target->forgets;
+	int err = 0;
+
+	pthread_mutex_lock(&forgets->lock);
+	forgets->ones[forgets->n++] = (struct fuse_forget_one){ .nodeid = node, .nlookup = 1 };
+	if (forgets->n == FORGET_BATCH)
+		err = forgets_send(target);
+	pthread_mutex_unlock(&forgets->lock);
+	return err;
+}
+
+int target_forget_flush(struct bench_target *target)
+{
+	int err;
+
+	pthread_mutex_lock(&target->forgets.lock);
+	err = forgets_send(target);
+	if (!err)
+		err = forgets_wait(target);
+	pthread_mutex_unlock(&target->forgets.lock);
+	return err;
+}
+
+static size_t lane_bytes(const struct bench_plan *plan)
+{
+	return PAGE_UP(sizeof(struct bench_lane)) +
+	       PAGE_UP(MAX(plan->block_max, (size_t)BENCH_DIR_BUFFER));
+}
+
+/* Who listens on the other end, as this process sees it; 0 when that is not known. */
+static pid_t listener_pid(int sock)
+{
+	struct ucred peer = { .pid = 0 };
+	socklen_t size = sizeof(peer);
+
+	return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &size) ? 0 : peer.pid;
+}
+
+static int connect_to(struct bench_target *target, const struct bench_plan *plan)
+{
+	struct casement_options options = {
+		.request_queues = plan->queues,
+		.queue_size = 512,
+		.depth = plan->depth_max,
+		.max_request = MAX(plan->block_max, 1u << 20),
+		.heap_size = plan->queues * plan->depth_max * lane_bytes(plan) + (1u << 20),
+		.flags = (plan->window ? 0 : CASEMENT_NO_WINDOW) | (plan->poll ? CASEMENT_POLL : 0),
+	};
+	struct fuse_init_out init;
+	int err = casement_connect(target->socket, &options, &target->client);
+
+	if (err) {
+		log_error("%s: no daemon to be measured: %s", target->socket, casement_error());
+		return err;
+	}
+	target->pid = listener_pid(casement_fd(target->client));
+	err = casement_init(casement_request_queue(target->client, 0), NULL, &init);
+	if (err)
+		log_error("%s: no session: %s", target->socket, casement_error());
+	return err;
+}
+
+static int alloc_forgets(struct bench_target *target)
+{
+	struct bench_forgets *forgets = &target->forgets;
+	char *page = casement_alloc(target->client, PAGE);
+
+	_Static_assert(2 * FORGET_BATCH * sizeof(struct fuse_forget_one) +
+		       sizeof(struct fuse_batch_forget_in) + sizeof(struct casement_request) <= PAGE,
+		       "a page for all");
+	if (!page)
+		return -ENOMEM;
+	forgets->ones = (void *)page;
+	forgets->sent = forgets->ones + FORGET_BATCH;
+	forgets->request = (void *)(forgets->sent + FORGET_BATCH);
+	forgets->head = (void *)(forgets->request + 1);
+	return 0;
+}
+
+static int alloc_lanes(struct bench_target *target, const struct bench_plan *plan)
+{
+	unsigned int n = target->queues * target->depth_max;
+
+	target->lanes = calloc(n, sizeof(target->lanes[0]));
+	for (unsigned int i = 0; target->lanes && i < n; i++) {
+		struct bench_lane *lane = casement_alloc(target->client, lane_bytes(plan));
+
+		if (!lane)
+			return -ENOMEM;
+		lane->tree = &target->tree;
+		lane->queue = i / target->depth_max;
+		lane->number = i;
+		lane->data = (char *)lane + PAGE_UP(sizeof(*lane));
+		lane->random = 88172645463325252u + i * 7919;
+		target->lanes[i] = lane;
+	}
+	return target->lanes ? 0 : -ENOMEM;
+}
+
+int target_open(struct bench_target *target, char label, const char *socket,
+		const struct bench_plan *plan)
+{
+	int err;
+
+	*target = (struct bench_target){
+		.label = label, .socket = socket, .queues = plan->queues,
+		.depth_max = plan->depth_max, .needs = plan->needs,
+	};
+	pthread_mutex_init(&target->forgets.lock, NULL);
+	snprintf(target->name, sizeof(target->name), "casement-bench-%d-%c", (int)getpid(), label);
+	err = connect_to(target, plan);
+	if (err)
+		return err;
+	err = alloc_forgets(target);
+	if (!err)
+		err = alloc_lanes(target, plan);
+	if (err) {
+		log_error("%s: no memory for %u requests of %zu bytes", socket,
+			  plan->queues * plan->depth_max, plan->block_max);
+		return err;
+	}
+	return tree_make(target, plan->n_entries, plan->file_size);
+}
+
+void target_close(struct bench_target *target)
+{
+	if (target->client && target->lanes) {
+		target_forget_flush(target);
+		tree_remove(target);
+		casement_destroy(casement_request_queue(target->client, 0));
+	}
+	casement_close(target->client);
+	target->client = NULL;
+	free(target->lanes);
+	target->lanes = NULL;
+	pthread_mutex_destroy(&target->forgets.lock);
+}
