@@ -4,6 +4,7 @@
 
 BUILD := build
 ASAN  := build-asan
+FUZZ  := build-fuzz
 PYTHON := /usr/bin/python3
 
 all: $(BUILD)/build.ninja
@@ -44,10 +45,22 @@ check-vm:
 		echo "check-vm: an emulated guest of several processors may not boot on a busy host; what failed runs once more"; \
 		$(PYTHON) -m pytest -q --last-failed --last-failed-no-failures none tests/vm tests/cli $(PYTEST_ARGS); }
 
+$(FUZZ)/build.ninja:
+	@CC=clang meson setup $(FUZZ) -Dtests=true -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false >$(FUZZ).log 2>&1 || { cat $(FUZZ).log; exit 1; }
+	@mv $(FUZZ).log $(FUZZ)/setup.log
+
+# Each fuzz target for T seconds.
+T := 60
+fuzz:
+	@scripts/setup build test fuzz
+	@$(MAKE) --no-print-directory $(FUZZ)/build.ninja
+	@ninja -C $(FUZZ) --quiet fuzzers
+	@tests/fuzz/run.sh $(FUZZ) $(T)
+
 install: all
 	@meson install -C $(BUILD) --no-rebuild
 
 clean:
-	rm -rf $(BUILD) $(ASAN)
+	rm -rf $(BUILD) $(ASAN) $(FUZZ)
 
-.PHONY: all demo check check-fast check-vm install clean
+.PHONY: all demo check check-fast check-vm fuzz install clean
