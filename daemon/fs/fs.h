@@ -219,6 +219,26 @@ typedef bool (*fs_emit_fn)(void *ctx, const struct fs_dirent *dirent);
 int fs_readdir(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, bool plus,
 	       size_t hint, fs_emit_fn emit, void *ctx);
 
+/*
+ * ioctls (op_ioctl.c), by the host's numbers: FS_IOC_GETFLAGS, SETFLAGS,
+ * FSGETXATTR and FSSETXATTR of files and directories (`dir`), ENABLE_VERITY and
+ * MEASURE_VERITY of files. -ENOTTY for all others, -EINVAL for a size that is
+ * not the number's, -EPERM for who does not own the file or wants another
+ * project id. `in` of ENABLE_VERITY goes on with the salt and the signature.
+ */
+struct fs_ioctl {
+	uint32_t cmd;
+	const void *in;
+	size_t in_size;
+	void *out;
+	size_t out_size;	/* room; on success what was filled */
+};
+#define FS_IOCTL_DATA_MAX 4096	/* no in_size is larger */
+int fs_ioctl(struct fs *fs, const struct fs_caller *caller, uint64_t handle, bool dir,
+	     struct fs_ioctl *io);
+/* True when it takes as long as reading the whole file. */
+bool fs_ioctl_waits(uint32_t cmd);
+
 /* for the window (op_dax.c) */
 /* A new descriptor, O_RDWR|O_CLOEXEC, of a regular file that may be mapped; caller closes. -errno if not. */
 int fs_open_dax(struct fs *fs, uint64_t node);

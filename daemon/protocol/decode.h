@@ -28,6 +28,7 @@ union request_args {
 	struct fuse_getattr_in getattr;
 	struct fuse_init_in init;
 	struct fuse_interrupt_in interrupt;
+	struct fuse_ioctl_in ioctl;
 	struct fuse_link_in link;
 	struct fuse_lk_in lk;
 	struct fuse_lseek_in lseek;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The table of requests; see opcodes.h. Relies on the handlers' headers for
- * who does what; never has code of its own beyond the look-up.
+ * who does what; never has code of its own beyond look-ups.
  */
 #include "daemon/protocol/opcodes.h"
 
@@ -12,6 +12,7 @@
 #include "daemon/protocol/handle_dax.h"
 #include "daemon/protocol/handle_dir.h"
 #include "daemon/protocol/handle_file.h"
+#include "daemon/protocol/handle_ioctl.h"
 #include "daemon/protocol/handle_lock.h"
 #include "daemon/protocol/handle_name.h"
 #include "daemon/protocol/init.h"
@@ -88,6 +89,8 @@ static const struct opcode opcodes[FUSE_OPCODE_LIMIT] = {
 	[FUSE_COPY_FILE_RANGE_64] = { "COPY_FILE_RANGE_64", ARG(fuse_copy_file_range_in),
 		REPLY(fuse_copy_file_range_out), .flags = OP_CHANGES | OP_WAITS_UNWINDOWED,
 		.handle = handle_copy_file_range_64 },
+	[FUSE_IOCTL] = { "IOCTL", ARG(fuse_ioctl_in), REPLY(fuse_ioctl_out),
+		.handle = handle_ioctl },
 
 	/* locks */
 	[FUSE_GETLK] = { "GETLK", ARG(fuse_lk_in), REPLY(fuse_lk_out), .handle = handle_getlk },
@@ -109,6 +112,23 @@ static const struct opcode opcodes[FUSE_OPCODE_LIMIT] = {
 	[FUSE_REMOVEMAPPING] = { "REMOVEMAPPING", ARG(fuse_removemapping_in),
 		.handle = handle_removemapping },
 };
+
+static const struct opcode_refusal refusals[] = {
+	{ FUSE_SETXATTR, "SETXATTR", "extended attributes are not served yet" },
+	{ FUSE_GETXATTR, "GETXATTR", "as SETXATTR" },
+	{ FUSE_LISTXATTR, "LISTXATTR", "as SETXATTR" },
+	{ FUSE_REMOVEXATTR, "REMOVEXATTR", "as SETXATTR" },
+	{ FUSE_BMAP, "BMAP", "a block number means something only to a guest that has the disk; Linux asks of fuseblk alone" },
+	{ FUSE_POLL, "POLL", "regular files and directories are always ready, which is what a guest concludes from ENOSYS" },
+	{ FUSE_NOTIFY_REPLY, "NOTIFY_REPLY", "an answer to a notification, and there is no queue to notify by" },
+	{ CUSE_INIT, "CUSE_INIT", "begins a character device, not a file system" },
+};
+
+const struct opcode_refusal *opcode_refusals(size_t *count)
+{
+	*count = ARRAY_SIZE(refusals);
+	return refusals;
+}
 
 const struct opcode *opcode_find(uint32_t number)
 {

@@ -2,11 +2,12 @@
 /*
  * The table of FUSE requests we serve: what each looks like on the wire and
  * who handles it. An opcode without a row is answered -ENOSYS, which a Linux
- * guest takes as "never ask again".
+ * guest takes as "never ask again"; why it has none stands in a second table.
  */
 #ifndef CASEMENT_DAEMON_PROTOCOL_OPCODES_H
 #define CASEMENT_DAEMON_PROTOCOL_OPCODES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct request;
@@ -34,5 +35,15 @@ struct opcode {
 
 /* The row of a request number, or NULL. */
 const struct opcode *opcode_find(uint32_t number);
+
+/* A request of protocol 7.46 that is answered -ENOSYS on purpose. */
+struct opcode_refusal {
+	uint32_t number;
+	const char *name;
+	const char *why;
+};
+
+/* All of them; *count gets their number. */
+const struct opcode_refusal *opcode_refusals(size_t *count);
 
 #endif

@@ -461,3 +461,23 @@ void fs_lock_interrupt_all(struct fs *fs)
 {
 	(void)fs;
 }
+
+/* Remembers what came in; answers "out" bytes of 0x5a. */
+int fs_ioctl(struct fs *fs, const struct fs_caller *caller, uint64_t handle, bool dir,
+	     struct fs_ioctl *io)
+{
+	(void)fs;
+	fake.caller = *caller;
+	fake.flags = io->cmd;
+	fake.bit = dir;
+	fake.size = io->in_size;
+	fake.offset = io->out_size;
+	memcpy(fake.data, io->in, MIN(io->in_size, sizeof(fake.data)));
+	memset(io->out, 0x5a, io->out_size);
+	return with_handle(__func__, handle);
+}
+
+bool fs_ioctl_waits(uint32_t cmd)
+{
+	return cmd == FAKE_SLOW_IOCTL;
+}

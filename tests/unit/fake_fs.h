@@ -16,6 +16,7 @@
 
 #define FAKE_DIRENTS_MAX 64
 #define FAKE_DATA_MAX 8192
+#define FAKE_SLOW_IOCTL 77	/* the only number that waits */
 
 struct fake_fs {
 	/* what was asked */

@@ -118,6 +118,7 @@ static const uint32_t served[] = {
 	FUSE_SYNCFS, FUSE_READ, FUSE_WRITE, FUSE_LSEEK, FUSE_FALLOCATE, FUSE_COPY_FILE_RANGE,
 	FUSE_COPY_FILE_RANGE_64, FUSE_OPENDIR, FUSE_READDIR, FUSE_READDIRPLUS, FUSE_RELEASEDIR,
 	FUSE_FSYNCDIR, FUSE_SETUPMAPPING, FUSE_REMOVEMAPPING, FUSE_GETLK, FUSE_SETLK, FUSE_SETLKW,
+	FUSE_IOCTL,
 };
 
 static void test_rows(void **state)
@@ -135,6 +136,50 @@ static void test_rows(void **state)
 		assert_true(op->arg_size <= sizeof(struct fuse_setattr_in));
 	}
 	assert_int_equal(rows, ARRAY_SIZE(served));
+}
+
+/* Every number that protocol 7.46 has, from <linux/fuse.h> of Linux 7.1. */
+static const uint32_t protocol[] = {
+	1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 23, 24, 25, 26, 27,
+	28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50,
+	51, 52, 53, CUSE_INIT,
+};
+
+static bool in_protocol(uint32_t number)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(protocol); i++)
+		if (protocol[i] == number)
+			return true;
+	return false;
+}
+
+static bool is_refused(uint32_t number)
+{
+	size_t n;
+	const struct opcode_refusal *refusals = opcode_refusals(&n);
+
+	for (size_t i = 0; i < n; i++)
+		if (refusals[i].number == number)
+			return true;
+	return false;
+}
+
+/* Each is served, or refused for a reason; and nothing else is. */
+static void test_protocol(void **state)
+{
+	size_t n;
+	const struct opcode_refusal *refusals = opcode_refusals(&n);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(protocol); i++)
+		if (!opcode_find(protocol[i]) && !is_refused(protocol[i]))
+			fail_msg("opcode %u is neither served nor refused with a reason", protocol[i]);
+	for (size_t i = 0; i < n; i++) {
+		assert_true(strlen(refusals[i].name) > 0 && strlen(refusals[i].why) > 0);
+		assert_true(in_protocol(refusals[i].number));
+	}
+	for (uint32_t number = 0; number < FUSE_OPCODE_LIMIT; number++)
+		assert_true(!opcode_find(number) || in_protocol(number));
 }
 
 static void test_sizes(void **state)
@@ -331,6 +376,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_unknown, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_rows, share_setup, share_teardown),
+		cmocka_unit_test(test_protocol),
 		cmocka_unit_test_setup_teardown(test_sizes, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_header_length, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_names, share_setup, share_teardown),
