@@ -8,6 +8,7 @@
 #include "common/checked.h"
 #include "common/log.h"
 #include "daemon/config_legacy.h"
+#include "daemon/fs/fs.h"
 #include "daemon/protocol/server.h"
 #include "proto/virtio_fs.h"
 
@@ -97,6 +98,9 @@ static const struct option_row rows[] = {
 	  .min = 1, .max = MAX_WINDOW_MAPPINGS },
 	{ "rlimit-nofile", 0, OPTION_NUMBER, AT(rlimit_nofile), "N",
 	  "Most open files; 0 leaves the limit as it is. Default: 1000000, or what the system allows." },
+	{ "inode-file-handles", 0, OPTION_CHOICE, AT(inode_file_handles), "WHEN",
+	  "Hold the files the guest knows by file handles instead of an open descriptor each: never, prefer (where it can be done) or mandatory (or not start). Bounds the open files of a guest that knows millions; needs CAP_DAC_READ_SEARCH. Default: never.",
+	  .choices = fs_handles_names },
 	{ "persist", 0, OPTION_FLAG, AT(persist), NULL,
 	  "When the VMM has left, wait for the next one instead of ending." },
 	{ "log-level", 0, OPTION_CHOICE, AT(log_level), "LEVEL",

@@ -248,6 +248,7 @@ int share_open(const struct config *config, struct share *share)
 	struct fs_config fs = {
 		.root_fd = -1, .readonly = config->readonly, .writeback = config->writeback,
 		.allow_direct_io = config->allow_direct_io,
+		.handles = (enum fs_handles)config->inode_file_handles,
 		.dax_min_size = window_size ? DAX_MIN_FILE : 0, .dax_max_size = window_size,
 	};
 	int err = open_shared_dir(config, &fs.root_fd);
@@ -262,7 +263,8 @@ int share_open(const struct config *config, struct share *share)
 	err = fs_new(&fs, &share->fs);
 	if (err) {
 		close_fd(&fs.root_fd);
-		log_error("%s: cannot be shared: %s", config->shared_dir, strerror(-err));
+		log_error("%s: cannot be shared%s: %s", config->shared_dir,
+			  err == -EOPNOTSUPP ? " with mandatory file handles" : "", strerror(-err));
 		return err;
 	}
 	err = make_window(config, share, window_size);

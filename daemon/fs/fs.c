@@ -5,34 +5,38 @@
  */
 #include "daemon/fs/fs_private.h"
 
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/vfs.h>
 
 #include "common/checked.h"
+#include "daemon/fs/fs_kind.h"
 
 /* Descriptors kept for the session: queues, memory regions, mappings under way. */
 #define FD_RESERVE 512
 
-/* Not in linux/magic.h of every age. */
-#define MAGIC_CIFS   0xff534d42UL
-#define MAGIC_SMB2   0xfe534d42UL
-#define MAGIC_CEPH   0x00c36400UL
-#define MAGIC_FUSE   0x65735546UL
-#define MAGIC_LUSTRE 0x0bd00bd0UL
-
-/* Where another machine or process checks permissions by the ids it is sent. */
-static const unsigned long remote_magics[] = {
-	NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, MAGIC_CIFS, MAGIC_SMB2, V9FS_MAGIC, MAGIC_CEPH,
-	AFS_SUPER_MAGIC, AFS_FS_MAGIC, CODA_SUPER_MAGIC, MAGIC_FUSE, MAGIC_LUSTRE,
-};
+const char *const fs_handles_names[] = { "never", "prefer", "mandatory", NULL };
 
 int fs_node_get(struct fs *fs, uint64_t node, struct inode **out)
 {
 	*out = inode_table_get(&fs->inodes, node);
 	return *out ? 0 : -ESTALE;
+}
+
+int fs_at_get(struct fs *fs, uint64_t node, struct fs_at *at)
+{
+	int err = fs_node_get(fs, node, &at->inode);
+
+	if (!err)
+		err = inode_fd_get(at->inode, &at->held);
+	at->fd = at->held.fd;
+	return err;
+}
+
+void fs_at_put(struct fs_at *at)
+{
+	inode_fd_put(&at->held);
+	inode_put(at->inode);
 }
 
 int fs_handle_get(struct fs *fs, uint64_t fh, enum handle_kind kind, struct handle **out)
@@ -46,19 +50,6 @@ int fs_check_writable(const struct fs *fs)
 	return fs->config.readonly ? -EROFS : 0;
 }
 
-static bool is_remote(int root_fd)
-{
-	struct statfs st;
-
-	if (fstatfs(root_fd, &st) < 0)
-		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(remote_magics); i++) {
-		if (((unsigned long)st.f_type & 0xffffffffUL) == remote_magics[i])
-			return true;
-	}
-	return false;
-}
-
 static uint64_t fd_limit(void)
 {
 	struct rlimit limit;
@@ -66,6 +57,29 @@ static uint64_t fd_limit(void)
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return FD_RESERVE;
 	return limit.rlim_cur - MIN(limit.rlim_cur / 4, (rlim_t)FD_RESERVE);
+}
+
+/* Descriptors that inodes held by handles may keep, for each shard; they are taken off the budget. */
+static uint32_t kept_cells(struct fs *fs)
+{
+	uint64_t cells = fs->config.kept_fds ? fs->config.kept_fds : FD_CELLS;
+
+	if (fs->config.handles == FS_HANDLES_NEVER)
+		return 0;
+	cells = MIN(MIN(cells, (uint64_t)FD_CELLS), fs->budget.limit / 2) / FD_SHARDS;
+	cells = MAX(cells, (uint64_t)1);
+	fs->budget.limit -= MIN(fs->budget.limit, cells * FD_SHARDS);
+	return (uint32_t)cells;
+}
+
+static int make_inodes(struct fs *fs)
+{
+	struct inode_holding holding = {
+		.handles = fs->config.handles, .cells = kept_cells(fs), .open = &fs->open,
+		.budget = &fs->budget,
+	};
+
+	return inode_table_init(&fs->inodes, &holding);
 }
 
 static int enter_root(struct fs *fs, const struct fs_config *config)
@@ -92,11 +106,11 @@ int fs_new(const struct fs_config *config, struct fs **out)
 	fs->config = *config;
 	fs->config.root_fd = -1;
 	fs->budget.limit = fd_limit();
-	fs->remote = is_remote(config->root_fd);
+	fs->remote = fs_kind_remote(config->root_fd);
 	err = safe_open_init(&fs->open, config->root_fd);
 	if (err)
 		goto free_fs;
-	err = inode_table_init(&fs->inodes, &fs->budget);
+	err = make_inodes(fs);
 	if (err)
 		goto close_open;
 	err = enter_root(fs, config);

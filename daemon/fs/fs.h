@@ -44,6 +44,14 @@ struct fs_watch {
 	bool (*maps_writable)(void *ctx, uint64_t node, uint64_t offset, uint64_t len);
 };
 
+/* How an inode that the guest knows is held on the host. */
+enum fs_handles {
+	FS_HANDLES_NEVER,	/* by a descriptor */
+	FS_HANDLES_PREFER,	/* by a file handle where the file system has them, and we may use them */
+	FS_HANDLES_MANDATORY,	/* the same, or not at all */
+};
+extern const char *const fs_handles_names[];	/* in this order, NULL-terminated */
+
 struct fs_config {
 	int root_fd;		/* directory to share; the fs takes it over and closes it */
 	bool readonly;		/* every change answers -EROFS; files open read-only */
@@ -52,6 +60,8 @@ struct fs_config {
 	uint64_t dax_min_size;	/* smallest file offered for mapping; 0 = no window at all */
 	uint64_t dax_max_size;	/* largest: one that does not fit the window would thrash it */
 	bool dax_whole_pages;	/* offer only files of whole 4 KiB pages for mapping */
+	enum fs_handles handles;
+	unsigned int kept_fds;	/* with handles: descriptors kept of files used lately; 0: as many as is good */
 };
 
 /* Who asks; from the FUSE header. */
@@ -69,7 +79,7 @@ struct fs_attr {
 /* A name resolved: node, one lookup counted on it, and its attributes. */
 struct fs_entry {
 	uint64_t node;
-	uint64_t generation;	/* always 0: node ids are never used twice */
+	uint64_t generation;	/* always 0: node ids are not used twice */
 	struct fs_attr attr;
 };
 
@@ -92,8 +102,9 @@ struct fs_setattr {
 
 /*
  * Make a file system of config->root_fd. On success *out is the new object and
- * owns root_fd; on error root_fd stays the caller's. Raises nothing, drops
- * nothing: privileges are the sandbox's business.
+ * owns root_fd; on error root_fd stays the caller's; -EOPNOTSUPP: handles are
+ * mandatory, and the root has none, or CAP_DAC_READ_SEARCH is not ours. Raises
+ * nothing, drops nothing: privileges are the sandbox's business.
  */
 int fs_new(const struct fs_config *config, struct fs **out);
 /* Close everything. No other thread may be inside the file system. */

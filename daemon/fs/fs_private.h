@@ -3,8 +3,9 @@
  * What the op_*.c files share: the file system object and the few steps that
  * more than one operation takes. Included by daemon/fs/ only.
  *
- * Lock order: dir_stream.lock, then an inode key shard, then an inode id
- * shard; a handle shard's lock is a leaf. Only dir_stream.lock is held over
+ * Lock order: dir_stream.lock, then an inode key shard; the locks of handle
+ * shards, of the inodes' memory, descriptors and mounts are leaves. Only
+ * dir_stream.lock is held over
  * system calls, and only walks on one open directory wait for each other.
  */
 #ifndef CASEMENT_DAEMON_FS_FS_PRIVATE_H
@@ -15,6 +16,7 @@
 #include "daemon/fs/fd_budget.h"
 #include "daemon/fs/fs.h"
 #include "daemon/fs/handle_table.h"
+#include "daemon/fs/inode_fd.h"
 #include "daemon/fs/inode_table.h"
 #include "daemon/fs/lock_table.h"
 #include "daemon/fs/lock_wait.h"
@@ -37,6 +39,19 @@ struct fs {
 /* fs.c */
 /* The inode of a node id, for cleanup_inode. 0 or -ESTALE. */
 int fs_node_get(struct fs *fs, uint64_t node, struct inode **out);
+
+/* An inode, and a descriptor of it for as long as this is held. */
+struct fs_at {
+	struct inode *inode;
+	int fd;			/* O_PATH */
+	struct inode_fd held;
+};
+#define FS_AT_NONE { .fd = -1, .held = INODE_FD_NONE }
+/* Those of a node id, for cleanup_fs_at: at most one system call, mostly none. 0, -ESTALE or -errno. */
+int fs_at_get(struct fs *fs, uint64_t node, struct fs_at *at);
+void fs_at_put(struct fs_at *at);
+#define cleanup_fs_at __attribute__((cleanup(fs_at_put)))
+
 /* The handle of a number, for cleanup_handle. 0 or -EBADF. */
 int fs_handle_get(struct fs *fs, uint64_t fh, enum handle_kind kind, struct handle **out);
 /* 0, or -EROFS for a read-only share. */
@@ -59,8 +74,10 @@ int fs_entry_complete(struct fs *fs, struct inode *inode, struct fs_entry *entry
  * left for the caller to close when the file was known. 0 or -errno.
  */
 int fs_enter_fd(struct fs *fs, int *fd, struct fs_entry *entry);
-/* Resolve one name. `maybe_known`: worth asking for attributes before opening. 0 or -errno. */
-int fs_lookup_child(struct fs *fs, struct inode *parent, const char *name, bool maybe_known,
+/* Whether to ask for a name's attributes before opening it: they will do if its file is known. */
+enum look { LOOK_FIRST, LOOK_LATER, LOOK_BY_HABIT };
+/* Resolve one name. 0 or -errno. */
+int fs_lookup_child(struct fs *fs, const struct fs_at *dir, const char *name, enum look look,
 		    struct fs_entry *entry);
 
 /* op_file.c */

@@ -19,6 +19,7 @@
 struct target {
 	struct inode *inode;	/* borrowed */
 	struct handle *handle;	/* borrowed, or NULL */
+	int fd;			/* of either; borrowed */
 };
 
 int fs_stat_fd(int fd, struct statx *stx)
@@ -37,19 +38,16 @@ int fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr)
 int fs_getattr(struct fs *fs, uint64_t node, uint64_t handle, struct fs_attr *attr)
 {
 	cleanup_handle struct handle *open = NULL;
-	cleanup_inode struct inode *inode = NULL;
+	cleanup_fs_at struct fs_at at = FS_AT_NONE;
 	int err;
 
-	if (handle != FS_NO_HANDLE) {
+	if (handle != FS_NO_HANDLE)
 		err = fs_handle_get(fs, handle, HANDLE_ANY, &open);
-		if (!err)
-			inode = inode_ref(open->inode);
-	} else {
-		err = fs_node_get(fs, node, &inode);
-	}
+	else
+		err = fs_at_get(fs, node, &at);
 	if (!err)
-		err = fs_stat_fd(open ? open->fd : inode->fd, &attr->stx);
-	return err ? err : fs_attr_complete(fs, inode, attr);
+		err = fs_stat_fd(open ? open->fd : at.fd, &attr->stx);
+	return err ? err : fs_attr_complete(fs, open ? open->inode : at.inode, attr);
 }
 
 /* A range that the window maps must not lose its pages without being told. */
@@ -60,7 +58,7 @@ static int announce_cut(struct fs *fs, const struct target *t, uint64_t size)
 
 	if (!inode_has(t->inode, INODE_MAPPED))
 		return 0;
-	err = fs_stat_fd(t->inode->fd, &stx);
+	err = fs_stat_fd(t->fd, &stx);
 	if (err || size >= stx.stx_size)
 		return err;
 	return fs_watch_cut(fs, t->inode, size);
@@ -78,7 +76,7 @@ static int set_size(struct fs *fs, const struct target *t, const struct fs_setat
 	if (err)
 		return err;
 	if (!t->handle) {
-		fd = safe_open_again(&fs->open, t->inode->fd, O_WRONLY);
+		fd = inode_fd_open(t->inode, O_WRONLY);
 		if (fd < 0)
 			return fd;
 	}
@@ -93,7 +91,7 @@ static int set_owner(const struct target *t, const struct fs_setattr *set)
 	uid_t uid = set->valid & FS_SET_UID ? set->uid : (uid_t)-1;
 	gid_t gid = set->valid & FS_SET_GID ? set->gid : (gid_t)-1;
 
-	if (fchownat(t->inode->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+	if (fchownat(t->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	return 0;
 }
@@ -111,7 +109,7 @@ static int set_mode(struct fs *fs, const struct target *t, const struct fs_setat
 		creds_keep_setid(true);
 	if (t->handle)
 		return fchmod(t->handle->fd, mode) < 0 ? -errno : 0;
-	name = safe_open_name(t->inode->fd);
+	name = safe_open_name(t->fd);
 	return fchmodat(fs->open.proc_fd, name.text, mode, 0) < 0 ? -errno : 0;
 }
 
@@ -135,7 +133,7 @@ static int set_times(struct fs *fs, const struct target *t, const struct fs_seta
 
 	if (t->handle)
 		return futimens(t->handle->fd, times) < 0 ? -errno : 0;
-	name = safe_open_name(t->inode->fd);
+	name = safe_open_name(t->fd);
 	return utimensat(fs->open.proc_fd, name.text, times, 0) < 0 ? -errno : 0;
 }
 
@@ -163,37 +161,36 @@ int fs_setattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, uin
 	       const struct fs_setattr *set, struct fs_attr *attr)
 {
 	cleanup_handle struct handle *open = NULL;
-	cleanup_inode struct inode *inode = NULL;
+	cleanup_fs_at struct fs_at at = FS_AT_NONE;
 	struct target target;
 	int err = fs_check_writable(fs);
 
 	(void)caller;	/* its rights were checked by the guest; what it makes is not new */
 	if (err)
 		return err;
-	if (handle != FS_NO_HANDLE) {
+	if (handle != FS_NO_HANDLE)
 		err = fs_handle_get(fs, handle, HANDLE_ANY, &open);
-		if (!err)
-			inode = inode_ref(open->inode);
-	} else {
-		err = fs_node_get(fs, node, &inode);
-	}
+	else
+		err = fs_at_get(fs, node, &at);
 	if (err)
 		return err;
-	target = (struct target){ .inode = inode, .handle = open };
+	target = (struct target){
+		.inode = open ? open->inode : at.inode, .handle = open, .fd = open ? open->fd : at.fd,
+	};
 	err = set_all(fs, &target, set);
 	if (!err)
-		err = fs_stat_fd(inode->fd, &attr->stx);
-	return err ? err : fs_attr_complete(fs, inode, attr);
+		err = fs_stat_fd(target.fd, &attr->stx);
+	return err ? err : fs_attr_complete(fs, target.inode, attr);
 }
 
 int fs_statfs(struct fs *fs, uint64_t node, struct statvfs *st)
 {
-	cleanup_inode struct inode *inode = NULL;
-	int err = fs_node_get(fs, node, &inode);
+	cleanup_fs_at struct fs_at at = FS_AT_NONE;
+	int err = fs_at_get(fs, node, &at);
 
 	if (err)
 		return err;
-	return fstatvfs(inode->fd, st) < 0 ? -errno : 0;
+	return fstatvfs(at.fd, st) < 0 ? -errno : 0;
 }
 
 /* The three permission bits that apply to the caller. Its other groups are not known here. */
@@ -215,20 +212,20 @@ static uint32_t granted_bits(const struct statx *stx, const struct fs_caller *ca
 
 int fs_access(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint32_t mask)
 {
-	cleanup_inode struct inode *inode = NULL;
+	cleanup_fs_at struct fs_at at = FS_AT_NONE;
 	struct statx stx;
-	int err = fs_node_get(fs, node, &inode);
+	int err = fs_at_get(fs, node, &at);
 
 	if (!err && (mask & ~(uint32_t)(R_OK | W_OK | X_OK)))
 		err = -EINVAL;
 	if (!err)
-		err = fs_stat_fd(inode->fd, &stx);
+		err = fs_stat_fd(at.fd, &stx);
 	if (err)
 		return err;
 	if (mask & ~granted_bits(&stx, caller))
 		return -EACCES;
 	/* Devices and FIFOs may be written on a read-only share: they are the guest's own. */
-	if ((mask & W_OK) && (S_ISREG(inode->type) || S_ISDIR(inode->type)))
+	if ((mask & W_OK) && (S_ISREG(at.inode->type) || S_ISDIR(at.inode->type)))
 		return fs_check_writable(fs);
 	return 0;
 }

@@ -65,7 +65,7 @@ static int enter_created(struct fs *fs, int *fd, bool append, struct fs_entry *e
 	return err;
 }
 
-static int create_new(struct fs *fs, const struct fs_caller *caller, struct inode *dir,
+static int create_new(struct fs *fs, const struct fs_caller *caller, const struct fs_at *dir,
 		      const char *name, uint32_t flags, uint32_t mode, struct fs_entry *entry,
 		      uint64_t *handle)
 {
@@ -86,11 +86,11 @@ static int create_new(struct fs *fs, const struct fs_caller *caller, struct inod
 }
 
 /* CREATE of a name that is taken, without O_EXCL: an open. */
-static int create_existing(struct fs *fs, struct inode *dir, const char *name, uint32_t flags,
+static int create_existing(struct fs *fs, const struct fs_at *dir, const char *name, uint32_t flags,
 			   struct fs_entry *entry, uint64_t *handle)
 {
 	cleanup_inode struct inode *inode = NULL;
-	int err = fs_lookup_child(fs, dir, name, true, entry);
+	int err = fs_lookup_child(fs, dir, name, LOOK_FIRST, entry);
 
 	if (err)
 		return err;
@@ -110,18 +110,18 @@ static int create_existing(struct fs *fs, struct inode *dir, const char *name, u
 int fs_create(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
 	      uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle)
 {
-	cleanup_inode struct inode *dir = NULL;
+	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	int err = fs_check_writable(fs);
 
 	if (!err)
-		err = fs_node_get(fs, parent, &dir);
+		err = fs_at_get(fs, parent, &dir);
 	if (err)
 		return err;
 	for (int i = 0; i < CREATE_TRIES; i++) {
-		err = create_new(fs, caller, dir, name, flags, mode, entry, handle);
+		err = create_new(fs, caller, &dir, name, flags, mode, entry, handle);
 		if (err != -EEXIST || (flags & O_EXCL))
 			return err;
-		err = create_existing(fs, dir, name, flags, entry, handle);
+		err = create_existing(fs, &dir, name, flags, entry, handle);
 		if (err != -ENOENT)
 			return err;
 	}
@@ -131,16 +131,16 @@ int fs_create(struct fs *fs, const struct fs_caller *caller, uint64_t parent, co
 int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 	       uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle)
 {
-	cleanup_inode struct inode *dir = NULL;
+	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	cleanup_close int fd = -1;
 	bool append = false;
 	int host_flags, err = fs_check_writable(fs);
 
 	if (!err)
-		err = fs_node_get(fs, parent, &dir);
+		err = fs_at_get(fs, parent, &dir);
 	if (err)
 		return err;
-	if (!S_ISDIR(dir->type))
+	if (!S_ISDIR(dir.inode->type))
 		return -ENOTDIR;
 	host_flags = fs_open_flags(fs, flags, &append);
 	if (host_flags < 0)
@@ -149,17 +149,17 @@ int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 	err = become_maker(caller, mode);
 	if (err)
 		return err;
-	fd = openat(dir->fd, ".", host_flags, mode & 07777);
+	fd = openat(dir.fd, ".", host_flags, mode & 07777);
 	err = fd < 0 ? -errno : 0;
 	creds_leave(fs->remote);
 	return err ? err : enter_created(fs, &fd, append, entry, handle);
 }
 
 /* The entry of a name that we just made. */
-static int enter_made(struct fs *fs, struct inode *dir, const char *name, mode_t type,
+static int enter_made(struct fs *fs, const struct fs_at *dir, const char *name, mode_t type,
 		      struct fs_entry *entry)
 {
-	int err = fs_lookup_child(fs, dir, name, false, entry);
+	int err = fs_lookup_child(fs, dir, name, LOOK_LATER, entry);
 
 	if (err || (entry->attr.stx.stx_mode & S_IFMT) == type)
 		return err;
@@ -171,7 +171,7 @@ static int enter_made(struct fs *fs, struct inode *dir, const char *name, mode_t
  * The making half of MKNOD. A regular file is made by open(2), and *fd is left
  * open, so that it can be entered by descriptor. 0 or -errno.
  */
-static int make_node(const struct inode *dir, const char *name, uint32_t mode, uint32_t rdev,
+static int make_node(const struct fs_at *dir, const char *name, uint32_t mode, uint32_t rdev,
 		     int *fd)
 {
 	switch (mode & S_IFMT) {
@@ -193,81 +193,81 @@ static int make_node(const struct inode *dir, const char *name, uint32_t mode, u
 int fs_mknod(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
 	     uint32_t mode, uint32_t rdev, struct fs_entry *entry)
 {
-	cleanup_inode struct inode *dir = NULL;
+	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	cleanup_close int fd = -1;
 	int err = fs_check_writable(fs);
 
 	if (!err)
-		err = fs_node_get(fs, parent, &dir);
+		err = fs_at_get(fs, parent, &dir);
 	if (!err)
 		err = become_maker(caller, mode);
 	if (err)
 		return err;
-	err = make_node(dir, name, mode, rdev, &fd);
+	err = make_node(&dir, name, mode, rdev, &fd);
 	creds_leave(fs->remote);
 	if (err)
 		return err;
 	if (fd >= 0)
 		return enter_opened(fs, fd, entry);
-	return enter_made(fs, dir, name, mode & S_IFMT, entry);
+	return enter_made(fs, &dir, name, mode & S_IFMT, entry);
 }
 
 int fs_mkdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
 	     uint32_t mode, struct fs_entry *entry)
 {
-	cleanup_inode struct inode *dir = NULL;
+	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	int err = fs_check_writable(fs);
 
 	if (!err)
-		err = fs_node_get(fs, parent, &dir);
+		err = fs_at_get(fs, parent, &dir);
 	if (!err)
 		err = creds_become(caller->uid, caller->gid);
 	if (err)
 		return err;
-	if (mkdirat(dir->fd, name, mode & 07777) < 0)
+	if (mkdirat(dir.fd, name, mode & 07777) < 0)
 		err = -errno;
 	creds_leave(fs->remote);
-	return err ? err : enter_made(fs, dir, name, S_IFDIR, entry);
+	return err ? err : enter_made(fs, &dir, name, S_IFDIR, entry);
 }
 
 int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
 	       const char *target, struct fs_entry *entry)
 {
-	cleanup_inode struct inode *dir = NULL;
+	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	int err = fs_check_writable(fs);
 
 	if (!err)
-		err = fs_node_get(fs, parent, &dir);
+		err = fs_at_get(fs, parent, &dir);
 	if (!err)
 		err = creds_become(caller->uid, caller->gid);
 	if (err)
 		return err;
-	if (symlinkat(target, dir->fd, name) < 0)
+	if (symlinkat(target, dir.fd, name) < 0)
 		err = -errno;
 	creds_leave(fs->remote);
-	return err ? err : enter_made(fs, dir, name, S_IFLNK, entry);
+	return err ? err : enter_made(fs, &dir, name, S_IFLNK, entry);
 }
 
 int fs_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name,
 	    struct fs_entry *entry)
 {
-	cleanup_inode struct inode *inode = NULL;
-	cleanup_inode struct inode *dir = NULL;
+	cleanup_fs_at struct fs_at at = FS_AT_NONE;
+	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	struct fd_name from;
 	int err = fs_check_writable(fs);
 
 	if (!err)
-		err = fs_node_get(fs, node, &inode);
+		err = fs_at_get(fs, node, &at);
 	if (!err)
-		err = fs_node_get(fs, parent, &dir);
+		err = fs_at_get(fs, parent, &dir);
 	if (err)
 		return err;
-	from = safe_open_name(inode->fd);
+	from = safe_open_name(at.fd);
 	/* Through /proc, the link that is followed is ours: no right to link by descriptor is needed. */
-	if (linkat(fs->open.proc_fd, from.text, dir->fd, name, AT_SYMLINK_FOLLOW) < 0)
+	if (linkat(fs->open.proc_fd, from.text, dir.fd, name, AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
-	err = fs_stat_fd(inode->fd, &entry->attr.stx);
-	if (!err && !inode_table_count(&fs->inodes, inode))
+	err = fs_stat_fd(at.fd, &entry->attr.stx);
+	if (!err && !inode_table_count(&fs->inodes, at.inode))
 		err = -ESTALE;	/* linked, and forgotten beside it: the guest's own race */
-	return err ? err : fs_entry_complete(fs, inode, entry);
+	return err ? err : fs_entry_complete(fs, at.inode, entry);
 }

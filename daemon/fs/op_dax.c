@@ -19,11 +19,14 @@
 /* Asked once an inode: should the file or its mount turn read-only later, open(2) says so. */
 static bool can_write(struct inode *inode)
 {
+	cleanup_inode_fd struct inode_fd at = INODE_FD_NONE;
 	uint32_t flags = INODE_DAX_ASKED;
 
 	if (inode_has(inode, INODE_DAX_ASKED))
 		return inode_has(inode, INODE_DAX_WRITABLE);
-	if (syscall(SYS_faccessat2, inode->fd, "", W_OK, AT_EMPTY_PATH | AT_EACCESS) == 0)
+	if (inode_fd_get(inode, &at))
+		return false;
+	if (syscall(SYS_faccessat2, at.fd, "", W_OK, AT_EMPTY_PATH | AT_EACCESS) == 0)
 		flags |= INODE_DAX_WRITABLE;
 	inode_set(inode, flags);
 	return flags & INODE_DAX_WRITABLE;
@@ -46,21 +49,21 @@ int fs_watch_cut(struct fs *fs, struct inode *inode, uint64_t size)
 {
 	if (!fs->watch.before_cut || !inode_has(inode, INODE_MAPPED))
 		return 0;
-	return fs->watch.before_cut(fs->watch.ctx, inode->id, size);
+	return fs->watch.before_cut(fs->watch.ctx, inode_id(inode), size);
 }
 
 int fs_watch_size(struct fs *fs, struct inode *inode, uint64_t size)
 {
 	if (!fs->watch.size_seen || !inode_has(inode, INODE_MAPPED))
 		return 0;
-	return fs->watch.size_seen(fs->watch.ctx, inode->id, size);
+	return fs->watch.size_seen(fs->watch.ctx, inode_id(inode), size);
 }
 
 bool fs_watch_writable(struct fs *fs, struct inode *inode, uint64_t offset, uint64_t len)
 {
 	if (!fs->watch.maps_writable || !inode_has(inode, INODE_MAPPED))
 		return false;
-	return fs->watch.maps_writable(fs->watch.ctx, inode->id, offset, len);
+	return fs->watch.maps_writable(fs->watch.ctx, inode_id(inode), offset, len);
 }
 
 int fs_open_dax(struct fs *fs, uint64_t node)
@@ -78,5 +81,5 @@ int fs_open_dax(struct fs *fs, uint64_t node)
 		return err;
 	/* Before the mapping exists, so that no cut can be made that does not see it. */
 	inode_set(inode, INODE_MAPPED);
-	return safe_open_again(&fs->open, inode->fd, O_RDWR);
+	return inode_fd_open(inode, O_RDWR);
 }

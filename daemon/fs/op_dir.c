@@ -26,7 +26,7 @@ int fs_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
 		return err;
 	if (!S_ISDIR(inode->type))
 		return -ENOTDIR;
-	fd = safe_open_again(&fs->open, inode->fd, O_RDONLY | O_DIRECTORY);
+	fd = inode_fd_open(inode, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
 		return fd;
 	parts = (struct handle_parts){ .fd = fd, .inode = inode, .dir = dir_stream_new() };
@@ -59,20 +59,20 @@ static bool name_usable(const char *name)
 }
 
 /* Look an entry up. Its inode number tells, mostly, whether it is known: that saves a call. */
-static void resolve_entry(struct fs *fs, struct inode *dir, const struct dir_record *record,
+static void resolve_entry(struct fs *fs, const struct fs_at *dir, const struct dir_record *record,
 			  struct fs_entry *entry)
 {
-	struct inode_key guess = dir->key;
-	bool known;
+	struct inode_key guess = dir->inode->key;
+	enum look look;
 
 	guess.ino = record->ino;
-	known = inode_table_knows(&fs->inodes, &guess);
-	if (is_dot(record->name) || fs_lookup_child(fs, dir, record->name, known, entry) < 0)
+	look = inode_table_knows(&fs->inodes, &guess) ? LOOK_FIRST : LOOK_LATER;
+	if (is_dot(record->name) || fs_lookup_child(fs, dir, record->name, look, entry) < 0)
 		memset(entry, 0, sizeof(*entry));
 }
 
-static bool offer(struct fs *fs, struct inode *dir, const struct dir_record *record, bool plus,
-		  fs_emit_fn emit, void *ctx)
+static bool offer(struct fs *fs, const struct fs_at *dir, const struct dir_record *record,
+		  bool plus, fs_emit_fn emit, void *ctx)
 {
 	struct fs_entry entry;
 	struct fs_dirent dirent = {
@@ -98,6 +98,7 @@ static int walk(struct fs *fs, const struct handle *open, bool plus, size_t hint
 		fs_emit_fn emit, void *ctx)
 {
 	struct dir_stream *stream = open->dir;
+	const struct fs_at dir = { .inode = open->inode, .fd = open->fd };
 	const struct dir_record *record;
 	bool given = false, filled = false;
 	ssize_t n;
@@ -116,7 +117,7 @@ static int walk(struct fs *fs, const struct handle *open, bool plus, size_t hint
 			continue;
 		}
 		if (name_usable(record->name)) {
-			if (!offer(fs, open->inode, record, plus, emit, ctx))
+			if (!offer(fs, &dir, record, plus, emit, ctx))
 				return 0;
 			given = true;
 		}

@@ -3,7 +3,7 @@
  * Files opened, closed, flushed. One system call each; FLUSH none on a local
  * file system.
  *
- * Relies on the type recorded with the O_PATH descriptor: only regular files
+ * Relies on the type recorded with the inode: only regular files
  * are opened. A device, FIFO or socket is -ENXIO, a link -ELOOP, a directory
  * -EISDIR, which are open(2)'s own words; a guest opens those by itself, so
  * only a hostile one asks. Never passes on an open flag it does not know.
@@ -61,17 +61,16 @@ int fs_open_flags(const struct fs *fs, uint32_t flags, bool *append)
  * place. A file with the append-only attribute insists on it, though. And
  * O_NOATIME is only a wish.
  */
-static int open_with_fallbacks(const struct fs *fs, const struct inode *inode, int flags,
-			       bool append)
+static int open_with_fallbacks(struct inode *inode, int flags, bool append)
 {
-	int fd = safe_open_again(&fs->open, inode->fd, flags);
+	int fd = inode_fd_open(inode, flags);
 
 	if (fd == -EPERM && (flags & O_NOATIME)) {
 		flags &= ~O_NOATIME;
-		fd = safe_open_again(&fs->open, inode->fd, flags);
+		fd = inode_fd_open(inode, flags);
 	}
 	if (fd == -EPERM && append)
-		fd = safe_open_again(&fs->open, inode->fd, flags | O_APPEND);
+		fd = inode_fd_open(inode, flags | O_APPEND);
 	return fd;
 }
 
@@ -94,7 +93,7 @@ int fs_open_inode(struct fs *fs, struct inode *inode, uint32_t flags, uint64_t *
 			return err;
 		creds_keep_setid(!(flags & FS_OPEN_KILL_SUIDGID));
 	}
-	fd = open_with_fallbacks(fs, inode, host_flags, parts.append);
+	fd = open_with_fallbacks(inode, host_flags, parts.append);
 	if (fd < 0)
 		return fd;
 	parts.fd = fd;
@@ -169,7 +168,7 @@ int fs_syncfs(struct fs *fs, uint64_t node)
 		return err;
 	/* syncfs(2) wants a descriptor that was really opened, and we open no special file. */
 	real = S_ISDIR(inode->type) || S_ISREG(inode->type) ? inode : fs->inodes.root;
-	fd = safe_open_again(&fs->open, real->fd, O_RDONLY);
+	fd = inode_fd_open(real, O_RDONLY);
 	if (fd < 0)
 		return fd;
 	return syncfs(fd) < 0 ? -errno : 0;

@@ -165,7 +165,7 @@ static int check_right(struct fs *fs, const struct fs_caller *caller, const stru
 	int err;
 
 	if (row->right == RIGHT_WRITER)
-		return fs_access(fs, caller, open->inode->id, W_OK);
+		return fs_access(fs, caller, inode_id(open->inode), W_OK);
 	if (row->right == RIGHT_ANY || caller->uid == 0)
 		return 0;
 	err = fs_stat_fd(open->fd, &stx);

@@ -2,10 +2,10 @@
 /*
  * Names to nodes, and giving nodes back.
  *
- * System calls: 1 for a known file or a missing name, 3 for a new file. The
- * attributes and the descriptor of an entry are always of one inode: either
- * they were read through the descriptor, or their key matched an inode whose
- * descriptor we hold. Mount points below the share are crossed.
+ * System calls: 1 for a known file or a missing name, 2 for a new file, 3 for
+ * one that was guessed wrong. The attributes and the descriptor of an entry are
+ * always of one inode: either they were read through the descriptor, or they
+ * matched an inode that we hold. Mount points below the share are crossed.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -27,10 +27,10 @@ int fs_entry_complete(struct fs *fs, struct inode *inode, struct fs_entry *entry
 {
 	int err = fs_attr_complete(fs, inode, &entry->attr);
 
-	entry->node = inode->id;
+	entry->node = inode_id(inode);
 	entry->generation = 0;
 	if (err)
-		fs_forget(fs, inode->id, 1);
+		fs_forget(fs, entry->node, 1);
 	return err;
 }
 
@@ -46,39 +46,61 @@ int fs_enter_fd(struct fs *fs, int *fd, struct fs_entry *entry)
 	return fs_entry_complete(fs, inode, entry);
 }
 
-int fs_lookup_child(struct fs *fs, struct inode *parent, const char *name, bool maybe_known,
+/*
+ * A directory's names tend to be all new or all known, so the last look-ups
+ * there say which to expect. A known file that was not expected costs more than
+ * a new one that was not, so it takes HABIT_KNOWN new ones in a row to change.
+ */
+#define HABIT_KNOWN 3
+
+static void note_habit(struct inode *dir, bool was_new)
+{
+	uint8_t habit = __atomic_load_n(&dir->habit, __ATOMIC_RELAXED), next = HABIT_KNOWN;
+
+	if (was_new)
+		next = habit ? habit - 1 : 0;
+	if (next != habit)
+		__atomic_store_n(&dir->habit, next, __ATOMIC_RELAXED);
+}
+
+int fs_lookup_child(struct fs *fs, const struct fs_at *dir, const char *name, enum look look,
 		    struct fs_entry *entry)
 {
 	cleanup_inode struct inode *inode = NULL;
 	cleanup_close int fd = -1;
 	int err;
 
-	if (maybe_known) {
-		err = stat_child(parent->fd, name, &entry->attr.stx);
+	if (look == LOOK_BY_HABIT)
+		look = __atomic_load_n(&dir->inode->habit, __ATOMIC_RELAXED) ? LOOK_FIRST : LOOK_LATER;
+	if (look == LOOK_FIRST) {
+		err = stat_child(dir->fd, name, &entry->attr.stx);
 		if (err)
 			return err;
 		inode = inode_table_find(&fs->inodes, &entry->attr.stx);
-		if (inode)
+		if (inode) {
+			note_habit(dir->inode, false);
 			return fs_entry_complete(fs, inode, entry);
+		}
 	}
 	/* The name may lead elsewhere by now: nothing of the first look is kept. */
-	fd = safe_open_child(&fs->open, parent->fd, name);
+	fd = safe_open_child(&fs->open, dir->fd, name);
 	if (fd < 0)
 		return fd;
-	return fs_enter_fd(fs, &fd, entry);
+	err = fs_enter_fd(fs, &fd, entry);
+	if (!err)
+		note_habit(dir->inode, fd < 0);
+	return err;
 }
 
 int fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry)
 {
-	cleanup_inode struct inode *dir = NULL;
+	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	int err;
 
 	if (!strcmp(name, ".") || !strcmp(name, ".."))
 		return -EINVAL;
-	err = fs_node_get(fs, parent, &dir);
-	if (err)
-		return err;
-	return fs_lookup_child(fs, dir, name, true, entry);
+	err = fs_at_get(fs, parent, &dir);
+	return err ? err : fs_lookup_child(fs, &dir, name, LOOK_BY_HABIT, entry);
 }
 
 void fs_forget(struct fs *fs, uint64_t node, uint64_t n)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Names removed and moved, links read: one system call each. Nothing is
- * looked up first; an inode that loses its name stays known by its
- * descriptor until the guest forgets it.
+ * looked up first. An inode that loses its last name stays known until the
+ * guest forgets it; one that is held by its file handle, and that nothing has
+ * open, is -ESTALE from then on.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,14 +14,14 @@
 
 static int remove_name(struct fs *fs, uint64_t parent, const char *name, int flags)
 {
-	cleanup_inode struct inode *dir = NULL;
+	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	int err = fs_check_writable(fs);
 
 	if (!err)
-		err = fs_node_get(fs, parent, &dir);
+		err = fs_at_get(fs, parent, &dir);
 	if (err)
 		return err;
-	return unlinkat(dir->fd, name, flags) < 0 ? -errno : 0;
+	return unlinkat(dir.fd, name, flags) < 0 ? -errno : 0;
 }
 
 int fs_unlink(struct fs *fs, uint64_t parent, const char *name)
@@ -36,31 +37,31 @@ int fs_rmdir(struct fs *fs, uint64_t parent, const char *name)
 int fs_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_parent,
 	      const char *new_name, uint32_t flags)
 {
-	cleanup_inode struct inode *dir = NULL;
-	cleanup_inode struct inode *new_dir = NULL;
+	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
+	cleanup_fs_at struct fs_at new_dir = FS_AT_NONE;
 	int err = fs_check_writable(fs);
 
 	if (!err && (flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)))
 		err = -EINVAL;
 	if (!err)
-		err = fs_node_get(fs, parent, &dir);
+		err = fs_at_get(fs, parent, &dir);
 	if (!err)
-		err = fs_node_get(fs, new_parent, &new_dir);
+		err = fs_at_get(fs, new_parent, &new_dir);
 	if (err)
 		return err;
-	return renameat2(dir->fd, name, new_dir->fd, new_name, flags) < 0 ? -errno : 0;
+	return renameat2(dir.fd, name, new_dir.fd, new_name, flags) < 0 ? -errno : 0;
 }
 
 ssize_t fs_readlink(struct fs *fs, uint64_t node, char *buf, size_t size)
 {
-	cleanup_inode struct inode *inode = NULL;
+	cleanup_fs_at struct fs_at at = FS_AT_NONE;
 	ssize_t n;
-	int err = fs_node_get(fs, node, &inode);
+	int err = fs_at_get(fs, node, &at);
 
-	if (!err && !S_ISLNK(inode->type))
+	if (!err && !S_ISLNK(at.inode->type))
 		err = -EINVAL;
 	if (err)
 		return err;
-	n = readlinkat(inode->fd, "", buf, size);
+	n = readlinkat(at.fd, "", buf, size);
 	return n < 0 ? -errno : n;
 }

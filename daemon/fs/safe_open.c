@@ -16,14 +16,17 @@
 #define CHILD_FLAGS (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 
 /* A guest is told ENFILE for either limit: EMFILE would blame its own process. */
+int safe_open_no_more(void)
+{
+	log_guest(LOG_LEVEL_WARN, "no more files can be opened: the limit of open files is reached");
+	return -ENFILE;
+}
+
 static int open_result(int fd)
 {
 	if (fd >= 0)
 		return fd;
-	if (errno != EMFILE && errno != ENFILE)
-		return -errno;
-	log_guest(LOG_LEVEL_WARN, "no more files can be opened: the limit of open files is reached");
-	return -ENFILE;
+	return errno == EMFILE || errno == ENFILE ? safe_open_no_more() : -errno;
 }
 
 static int openat2_path(int parent_fd, const char *name)

@@ -48,6 +48,9 @@ int safe_open_new(int parent_fd, const char *name, int flags, mode_t mode);
  */
 int safe_open_again(const struct safe_open *so, int fd, int flags);
 
+/* What a guest is told when no more files can be opened, here or by file handle: -ENFILE. */
+int safe_open_no_more(void);
+
 /* For the calls that take a path but no O_PATH descriptor: use with safe_open.proc_fd. */
 struct fd_name safe_open_name(int fd);
 

@@ -15,16 +15,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/fs/inode_fd.h"
+
 #define THREADS_MAX 16
 
 const struct fs_caller root_caller = { .uid = 0, .gid = 0 };
 const struct fs_caller user_caller = { .uid = 1000, .gid = 1000 };
+
+bool fixture_by_handle(void)
+{
+	return getenv("CASEMENT_TEST_HANDLES");
+}
 
 struct fs *fixture_serve(const struct fixture *f, const struct fs_config *config)
 {
 	struct fs_config used = config ? *config : (struct fs_config){ 0 };
 	struct fs *fs = NULL;
 
+	/* Every test may run with file handles, too, and then with hardly a descriptor kept. */
+	if (fixture_by_handle() && used.handles == FS_HANDLES_NEVER) {
+		used.handles = FS_HANDLES_PREFER;
+		used.kept_fds = FD_SHARDS;
+	}
 	used.root_fd = open(f->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	assert_true(used.root_fd >= 0);
 	assert_int_equal(fs_new(&used, &fs), 0);

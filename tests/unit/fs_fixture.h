@@ -29,6 +29,9 @@ void fixture_free(struct fixture *f);
 /* Serve the same directory once more, with other settings; fs_free() it. */
 struct fs *fixture_serve(const struct fixture *f, const struct fs_config *config);
 
+/* True when fixture_serve() uses file handles although a test did not ask for them. */
+bool fixture_by_handle(void);
+
 /* The host's path of `name`, in one of a few static buffers. */
 const char *host_path(const struct fixture *f, const char *name);
 void host_write(const struct fixture *f, const char *name, const char *text);

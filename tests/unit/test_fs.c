@@ -433,6 +433,7 @@ static void reset_forgets_all(void **state)
 /* A guest that opens without end gets ENFILE; what it knows goes on working. */
 static void descriptors_are_rationed(void **state)
 {
+	bool by_handle = fixture_by_handle();
 	struct rlimit limit, old;
 	uint64_t node, handle, first = 0;
 	char name[16], byte;
@@ -455,7 +456,9 @@ static void descriptors_are_rationed(void **state)
 	assert_in_range(n, 100, 160);
 	snprintf(name, sizeof(name), "b%d", n);
 	host_write(f, name, "");
-	assert_int_equal(fs_lookup(small, FS_ROOT_NODE, name, &(struct fs_entry){ 0 }), -ENFILE);
+	/* A look-up takes a descriptor for good where no handle can take its place. */
+	assert_int_equal(fs_lookup(small, FS_ROOT_NODE, name, &(struct fs_entry){ 0 }),
+			 by_handle ? 0 : -ENFILE);
 	assert_int_equal(must_lookup(small, FS_ROOT_NODE, "a"), node);
 	assert_int_equal(read_at(small, first, 0, &byte, 1), 1);
 	assert_int_equal(fs_release(small, first), 0);

@@ -16,7 +16,7 @@
 
 static struct fd_budget budget;
 static struct handle_table *table;
-static struct inode root_inode = { .id = INODE_ROOT_ID, .fd = -1 };
+static struct inode root_inode = { .slot = INODE_ROOT_ID };
 
 static int setup(void **state)
 {

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One file of the host that the guest knows, and the memory all of them live
+ * in. An inode is 80 bytes in a slot of a chunk; its node id is
+ * generation << 32 | slot, so a number leads to its inode without a hash, and
+ * one that was given back can only miss (until a slot has lived 2^32 lives).
+ *
+ * An inode's life is one atomic word, as a handle's is (handle_table.h):
+ * generation, an ALIVE bit, and the count of users, the table being one while
+ * ALIVE is set. A request takes a user by compare-and-swap, so requests on
+ * different inodes share nothing.
+ *
+ * Chunks are never freed before the slab: what a stale number leads to is
+ * always a slot. The memory of a million files, once used, is kept for the
+ * next million.
+ */
+#ifndef CASEMENT_DAEMON_FS_INODE_H
+#define CASEMENT_DAEMON_FS_INODE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define INODE_ROOT_ID 1ULL
+#define INODE_SLAB_SHARDS 16u
+#define INODE_CHUNK_BYTES 65536u
+#define INODE_CHUNKS 65536u	/* the most there are: 53 million inodes */
+
+struct inode_table;
+
+/* Which file of the host this is, among those that exist at one time. */
+struct inode_key {
+	uint64_t ino;
+	uint32_t mount;		/* mount id, as in /proc/self/mountinfo */
+	uint32_t device;	/* in the kernel's 32-bit form */
+};
+
+#define INODE_DAX_ASKED	   (1u << 0)	/* whether we may write the file was looked up */
+#define INODE_DAX_WRITABLE (1u << 1)	/* ... and we may */
+#define INODE_MAPPED	   (1u << 2)	/* was opened for the window at least once */
+#define INODE_HANDLE	   (1u << 3)	/* the file handle is there */
+#define INODE_HANDLELESS   (1u << 4)	/* it has none: the descriptor must stay */
+#define INODE_DOUBT	   (1u << 5)	/* see inode_fd_certain(); [L:fd shard], read without */
+
+#define HANDLE_INLINE 20	/* bytes of a file handle that need no memory of their own */
+
+/* A file handle, packed; see file_handle.h. */
+struct packed_handle {
+	uint8_t type;
+	uint8_t len;
+	uint8_t bytes[HANDLE_INLINE];	/* or a pointer to `len` bytes */
+};
+
+struct inode {
+	uint64_t state;		/* see inode.c; [A] */
+	uint64_t nlookup;	/* what the guest has to give back; [L:key shard] */
+	struct inode_key key;	/* [I] */
+	uint64_t born;		/* birth in ns, 0 where unknown: a second witness; [I] */
+	uint32_t slot;		/* [I] */
+	uint32_t next;		/* next slot in the key's bucket [L:key shard], or in the free list */
+	uint32_t place;		/* where its descriptor is, see inode_fd.c; [A] */
+	uint16_t type;		/* S_IFMT bits; [I] */
+	uint16_t mount;		/* whose handles hold it, see file_handle.h; 0: a descriptor; [I] */
+	uint8_t flags;		/* INODE_*; [A] only ever set, release, but for INODE_DOUBT */
+	uint8_t habit;		/* of look-ups in this directory, see op_lookup.c; [A] relaxed */
+	struct packed_handle handle;	/* written before INODE_HANDLE is set, never again */
+};
+_Static_assert(sizeof(struct inode) == 80, "a million of them are 80 MB");
+
+struct inode_slab_shard {
+	pthread_mutex_t lock;
+	uint32_t free;			/* slot, 0: none; [L:lock] */
+} __attribute__((aligned(64)));
+
+struct inode_chunk;
+
+struct inode_slab {
+	struct inode_slab_shard shards[INODE_SLAB_SHARDS];
+	pthread_mutex_t grow_lock;
+	uint32_t chunk_count;		/* [L:grow_lock] */
+	struct inode_chunk **chunks;	/* [A] set once each, release; read with acquire */
+	struct inode_table *table;	/* whose inodes these are; [I] */
+	void (*last_put)(struct inode *inode);	/* gives up what the inode holds; [I] */
+};
+
+/* 0 or -ENOMEM. `last_put` is called once for each inode that was alive, without locks. */
+int inode_slab_init(struct inode_slab *slab, struct inode_table *table,
+		    void (*last_put)(struct inode *inode));
+/* Nobody holds an inode any more; last_put() was called for each. */
+void inode_slab_fini(struct inode_slab *slab);
+
+/*
+ * A fresh inode of zeros, but for its slot and generation, seen by nobody until
+ * inode_alive(). NULL without memory. Give back with inode_discard() or, once
+ * alive, by the last inode_put().
+ */
+struct inode *inode_new(struct inode_slab *slab);
+void inode_discard(struct inode *inode);
+/* The same, once and before all others: the inode of INODE_ROOT_ID. It is alive, and not counted. */
+struct inode *inode_new_root(struct inode_slab *slab);
+/* The number leads here from now on. Two users: the table and the caller. */
+void inode_alive(struct inode *inode);
+/* The number leads here no more; the table's use is the caller's to put. Once. */
+void inode_dead(struct inode *inode);
+
+/* The inode of a number, counted, or NULL. inode_put() it. */
+struct inode *inode_get(struct inode_slab *slab, uint64_t id);
+/* The inode of a slot, alive or not; the slot was seen in an inode or a bucket. Not counted. */
+struct inode *inode_at(const struct inode_slab *slab, uint32_t slot);
+/* The id of the alive inode at or after slot *from, which moves on; 0 when there is none. */
+uint64_t inode_slab_next(struct inode_slab *slab, uint32_t *from);
+
+/* One user more, of an inode in hand. */
+struct inode *inode_ref(struct inode *inode);
+/* The same of one that may be on its way out: false if it is. */
+bool inode_try_ref(struct inode *inode);
+/* One user less; the last one frees. NULL is nothing. */
+void inode_put(struct inode *inode);
+
+/* The table it belongs to. */
+struct inode_table *inode_owner(const struct inode *inode);
+
+/* The guest's node id. */
+static inline uint64_t inode_id(const struct inode *inode)
+{
+	uint64_t generation = __atomic_load_n(&inode->state, __ATOMIC_RELAXED) >> 32;
+
+	return generation << 32 | inode->slot;
+}
+
+static inline void inode_put_ptr(struct inode **inode)
+{
+	inode_put(*inode);
+}
+
+#define cleanup_inode __attribute__((cleanup(inode_put_ptr)))
+
+static inline bool inode_has(const struct inode *inode, uint32_t flag)
+{
+	return __atomic_load_n(&inode->flags, __ATOMIC_ACQUIRE) & flag;
+}
+
+static inline void inode_set(struct inode *inode, uint32_t flags)
+{
+	__atomic_fetch_or(&inode->flags, (uint8_t)flags, __ATOMIC_RELEASE);
+}
+
+#endif
