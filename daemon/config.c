@@ -82,6 +82,10 @@ static const struct option_row rows[] = {
 	  "The same for flock(2)." },
 	{ "no-readdirplus", 0, OPTION_FLAG, AT(no_readdirplus), NULL,
 	  "List directories without attributes." },
+	{ "announce-submounts", 0, OPTION_FLAG, AT(announce_submounts), NULL,
+	  "Show file systems mounted inside the shared directory as mounts of their own, so that device and inode numbers tell files apart. The default." },
+	{ "no-announce-submounts", 0, OPTION_UNFLAG, AT(announce_submounts), NULL,
+	  "Show them as plain directories." },
 	{ "queues", 0, OPTION_NUMBER, AT(queues), "N",
 	  "Request queues that the device has, each served by a thread of its own. Must be what the VMM was told. Default: 1.",
 	  .min = 1, .max = MAX_QUEUES },
@@ -161,7 +165,7 @@ enum options_result config_parse(int argc, char **argv, struct config *config)
 
 	*config = (struct config){
 		.fd = CONFIG_NO_FD, .cache = CACHE_AUTO, .timeout_ms = 1000, .log_level = LOG_LEVEL_INFO,
-		.queues = 1, .poll_max_us = DEFAULT_POLL_US,
+		.queues = 1, .announce_submounts = true, .poll_max_us = DEFAULT_POLL_US,
 		.thread_pool_size = DEFAULT_POOL_THREADS, .rlimit_nofile = UINT64_MAX, .window_mappings = DEFAULT_WINDOW_MAPPINGS,
 	};
 	result = options_parse(&table, argc, argv, config, &first);

@@ -24,6 +24,7 @@ struct config {
 	bool allow_mmap;
 	bool allow_direct_io;
 	bool no_readdirplus;
+	bool announce_submounts;
 	uint64_t queues;
 	uint64_t poll_max_us;
 	bool posix_lock, flock;

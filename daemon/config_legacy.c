@@ -34,8 +34,6 @@ const struct option_refusal legacy_refusals[LEGACY_REFUSALS] = {
 	{ "gid-map", NO_SANDBOX },
 	{ "translate-uid", NO_IDS },
 	{ "translate-gid", NO_IDS },
-	{ "announce-submounts", "mounts inside the share appear as plain directories; leave the option out" },
-	{ "no-announce-submounts", "it is so in any case; leave the option out" },
 	{ "killpriv-v2", "the guest's kernel clears set-id bits itself; leave the option out" },
 	{ "preserve-noatime", "O_NOATIME is passed on in any case; leave the option out" },
 };

@@ -10,7 +10,7 @@
 #include "common/options.h"
 
 /* Options that are known and refused, with the reason. A row of the same name goes first. */
-#define LEGACY_REFUSALS 20
+#define LEGACY_REFUSALS 18
 extern const struct option_refusal legacy_refusals[LEGACY_REFUSALS];
 
 /*

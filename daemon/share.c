@@ -231,6 +231,7 @@ static int make_server(const struct config *config, struct share *share)
 	struct server_config server = {
 		.cache = config->cache, .readonly = config->readonly, .writeback = config->writeback,
 		.allow_mmap = config->allow_mmap, .readdirplus = !config->no_readdirplus,
+		.submounts = config->announce_submounts,
 		.timeout_ms = (uint32_t)config->timeout_ms,
 		.posix_lock = config->posix_lock, .flock = config->flock,
 	};

@@ -74,6 +74,7 @@ struct fs_caller {
 struct fs_attr {
 	struct statx stx;
 	bool dax;		/* may go through the window: FUSE_ATTR_DAX */
+	bool submount;		/* of an entry: another file system starts at this directory */
 };
 
 /* A name resolved: node, one lookup counted on it, and its attributes. */

@@ -31,6 +31,7 @@ int fs_stat_fd(int fd, struct statx *stx)
 
 int fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr)
 {
+	attr->submount = false;
 	attr->dax = fs_dax_allowed(fs, inode, &attr->stx);
 	return fs_watch_size(fs, inode, attr->stx.stx_size);
 }

@@ -34,16 +34,19 @@ int fs_entry_complete(struct fs *fs, struct inode *inode, struct fs_entry *entry
 	return err;
 }
 
+static int enter_fd(struct fs *fs, int *fd, struct fs_entry *entry, struct inode **inode)
+{
+	int err = fs_stat_fd(*fd, &entry->attr.stx);
+
+	return err ? err : inode_table_add(&fs->inodes, fd, &entry->attr.stx, inode);
+}
+
 int fs_enter_fd(struct fs *fs, int *fd, struct fs_entry *entry)
 {
 	cleanup_inode struct inode *inode = NULL;
-	int err = fs_stat_fd(*fd, &entry->attr.stx);
+	int err = enter_fd(fs, fd, entry, &inode);
 
-	if (!err)
-		err = inode_table_add(&fs->inodes, fd, &entry->attr.stx, &inode);
-	if (err)
-		return err;
-	return fs_entry_complete(fs, inode, entry);
+	return err ? err : fs_entry_complete(fs, inode, entry);
 }
 
 /*
@@ -63,6 +66,24 @@ static void note_habit(struct inode *dir, bool was_new)
 		__atomic_store_n(&dir->habit, next, __ATOMIC_RELAXED);
 }
 
+/* A mount starts here, or what has a device number of its own, as a subvolume does. */
+static bool is_submount(const struct inode *dir, const struct inode *inode)
+{
+	return S_ISDIR(inode->type) &&
+	       (inode->key.mount != dir->key.mount || inode->key.device != dir->key.device);
+}
+
+/* One lookup is counted on the inode: what else the entry of a name has. */
+static int complete_child(struct fs *fs, const struct fs_at *dir, struct inode *inode, bool was_new,
+			  struct fs_entry *entry)
+{
+	int err = fs_entry_complete(fs, inode, entry);
+
+	entry->attr.submount = is_submount(dir->inode, inode);
+	note_habit(dir->inode, was_new);
+	return err;
+}
+
 int fs_lookup_child(struct fs *fs, const struct fs_at *dir, const char *name, enum look look,
 		    struct fs_entry *entry)
 {
@@ -77,19 +98,15 @@ int fs_lookup_child(struct fs *fs, const struct fs_at *dir, const char *name, en
 		if (err)
 			return err;
 		inode = inode_table_find(&fs->inodes, &entry->attr.stx);
-		if (inode) {
-			note_habit(dir->inode, false);
-			return fs_entry_complete(fs, inode, entry);
-		}
+		if (inode)
+			return complete_child(fs, dir, inode, false, entry);
 	}
 	/* The name may lead elsewhere by now: nothing of the first look is kept. */
 	fd = safe_open_child(&fs->open, dir->fd, name);
 	if (fd < 0)
 		return fd;
-	err = fs_enter_fd(fs, &fd, entry);
-	if (!err)
-		note_habit(dir->inode, fd < 0);
-	return err;
+	err = enter_fd(fs, &fd, entry, &inode);
+	return err ? err : complete_child(fs, dir, inode, fd < 0, entry);
 }
 
 int fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry)

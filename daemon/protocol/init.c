@@ -63,6 +63,11 @@ static bool want_if_mmap(const struct server *server)
 	return server->config.allow_mmap;
 }
 
+static bool want_if_submounts(const struct server *server)
+{
+	return server->config.submounts;
+}
+
 static bool want_if_window(const struct server *server)
 {
 	return session_has_window(server);
@@ -122,8 +127,8 @@ static const struct init_feature features[] = {
 	  "there is no queue to notify the guest by" },
 	{ FUSE_MAP_ALIGNMENT, "MAP_ALIGNMENT", want_if_window,
 	  "mappings start at pages" },
-	{ FUSE_SUBMOUNTS, "SUBMOUNTS", NULL,
-	  "mounts inside the share appear as plain directories" },
+	{ FUSE_SUBMOUNTS, "SUBMOUNTS", want_if_submounts,
+	  "mounts inside the share are mounts in the guest, too, unless --no-announce-submounts" },
 	{ FUSE_HANDLE_KILLPRIV_V2, "HANDLE_KILLPRIV_V2", NULL,
 	  "the guest's kernel clears set-id bits itself, knowing the caller's capabilities" },
 	{ FUSE_SETXATTR_EXT, "SETXATTR_EXT", NULL,
@@ -212,6 +217,8 @@ static uint32_t init_session_bits(uint64_t chosen, uint32_t minor)
 	/* A close gives POSIX locks back, and only FLUSH tells of it. */
 	if (minor >= INIT_MINOR_NOFLUSH && !(chosen & (FUSE_WRITEBACK_CACHE | FUSE_POSIX_LOCKS)))
 		bits |= SESSION_NOFLUSH;
+	if (chosen & FUSE_SUBMOUNTS)
+		bits |= SESSION_SUBMOUNTS;
 	if (minor >= INIT_MINOR_PARALLEL_WRITES)
 		bits |= SESSION_PARALLEL_WRITES;
 	return bits;

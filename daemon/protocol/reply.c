@@ -85,6 +85,8 @@ static void reply_fill_attr(const struct request *req, const struct fs_attr *att
 	};
 	if (attr->dax && req->session & SESSION_INODE_DAX)
 		out->flags |= FUSE_ATTR_DAX;
+	if (attr->submount && req->session & SESSION_SUBMOUNTS)
+		out->flags |= FUSE_ATTR_SUBMOUNT;
 }
 
 void reply_fill_entry(const struct request *req, const struct fs_entry *entry,

@@ -45,6 +45,7 @@ struct server_config {
 	bool writeback;
 	bool allow_mmap;	/* offer DIRECT_IO_ALLOW_MMAP */
 	bool readdirplus;
+	bool submounts;		/* tell the guest where other file systems start */
 	bool posix_lock, flock;	/* locks are shared with the host and other guests */
 	uint32_t timeout_ms;	/* of entries and attributes in CACHE_AUTO */
 };

@@ -19,6 +19,7 @@
 #define SESSION_INODE_DAX	(1u << 1)	/* the guest obeys FUSE_ATTR_DAX */
 #define SESSION_NOFLUSH		(1u << 2)	/* FOPEN_NOFLUSH is known, and loses nothing */
 #define SESSION_PARALLEL_WRITES	(1u << 3)	/* FOPEN_PARALLEL_DIRECT_WRITES is known */
+#define SESSION_SUBMOUNTS	(1u << 4)	/* the guest mounts what FUSE_ATTR_SUBMOUNT marks */
 
 struct server {
 	struct fs *fs;			/* borrowed [I] */

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * File systems mounted inside the share: announced to the guest, and never
+ * mixed up. The daemon sees the mounts of this process, which nobody else does.
+ */
+#include "daemon_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/checked.h"
+#include "proto/fuse_wire.h"
+
+static bool may_mount;
+
+/* Directory, file and tmpfs that share inode numbers: the root of each tmpfs is number 1. */
+static void mount_all(struct fixture *f)
+{
+	static const char *const names[] = { "one", "two", "bound", "plain" };
+
+	if (!may_mount)
+		skip();		/* only root may mount, and not in every container */
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
+		assert_int_equal(mkdir(share_path(&f->daemon, names[i]), 0755), 0);
+	share_fill(&f->daemon, "file", 10, 1);
+	share_fill(&f->daemon, "bound-file", 10, 2);
+	assert_int_equal(mount("none", share_path(&f->daemon, "one"), "tmpfs", 0, "size=1M"), 0);
+	assert_int_equal(mount("none", share_path(&f->daemon, "two"), "tmpfs", 0, "size=2M"), 0);
+	assert_int_equal(mount(share_path(&f->daemon, "plain"), share_path(&f->daemon, "bound"),
+			       NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mount(share_path(&f->daemon, "file"), share_path(&f->daemon, "bound-file"),
+			       NULL, MS_BIND, NULL), 0);
+	share_fill(&f->daemon, "one/a", 11, 3);
+	share_fill(&f->daemon, "two/a", 12, 4);
+}
+
+static void unmount_all(struct fixture *f)
+{
+	static const char *const names[] = { "one", "two", "bound", "bound-file" };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
+		umount2(share_path(&f->daemon, names[i]), MNT_DETACH);
+}
+
+static struct fuse_entry_out look(struct fixture *f, uint64_t parent, const char *name)
+{
+	struct fuse_entry_out entry;
+
+	ok(casement_lookup(f->q, parent, name, &entry));
+	return entry;
+}
+
+static void check_marks(struct fixture *f, uint32_t mark)
+{
+	/* Once as new files, once as known ones. */
+	for (unsigned int round = 0; round < 2; round++) {
+		assert_int_equal(look(f, CASEMENT_ROOT, "one").attr.flags, mark);
+		assert_int_equal(look(f, CASEMENT_ROOT, "two").attr.flags, mark);
+		assert_int_equal(look(f, CASEMENT_ROOT, "bound").attr.flags, mark);
+		assert_int_equal(look(f, CASEMENT_ROOT, "plain").attr.flags, 0);
+		assert_int_equal(look(f, CASEMENT_ROOT, "file").attr.flags, 0);
+		/* A guest mounts directories only. */
+		assert_int_equal(look(f, CASEMENT_ROOT, "bound-file").attr.flags, 0);
+		assert_int_equal(look(f, look(f, CASEMENT_ROOT, "one").nodeid, "a").attr.flags, 0);
+	}
+}
+
+static void test_announced(void **state)
+{
+	struct fixture *f = fixture_of(state);
+
+	mount_all(f);
+	assert_true(f->init.flags & FUSE_SUBMOUNTS);
+	check_marks(f, FUSE_ATTR_SUBMOUNT);
+	unmount_all(f);
+}
+
+static void test_not_announced(void **state)
+{
+	struct fixture *f = fixture_of(state);
+
+	mount_all(f);
+	assert_false(f->init.flags & FUSE_SUBMOUNTS);
+	check_marks(f, 0);
+	unmount_all(f);
+}
+
+/* A guest that does not know of submounts is not told. */
+static void test_not_offered(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_init_in in = { .major = 7, .minor = 31, .flags = FUSE_ASYNC_READ };
+
+	mount_all(f);
+	ok(casement_init(f->q, &in, &f->init));
+	assert_false(f->init.flags & FUSE_SUBMOUNTS);
+	check_marks(f, 0);
+	unmount_all(f);
+}
+
+/* Equal inode numbers on two file systems are two files, each on its own. */
+static void test_told_apart(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_entry_out one, two, a, b;
+	struct fuse_statfs_out first, second;
+
+	mount_all(f);
+	one = look(f, CASEMENT_ROOT, "one");
+	two = look(f, CASEMENT_ROOT, "two");
+	a = look(f, one.nodeid, "a");
+	b = look(f, two.nodeid, "a");
+	assert_int_equal(a.attr.ino, b.attr.ino);
+	assert_int_not_equal(a.nodeid, b.nodeid);
+	assert_int_equal(a.attr.size, 11);
+	assert_int_equal(b.attr.size, 12);
+	/* The same file by two mounts is two: a read-only bind mount is not its other name. */
+	assert_int_not_equal(look(f, CASEMENT_ROOT, "bound").nodeid,
+			     look(f, CASEMENT_ROOT, "plain").nodeid);
+	assert_int_equal(look(f, CASEMENT_ROOT, "bound").attr.ino,
+			 look(f, CASEMENT_ROOT, "plain").attr.ino);
+	ok(casement_statfs(f->q, one.nodeid, &first));
+	ok(casement_statfs(f->q, two.nodeid, &second));
+	assert_int_equal(2 * first.st.blocks, second.st.blocks);
+	ok(casement_syncfs(f->q, one.nodeid));
+	ok(casement_syncfs(f->q, two.nodeid));
+	refused(casement_link(f->q, a.nodeid, two.nodeid, "link", &b), EXDEV);
+	refused(casement_rename(f->q, one.nodeid, "a", two.nodeid, "c", 0), EXDEV);
+	unmount_all(f);
+}
+
+/* The marks of a listing's entries, found by name. */
+static uint32_t listed_flags(const char *buf, size_t size, const char *name)
+{
+	for (size_t at = 0; at + FUSE_NAME_OFFSET_DIRENTPLUS <= size;) {
+		struct fuse_direntplus plus;
+
+		memcpy(&plus, buf + at, sizeof(plus));
+		if (plus.dirent.namelen == strlen(name) &&
+		    !memcmp(buf + at + FUSE_NAME_OFFSET_DIRENTPLUS, name, strlen(name)))
+			return plus.entry_out.attr.flags;
+		at += FUSE_DIRENTPLUS_SIZE(&plus);
+	}
+	fail_msg("%s is not listed", name);
+	return 0;
+}
+
+static void test_listed(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_open_out open;
+	char buf[8192];
+	ssize_t n;
+
+	mount_all(f);
+	ok(casement_opendir(f->q, CASEMENT_ROOT, &open));
+	n = ok(casement_readdirplus(f->q, CASEMENT_ROOT, open.fh, 0, buf, sizeof(buf)));
+	assert_int_equal(listed_flags(buf, (size_t)n, "one"), FUSE_ATTR_SUBMOUNT);
+	assert_int_equal(listed_flags(buf, (size_t)n, "bound"), FUSE_ATTR_SUBMOUNT);
+	assert_int_equal(listed_flags(buf, (size_t)n, "plain"), 0);
+	assert_int_equal(listed_flags(buf, (size_t)n, "bound-file"), 0);
+	ok(casement_releasedir(f->q, CASEMENT_ROOT, open.fh));
+	unmount_all(f);
+}
+
+int main(void)
+{
+	static const struct fixture_config plain;
+	static const struct fixture_config silent = { .args = { "--no-announce-submounts" } };
+	static const struct fixture_config handles = { .args = { "--inode-file-handles=prefer" } };
+	static const struct fixture_config no_init = { .no_init = true };
+	const struct CMUnitTest tests[] = {
+		FIXTURE_TEST(test_announced, &plain),
+		FIXTURE_TEST(test_not_announced, &silent),
+		FIXTURE_TEST(test_not_offered, &no_init),
+		FIXTURE_TEST(test_told_apart, &plain),
+		FIXTURE_TEST(test_told_apart, &handles),
+		FIXTURE_TEST(test_listed, &plain),
+	};
+
+	may_mount = unshare(CLONE_NEWNS) == 0 &&
+		    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
