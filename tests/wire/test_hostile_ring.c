@@ -15,6 +15,7 @@
 #include "client/raw.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "hostile_cases.h"
 
 #define QUEUE_SIZE 16
 #define FILL 0xa5		/* what the reply area holds before */
@@ -251,7 +252,7 @@ static void test_cases(void **state)
 	struct fixture *f = fixture_of(state);
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
-		print_message("             %s\n", cases[i].name);
+		hostile_case("%s", cases[i].name);
 		run_case(f, &cases[i]);
 	}
 }
@@ -271,6 +272,7 @@ static void test_not_negotiated(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct ring_case c = cases[i];
 
+		hostile_case("%s, nothing negotiated", c.name);
 		if (c.desc[0].flags & I)
 			c.outcome = EITHER;
 		run_case(f, &c);
@@ -434,6 +436,44 @@ static void test_event_index_lies(void **state)
 	ok(casement_getattr(f->q, CASEMENT_ROOT, CASEMENT_NO_FH, &attr));
 }
 
+/* The 16-bit indexes wrap, with a used_event that is right, far behind, or just past. */
+static void test_event_index_wraps(void **state)
+{
+	static const int16_t behind[] = { 0, -1, 1, 2, -2, INT16_MAX, INT16_MIN };
+	struct fixture *f = fixture_of(state);
+	struct casement_queue *q = f->q;
+	struct fuse_attr_out attr;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(behind); i++) {
+		hostile_case("used_event off by %d at the wrap", behind[i]);
+		ok(casement_queue_stop(q));
+		casement_queue_reset(q);
+		q->base = q->next_avail = q->last_used = 0xfff8;
+		q->avail->idx = q->used->idx = 0xfff8;
+		ok(casement_queue_start(q));
+		for (unsigned int n = 0; n < 16; n++) {
+			struct raw_piece pieces[2];
+			struct vring_used_elem elem;
+			static const uint16_t head;
+			struct area area;
+
+			prepare(&area, q, &f->client->memory);
+			pieces[0] = (struct raw_piece){ raw_guest(q, area.in), 56, 0 };
+			pieces[1] = (struct raw_piece){ raw_guest(q, area.out), 120, W };
+			raw_chain(q, pieces, 2);
+			q->avail->ring[q->size] = (uint16_t)(q->last_used + behind[i]);
+			raw_post(q, &head, 1);
+			/* With a lie no interrupt is due; the answer is, soon. */
+			while (raw_wait_used(q, &elem, behind[i] ? 1 : TEST_WAIT_MS) != 1)
+				daemon_check(&f->daemon);
+			check_reply(&area, elem.len, true);
+		}
+		assert_true(q->last_used == 8);
+		ok(raw_restart(q));
+		ok(casement_getattr(q, CASEMENT_ROOT, CASEMENT_NO_FH, &attr));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -443,7 +483,10 @@ int main(void)
 		FIXTURE_TEST(test_single_bytes, NULL),
 		FIXTURE_TEST(test_double_fetch, &two_queues),
 		FIXTURE_TEST(test_event_index_lies, NULL),
+		FIXTURE_TEST(test_event_index_wraps, NULL),
+		cmocka_unit_test(test_cases_counted),
 	};
 
+	hostile_cases_least = 2 * ARRAY_SIZE(cases);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

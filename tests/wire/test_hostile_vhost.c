@@ -19,6 +19,7 @@
 #include "client/raw.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "hostile_cases.h"
 
 #define FLAGS (VHOST_USER_VERSION | VHOST_USER_NEED_REPLY)
 #define PAYLOAD_MAX 4096
@@ -155,6 +156,7 @@ static void check_message(struct target *t, uint32_t request, uint32_t size, uns
 	unsigned char payload[PAYLOAD_MAX];
 	unsigned int before;
 
+	hostile_case("request %u, %u bytes of %#x, %u descriptors", request, size, fill, n_fds);
 	memset(payload, fill, sizeof(payload));
 	if (!provoke(t, request, FLAGS, payload, size, fds, n_fds))
 		return;
@@ -176,9 +178,11 @@ static void test_every_message(void **state)
 		fds[i] = memfd_create("hostile", MFD_CLOEXEC);
 	for (uint32_t request = 0; request <= VHOST_USER_REQUEST_LIMIT; request++) {
 		uint32_t right = payload_size(request);
-		uint32_t sizes[] = { right, right ? right - 1 : 1, right + 8, 0, PAYLOAD_MAX };
+		uint32_t sizes[] = { right, right ? right - 1 : 1, right + 8, PAYLOAD_MAX, 0 };
+		/* Where nothing is right, the last is the first. */
+		unsigned int n_sizes = right ? ARRAY_SIZE(sizes) : ARRAY_SIZE(sizes) - 1;
 
-		for (unsigned int s = 0; s < ARRAY_SIZE(sizes); s++)
+		for (unsigned int s = 0; s < n_sizes; s++)
 			for (unsigned int n = 0; n < ARRAY_SIZE(fd_counts); n++)
 				check_message(t, request, sizes[s], s == 0 && n == 1 ? 0xff : 0, fds,
 					      fd_counts[n]);
@@ -208,6 +212,8 @@ static void test_headers(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(headers); i++) {
 		int sock = t->client->channel.sock;
 
+		hostile_case("header %u: request %#x, flags %#x, size %#x", i, headers[i].request,
+			     headers[i].flags, headers[i].size);
 		ok(channel_send_bytes(sock, &headers[i], sizeof(headers[i]), NULL, 0));
 		/* With the rest of a large message never coming, the end of our side is all it gets. */
 		if (headers[i].size)
@@ -273,6 +279,7 @@ static void test_vring_values(void **state)
 		const struct vring_case *c = &vring_cases[i];
 		uint32_t payload[2] = { c->index, c->num };
 
+		hostile_case("request %u with %#x, %#x", c->request, c->index, c->num);
 		provoke(t, c->request, FLAGS, payload, sizeof(payload), NULL, 0);
 		if (provoke(t, VHOST_USER_GET_QUEUE_NUM, VHOST_USER_VERSION, NULL, 0, NULL, 0))
 			daemon_check(&t->daemon);
@@ -305,6 +312,7 @@ static void test_ring_addresses(void **state)
 		struct vhost_user_vring_addr addr = bad[i];
 		bool stayed;
 
+		hostile_case("SET_VRING_ADDR %u", i);
 		/* A daemon that was replaced has its memory elsewhere. */
 		q = casement_request_queue(t->client, 0);
 		if ((uintptr_t)q->desc != desc)
@@ -368,6 +376,7 @@ static void test_regions(void **state)
 		struct vhost_user_single_mem_region one = { .region = bad[i] };
 		struct vhost_user_mem_table table = { .nregions = 1, .regions = { bad[i] } };
 
+		hostile_case("memory region %u", i);
 		provoke(t, VHOST_USER_ADD_MEM_REG, FLAGS, &one, sizeof(one), &fd, 1);
 		provoke(t, VHOST_USER_ADD_MEM_REG, FLAGS, &one, sizeof(one), &file, 1);
 		provoke(t, VHOST_USER_REM_MEM_REG, FLAGS, &one, sizeof(one), NULL, 0);
@@ -388,6 +397,7 @@ static void test_tables(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(counts); i++) {
 		int fds[8] = { fd, fd, fd, fd, fd, fd, fd, fd };
 
+		hostile_case("a table of %u regions", counts[i]);
 		table.nregions = counts[i];
 		for (unsigned int r = 0; r < 8; r++)
 			table.regions[r] = (struct vhost_user_mem_region){ (1ull << 40) + r * 4096, 4096,
@@ -440,6 +450,7 @@ static void test_config_space(void **state)
 	for (unsigned int i = 0; i < ARRAY_SIZE(ranges); i++) {
 		struct vhost_user_config config = { .offset = ranges[i][0], .size = ranges[i][1] };
 
+		hostile_case("configuration space, %#x bytes at %#x", config.size, config.offset);
 		provoke(t, VHOST_USER_GET_CONFIG, VHOST_USER_VERSION, &config, 12 + 40, NULL, 0);
 		provoke(t, VHOST_USER_GET_CONFIG, VHOST_USER_VERSION, &config, sizeof(config), NULL, 0);
 		provoke(t, VHOST_USER_SET_CONFIG, FLAGS, &config, sizeof(config), NULL, 0);
@@ -490,6 +501,7 @@ static void test_odd_descriptors(void **state)
 		uint64_t index = 1;
 		bool bare = requests[i / 4] == VHOST_USER_SET_BACKEND_REQ_FD;
 
+		hostile_case("request %u with %s", requests[i / 4], paths[i % 4]);
 		if (!provoke(t, requests[i / 4], FLAGS, &index, bare ? 0 : 8, &fd, 1))
 			continue;
 		raw_kick(casement_request_queue(t->client, 0));
@@ -517,7 +529,9 @@ int main(void)
 		TARGET_TEST(test_config_space),
 		TARGET_TEST(test_repeated),
 		TARGET_TEST(test_odd_descriptors),
+		cmocka_unit_test(test_cases_counted),
 	};
 
+	hostile_cases_least = 300;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
