@@ -14,6 +14,7 @@ static const struct subcommand {
 } subcommands[] = {
 	{ "bench", "Measure a virtio-fs daemon without a virtual machine.", bench_main },
 	{ "run", "Run a command in a virtual machine that shares directories with this one.", run_main },
+	{ "mount", "Mount a daemon's share on this host, without a virtual machine.", mount_main },
 };
 
 static void print_help(void)

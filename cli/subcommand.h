@@ -5,6 +5,7 @@
 
 /* Exit statuses of our own; any other is that of the command which was run. */
 enum casement_status {
+	STATUS_ERROR = 1,	/* what was asked for was not done, or not wholly */
 	STATUS_MISSING = 1,	/* a part or folder that is needed is not there */
 	STATUS_USAGE = 2,	/* the command line is wrong */
 	STATUS_FAILED = 125,	/* casement, the machine or a daemon failed */
@@ -12,5 +13,6 @@ enum casement_status {
 
 int bench_main(int argc, char **argv);
 int run_main(int argc, char **argv);
+int mount_main(int argc, char **argv);
 
 #endif

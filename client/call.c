@@ -123,11 +123,11 @@ int casement_submit_each(struct casement_queue *queue, struct casement_request *
 int casement_complete(struct casement_queue *queue, struct casement_request **done,
 		      unsigned int max, int timeout_ms)
 {
-	int64_t end = deadline(queue, timeout_ms);
+	int64_t end = timeout_ms ? deadline(queue, timeout_ms) : 0;
 	unsigned int n = 0;
 	int err = queue_reap(queue);
 
-	while (!err && !queue->done)
+	while (!err && !queue->done && timeout_ms)
 		err = wait_and_reap(queue, end);
 	while (n < max && queue->done) {
 		done[n] = queue->done;

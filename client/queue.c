@@ -469,11 +469,6 @@ int casement_queue_fd(const struct casement_queue *queue)
 
 int casement_queue_arm(struct casement_queue *queue)
 {
-	uint64_t count;
-
-	/* Before the look, so that a call which comes after it is not lost. */
-	if (read(queue->call, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		return error_set(-errno, "call eventfd: %s", strerror(errno));
 	return arm(queue) || queue->done;
 }
 

@@ -370,3 +370,34 @@ enum options_result options_parse(const struct option_table *table, int argc, ch
 	*first = optind;
 	return OPTIONS_GO;
 }
+
+enum options_result options_parse_mixed(const struct option_table *table, int argc, char **argv,
+					void *config, const char **words, unsigned int max,
+					unsigned int *n)
+{
+	bool only_words = false;
+
+	*n = 0;
+	while (argc > 1) {
+		int first = 1;
+
+		if (!only_words) {
+			enum options_result result = options_parse(table, argc, argv, config, &first);
+
+			if (result != OPTIONS_GO)
+				return result;
+			only_words = first > 1 && !strcmp(argv[first - 1], "--");
+		}
+		if (first >= argc)
+			break;
+		if (*n == max) {
+			log_error("%s: one word too many; see %s --help", argv[first], table->program);
+			return OPTIONS_BAD;
+		}
+		words[(*n)++] = argv[first];
+		/* The word takes the place of the program's name. */
+		argc -= first;
+		argv += first;
+	}
+	return OPTIONS_GO;
+}

@@ -76,6 +76,14 @@ const char *options_refusal(const struct option_table *table, const char *name);
 /* As if the row were given with this argument (NULL: without one): 0, or -errno, logged. */
 int options_set(const struct option_row *row, const char *argument, void *config);
 
+/*
+ * The same where options may stand among the other words, up to a "--": these
+ * are put into `words`, *n of them. More than `max` are an error.
+ */
+enum options_result options_parse_mixed(const struct option_table *table, int argc, char **argv,
+					void *config, const char **words, unsigned int max,
+					unsigned int *n);
+
 /* "64M" -> 67108864. 0, or -EINVAL / -ERANGE. */
 int parse_size(const char *text, uint64_t *bytes);
 

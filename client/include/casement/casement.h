@@ -186,8 +186,8 @@ int casement_submit_each(struct casement_queue *queue, struct casement_request *
 			 unsigned int n);
 /*
  * Collect completed requests into `done`, at most `max`; waits up to
- * `timeout_ms` (-1: options.timeout_ms) for the first. Returns how many, 0 when
- * the time is over, or a negative errno when nothing will complete any more;
+ * `timeout_ms` (-1: options.timeout_ms) for the first. With 0 it only looks at
+ * the ring, without a system call. Returns how many, 0 when the time is over, or a negative errno when nothing will complete any more;
  * what was in flight then never completes.
  */
 int casement_complete(struct casement_queue *queue, struct casement_request **done,
@@ -196,8 +196,10 @@ int casement_complete(struct casement_queue *queue, struct casement_request **do
 /*
  * For event loops: a descriptor (the client's) that becomes readable when a
  * request completes after casement_queue_arm(). That one returns 1 when there
- * is something to collect already, 0 when the descriptor may be waited for, or
- * a negative errno. With CASEMENT_POLL the descriptor stays silent.
+ * is something to collect already, 0 when the descriptor may be waited for. It
+ * is an eventfd(2): it stays readable until its 8 bytes are read, which an
+ * edge-triggered epoll(7) need not do. Watch casement_fd() beside it. With
+ * CASEMENT_POLL it stays silent.
  */
 int casement_queue_fd(const struct casement_queue *queue);
 int casement_queue_arm(struct casement_queue *queue);

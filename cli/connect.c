@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Connecting to a daemon; see connect.h. */
+#include "cli/connect.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/checked.h"
+#include "common/log.h"
+
+static const struct {
+	int error;
+	const char *remedy;
+} remedies[] = {
+	{ ENOENT, "start a daemon there: casementd --shared-dir DIR --socket-path SOCKET" },
+	{ ECONNREFUSED, "its daemon has ended, or has another client already: start one for this client" },
+	{ EACCES, "ask for the rights to the socket (casementd --socket-group)" },
+	{ ENOTSOCK, "name the daemon's socket" },
+	{ ECONNRESET, "it may have another client already: start a daemon for this one" },
+	{ ETIMEDOUT, "it may have another client already: start a daemon for this one" },
+	{ EOPNOTSUPP, "give the daemon more queues (casementd --queues), or ask for fewer" },
+};
+
+int connect_daemon(const char *socket, const struct casement_options *options,
+		   struct casement **out)
+{
+	int err = casement_connect(socket, options, out);
+	const char *remedy = "";
+
+	if (!err)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(remedies); i++)
+		if (remedies[i].error == -err)
+			remedy = remedies[i].remedy;
+	/* The library names the socket where connect(2) failed. */
+	if (!strncmp(casement_error(), socket, strlen(socket)))
+		log_error("%s%s%s", casement_error(), *remedy ? "; " : "", remedy);
+	else
+		log_error("%s: %s%s%s", socket, casement_error(), *remedy ? "; " : "", remedy);
+	return err;
+}
