@@ -153,7 +153,7 @@ void run_qemu_words(const struct run_config *config, const struct run_parts *par
 	add_kernel(config, parts, words);
 	add_serial_ports(config, control, fds, words);
 	words_option(words, "-chardev", "socket,id=events,fd=%d", fds->events);
-	words_option(words, "-mon", "chardev=events,mode=control");
+	words_option(words, "-qmp", "chardev:events");
 	add_fs(control, RUN_BOOT_SOCKET, GUEST_BOOT_TAG, 1, words);
 	add_fs(control, RUN_ROOT_SOCKET, GUEST_ROOT_TAG, 1, words);
 	add_shares(config, parts, control, words);
