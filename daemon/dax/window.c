@@ -487,6 +487,14 @@ void window_forget(struct window *window)
 	pthread_mutex_unlock(&window->lock);
 }
 
+/* What is cut loses its blocks: they are given again when the file grows. */
+static void mapping_lose_blocks(struct window *window, struct mapping *mapping, uint64_t size)
+{
+	pthread_mutex_lock(&window->lock);
+	mapping->blocks_to = MIN(mapping->blocks_to, size);
+	pthread_mutex_unlock(&window->lock);
+}
+
 int window_before_cut(struct window *window, uint64_t node, uint64_t size)
 {
 	int err = window_acquire(window);
@@ -498,9 +506,8 @@ int window_before_cut(struct window *window, uint64_t node, uint64_t size)
 
 		if (m->file->node == node && m->offset >= size)
 			err = mapping_send_away(window, m, true);
-		/* What is cut loses its blocks: they are given again when the file grows. */
 		if (!err && m->file->node == node)
-			m->blocks_to = MIN(m->blocks_to, size);
+			mapping_lose_blocks(window, m, size);
 	}
 	window_release(window);
 	return err;
