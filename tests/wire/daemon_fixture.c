@@ -168,7 +168,7 @@ static void forget_stray(const struct daemon *daemon)
 			strays[i].dir[0] = '\0';
 }
 
-void daemon_start(struct daemon *daemon, const char *const *args)
+static void start(struct daemon *daemon, const struct daemon *beside, const char *const *args)
 {
 	const char *argv[ARGS_MAX] = { daemon_program(), "--shared-dir", daemon->share,
 				       "--fd", "3", "--tag", "wire" };
@@ -177,6 +177,8 @@ void daemon_start(struct daemon *daemon, const char *const *args)
 
 	*daemon = (struct daemon){ .pidfd = -1 };
 	make_tree(daemon);
+	if (beside)
+		strcpy(daemon->share, beside->share);
 	if (daemon_has_option("sandbox")) {
 		argv[n++] = "--sandbox";
 		argv[n++] = "none";
@@ -192,6 +194,16 @@ void daemon_start(struct daemon *daemon, const char *const *args)
 	assert_true(daemon->pid > 0);
 	daemon->pidfd = (int)syscall(SYS_pidfd_open, daemon->pid, 0);
 	assert_true(daemon->pidfd >= 0);
+}
+
+void daemon_start(struct daemon *daemon, const char *const *args)
+{
+	start(daemon, NULL, args);
+}
+
+void daemon_start_beside(struct daemon *daemon, const struct daemon *first, const char *const *args)
+{
+	start(daemon, first, args);
 }
 
 int daemon_socket(struct daemon *daemon)

@@ -55,6 +55,8 @@ struct fixture {
 
 /* Start a daemon; fails the test when it does not come up. args may be NULL. */
 void daemon_start(struct daemon *daemon, const char *const *args);
+/* The same on the tree of another, which must be stopped after this one. */
+void daemon_start_beside(struct daemon *daemon, const struct daemon *first, const char *const *args);
 /* Connect a client; NULL options allowed. Fails the test, showing the daemon's log. */
 struct casement *daemon_connect(struct daemon *daemon, const struct casement_options *options);
 /* A connected socket to it. */
