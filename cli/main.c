@@ -15,6 +15,10 @@ static const struct subcommand {
 	{ "bench", "Measure a virtio-fs daemon without a virtual machine.", bench_main },
 	{ "run", "Run a command in a virtual machine that shares directories with this one.", run_main },
 	{ "mount", "Mount a daemon's share on this host, without a virtual machine.", mount_main },
+	{ "ls", "List what is in a daemon's share.", ls_main },
+	{ "stat", "Show what a share says of a file.", stat_main },
+	{ "cat", "Write files of a share to standard output.", cat_main },
+	{ "cp", "Copy files between a share and this host.", cp_main },
 };
 
 static void print_help(void)

@@ -38,7 +38,7 @@ static struct mount_slot *take_free(struct mount_worker *worker)
 	return slot;
 }
 
-/* Take back what the high-priority queue is done with: in its order, so the first not done ends it. */
+/* Take back what the high-priority queue is done with, in its order: the first not done ends it. */
 static void take_back(struct mount_worker *worker)
 {
 	while (worker->lent && __atomic_load_n(&worker->lent->returned, __ATOMIC_ACQUIRE)) {

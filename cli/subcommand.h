@@ -14,5 +14,9 @@ enum casement_status {
 int bench_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 int mount_main(int argc, char **argv);
+int ls_main(int argc, char **argv);
+int stat_main(int argc, char **argv);
+int cat_main(int argc, char **argv);
+int cp_main(int argc, char **argv);
 
 #endif

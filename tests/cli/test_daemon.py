@@ -148,12 +148,15 @@ def test_help_and_version():
     assert all(len(line) < 80 for line in shown.stdout.splitlines()[4:])
 
 
-@pytest.mark.parametrize("program,page", [([CASEMENTD], "casementd.8"),
-                                          ([BUILD / "casement", "run"], "casement-run.1"),
-                                          ([BUILD / "casement", "mount"], "casement-mount.1")])
+SUBCOMMANDS = ["bench", "cat", "cp", "ls", "mount", "run", "stat"]
+PAGES = [([CASEMENTD], "casementd.8")] + \
+    [([BUILD / "casement", name], f"casement-{name}.1") for name in SUBCOMMANDS]
+
+
+@pytest.mark.parametrize("program,page", PAGES, ids=[page for _, page in PAGES])
 def test_every_option_is_in_its_manual(program, page):
     shown = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True).stdout
     options = set(re.findall(r"^ {2,6}(?:-\w, )?(--[a-z0-9-]+)", shown, re.M)) - {"--version"}
     manual = (BUILD / "docs" / page).read_text().replace("\\-", "-")
     listed = set(re.findall(r"^(?:\\fB-\w\\fR, )?\\fB(--[a-z0-9-]+)\\fR", manual, re.M)) - {"--version"}
-    assert options == listed and len(options) > 5
+    assert options == listed and options

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the two directions of casement cp share. Each copies one source onto one
+ * name; failures are logged there, counted in cp->failed, and do not end the rest.
+ */
+#ifndef CASEMENT_CLI_CP_H
+#define CASEMENT_CLI_CP_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "cli/progress.h"
+#include "cli/remote.h"
+
+#define CP_DEPTH 512	/* directories within each other */
+
+struct cp {
+	bool recursive;		/* -r */
+	bool preserve;		/* -p: mode, owner, times */
+	bool quiet;
+	mode_t umask;		/* of this process */
+	struct remote *remote;
+	struct progress progress;
+	unsigned int failed;
+};
+
+/* Log that `path` could not be copied, and count it. */
+void cp_failed(struct cp *cp, const char *path, int err);
+/* The same with words of our own. */
+void cp_refused(struct cp *cp, const char *path, const char *why);
+/* Permission bits of a new file whose source has `mode`. */
+mode_t cp_mode(const struct cp *cp, mode_t mode);
+/* "dir/name", to be freed; the process ends when there is no memory. */
+char *cp_join(const char *dir, const char *name);
+
+/*
+ * Copy `path` of the share to `name` in the local directory `dir` (a
+ * descriptor, or AT_FDCWD); `shown` is the target as messages say it.
+ */
+void cp_out(struct cp *cp, const char *path, int dir, const char *name, const char *shown);
+/* Copy the local `path` to `name` in the share's directory `dir`. */
+void cp_in(struct cp *cp, const char *path, uint64_t dir, const char *name, const char *shown);
+
+#endif
