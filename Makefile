@@ -71,6 +71,16 @@ fuzz:
 	@ninja -C $(FUZZ) --quiet fuzzers
 	@tests/fuzz/run.sh $(FUZZ) $(T)
 
+# docs/compatibility.md: casementd beside virtiofsd, option by option and request by request.
+compat:
+	@scripts/setup build test
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@meson configure $(BUILD) -Dtests=true
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) tests/compat/compat.py $(BUILD)
+
+.PHONY: compat
+
 install: all
 	@meson install -C $(BUILD) --no-rebuild
 

@@ -91,6 +91,10 @@ static int set_choice(const struct option_row *row, const char *text, int *choic
 {
 	char list[256] = "";
 
+	if (row->old_choice && !strcmp(text, row->old_choice)) {
+		log_warn("--%s %s: deprecated: write %s", row->name, text, row->new_choice);
+		text = row->new_choice;
+	}
 	for (int i = 0; row->choices[i]; i++) {
 		if (!strcmp(row->choices[i], text)) {
 			*choice = i;
@@ -207,6 +211,22 @@ static void print_roff(const char *text)
 	}
 }
 
+const struct option_row *options_find(const struct option_table *table, const char *name)
+{
+	for (unsigned int i = 0; i < table->n_rows; i++)
+		if (table->rows[i].name && !strcmp(table->rows[i].name, name))
+			return &table->rows[i];
+	return NULL;
+}
+
+const char *options_refusal(const struct option_table *table, const char *name)
+{
+	for (const struct option_refusal *r = table->refusals; r && r->name; r++)
+		if (!strcmp(r->name, name))
+			return r->why;
+	return NULL;
+}
+
 static void print_man(const struct option_table *table)
 {
 	for (unsigned int i = 0; i < table->n_rows; i++) {
@@ -230,11 +250,13 @@ static void print_man(const struct option_table *table)
 
 static void print_man_refused(const struct option_table *table)
 {
-	for (unsigned int i = 0; i < table->n_refusals; i++) {
+	for (const struct option_refusal *r = table->refusals; r && r->name; r++) {
+		if (options_find(table, r->name))
+			continue;
 		printf(".TP\n\\fB\\-\\-");
-		print_roff(table->refusals[i].name);
+		print_roff(r->name);
 		printf("\\fR\nRefused: ");
-		print_roff(table->refusals[i].why);
+		print_roff(r->why);
 		printf("\n");
 	}
 }
@@ -270,22 +292,6 @@ static void build_getopt(const struct option_table *table, struct option *longs,
 	longs[n++] = (struct option){ "help-man", no_argument, NULL, VAL_HELP_MAN };
 	longs[n++] = (struct option){ "help-man-refused", no_argument, NULL, VAL_HELP_REFUSED };
 	longs[n] = (struct option){ 0 };
-}
-
-const struct option_row *options_find(const struct option_table *table, const char *name)
-{
-	for (unsigned int i = 0; i < table->n_rows; i++)
-		if (table->rows[i].name && !strcmp(table->rows[i].name, name))
-			return &table->rows[i];
-	return NULL;
-}
-
-const char *options_refusal(const struct option_table *table, const char *name)
-{
-	for (unsigned int i = 0; i < table->n_refusals; i++)
-		if (!strcmp(table->refusals[i].name, name))
-			return table->refusals[i].why;
-	return NULL;
 }
 
 static const struct option_row *find_row(const struct option_table *table, int value)

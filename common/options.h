@@ -35,6 +35,7 @@ struct option_row {
 	/* The argument may be left out (--name, else --name=ARGUMENT), and then is this. */
 	const char *bare;
 	const char *instead;		/* deprecated: what to write, named in a warning */
+	const char *old_choice, *new_choice;	/* OPTION_CHOICE: a deprecated word, and the one for it */
 };
 
 /* An option of another program's that is known here and not served. */
@@ -50,8 +51,7 @@ struct option_table {
 	const char *epilog;		/* printed after the options, or NULL */
 	const struct option_row *rows;
 	unsigned int n_rows;
-	const struct option_refusal *refusals;	/* looked at for names that have no row */
-	unsigned int n_refusals;
+	const struct option_refusal *refusals;	/* for names that have no row; ends with no name; or NULL */
 };
 
 /* What options_parse() found. */

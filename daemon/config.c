@@ -104,7 +104,7 @@ static const struct option_row rows[] = {
 	  "Most open files; 0 leaves the limit as it is. Default: 1000000, or what the system allows." },
 	{ "inode-file-handles", 0, OPTION_CHOICE, AT(inode_file_handles), "WHEN",
 	  "Hold the files the guest knows by file handles instead of an open descriptor each: never, prefer (where it can be done) or mandatory (or not start). Bounds the open files of a guest that knows millions; needs CAP_DAC_READ_SEARCH. Default: never.",
-	  .choices = fs_handles_names },
+	  .choices = fs_handles_names, .old_choice = "fallback", .new_choice = "prefer" },
 	{ "persist", 0, OPTION_FLAG, AT(persist), NULL,
 	  "When the VMM has left, wait for the next one instead of ending." },
 	{ "log-level", 0, OPTION_CHOICE, AT(log_level), "LEVEL",
@@ -135,7 +135,6 @@ static const struct option_table table = {
 	.rows = rows,
 	.n_rows = ARRAY_SIZE(rows),
 	.refusals = legacy_refusals,
-	.n_refusals = LEGACY_REFUSALS,
 };
 
 static const char *config_problem(const struct config *config)

@@ -17,7 +17,7 @@
 #define NO_SANDBOX "casementd does not confine itself yet; leave the option out, and confine it from outside (systemd, a container)"
 #define NO_IDS "ids are not translated yet; leave the option out, and give the shared directory the ids that the guest uses"
 
-const struct option_refusal legacy_refusals[LEGACY_REFUSALS] = {
+const struct option_refusal legacy_refusals[] = {
 	{ "migration-mode", NOT_MIGRATED },
 	{ "migration-on-error", NOT_MIGRATED },
 	{ "migration-verify-handles", NOT_MIGRATED },
@@ -35,7 +35,9 @@ const struct option_refusal legacy_refusals[LEGACY_REFUSALS] = {
 	{ "translate-uid", NO_IDS },
 	{ "translate-gid", NO_IDS },
 	{ "killpriv-v2", "the guest's kernel clears set-id bits itself; leave the option out" },
+	{ "no-killpriv-v2", "it is so in any case; leave the option out" },
 	{ "preserve-noatime", "O_NOATIME is passed on in any case; leave the option out" },
+	{ NULL },
 };
 
 /* What a word does with its option. */

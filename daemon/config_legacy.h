@@ -10,8 +10,7 @@
 #include "common/options.h"
 
 /* Options that are known and refused, with the reason. A row of the same name goes first. */
-#define LEGACY_REFUSALS 18
-extern const struct option_refusal legacy_refusals[LEGACY_REFUSALS];
+extern const struct option_refusal legacy_refusals[];
 
 /*
  * Apply one argument of -o, "WORD[=VALUE],WORD...", as if the options it

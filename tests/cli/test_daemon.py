@@ -158,5 +158,6 @@ def test_every_option_is_in_its_manual(program, page):
     shown = subprocess.run([*program, "--help"], capture_output=True, text=True, check=True).stdout
     options = set(re.findall(r"^ {2,6}(?:-\w, )?(--[a-z0-9-]+)", shown, re.M)) - {"--version"}
     manual = (BUILD / "docs" / page).read_text().replace("\\-", "-")
+    manual = manual[manual.index(".SH OPTIONS"):].split("\n.SH ")[0]
     listed = set(re.findall(r"^(?:\\fB-\w\\fR, )?\\fB(--[a-z0-9-]+)\\fR", manual, re.M)) - {"--version"}
     assert options == listed and options

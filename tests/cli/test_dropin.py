@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """casementd in virtiofsd's place: what other programs ask of it, and how they start it."""
+import grp
 import json
 import os
 import pathlib
+import re
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 
 import pytest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP / "tests/compat"))
+from command_lines import COMMAND_LINES, LEGACY, OPTIONS, complete  # noqa: E402 (found by the line above)
+
 BUILD = pathlib.Path(os.environ.get("CASEMENT_BUILD", TOP / "build"))
 CASEMENTD = BUILD / "casementd"
 PATIENCE = 30
@@ -26,10 +33,15 @@ class Started:
     def __init__(self, folder, args, **more):
         self.path = folder / "vmm.sock"
         with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(self.path))
-            listener.listen(4)
+            if any("@FD@" in str(word) for word in args):
+                listener.bind(str(self.path))
+                listener.listen(4)
             number = listener.fileno()
-            words = [str(word).replace("@FD@", str(number)) for word in args]
+            values = {"@FD@": number, "@DIR@": folder / "dir", "@SOCK@": self.path,
+                      "@GROUP@": grp.getgrgid(os.getgid()).gr_name}
+            words = [str(word) for word in args]
+            for mark, value in values.items():
+                words = [word.replace(mark, str(value)) for word in words]
             self.process = subprocess.Popen([CASEMENTD, *words], stderr=subprocess.PIPE, text=True,
                                             pass_fds=[number], stdin=subprocess.DEVNULL, **more)
 
@@ -132,3 +144,105 @@ def test_persist_serves_the_next(start, shared):
     daemon.said("waiting for the VMM")
     daemon.process.send_signal(signal.SIGHUP)
     assert daemon.process.wait(timeout=PATIENCE) == 0
+
+
+def lacks(words):
+    """An option behind these words that casementd does not have (yet), or None."""
+    known = set(re.findall(r"^ {2,6}(?:-\w, )?--([a-z0-9-]+)", run("--help").stdout, re.M))
+    legacy = [word.split("=")[0] for i, line in enumerate(words) if i and words[i - 1] == "-o"
+              for word in line.split(",")]
+    needed = [word.split("=")[0][2:] for word in words if word.startswith("--")]
+    needed += [name for name in (word.replace("_", "-") for word in legacy)
+               if name in ("xattr", "xattrmap", "sandbox", "modcaps", "posix-acl", "security-label",
+                           "killpriv-v2", "announce-submounts")]
+    return next((name for name in needed if name not in known), None)
+
+
+def check(start, words):
+    """It serves whoever comes; or, without that option, says so by name."""
+    daemon = start(*words)
+    missing = lacks(words)
+    if missing:
+        said = daemon.process.stderr.read()
+        assert daemon.process.wait(timeout=PATIENCE) == 2
+        assert "not supported: " in said and missing in said.replace("_", "-"), said
+    else:
+        daemon.said("waiting for the VMM")
+        assert daemon.leave() == 0
+
+
+def prints_and_ends(words):
+    return set(words) & {"--print-capabilities", "--help", "--version"}
+
+
+@pytest.mark.parametrize("who", COMMAND_LINES)
+def test_command_lines_of_others(start, shared, who):
+    words = COMMAND_LINES[who]
+    if "error" in words:
+        # Says nothing at this level: the socket is there when it listens.
+        words = ["info" if word == "error" else word for word in words]
+    check(start, words)
+
+
+@pytest.mark.parametrize("label,words", [*OPTIONS, *[("-o " + label, words) for label, words in LEGACY]],
+                         ids=[label for label, _ in OPTIONS] + ["-o " + label for label, _ in LEGACY])
+def test_every_option(start, shared, label, words):
+    line = complete(label, words)
+    if prints_and_ends(line):
+        line = [word for word in line if "@" not in word and word != "--shared-dir"]
+        assert run(*line).returncode == 0
+    else:
+        check(start, [word.replace("log_level=warn", "log_level=info").replace("loglevel=warn", "loglevel=info")
+                      for word in line])
+
+
+def test_a_directory_with_a_comma(start, tmp_path):
+    """libvirt writes the comma twice."""
+    (tmp_path / "a,b").mkdir()
+    daemon = start("--fd=@FD@", "-o", f"source={tmp_path}/a,,b,cache=always")
+    assert f"sharing {tmp_path}/a,b;" in daemon.said("waiting for the VMM")[-1]
+    assert daemon.leave() == 0
+
+
+def test_the_description_for_libvirt():
+    told = json.loads((BUILD / "packaging/50-casementd.json").read_text())
+    assert told["type"] == "fs" and told["binary"].endswith("/casement/casementd")
+    assert told["features"] == json.loads(run("--print-capabilities").stdout)["features"]
+
+
+def test_socket_activation(shared, tmp_path):
+    """As the units do it: systemd's socket is descriptor 3."""
+    if not shutil.which("systemd-socket-activate"):
+        pytest.skip("no systemd-socket-activate")
+    path = tmp_path / "s"
+    with subprocess.Popen(["systemd-socket-activate", "-l", path, CASEMENTD, "--fd", "3",
+                           "--shared-dir", shared], stderr=subprocess.PIPE, text=True) as daemon:
+        for line in daemon.stderr:
+            if "Listening on" in line:
+                break
+        with socket.socket(socket.AF_UNIX) as vmm:
+            vmm.connect(str(path))
+            for line in daemon.stderr:
+                if "the VMM connected" in line:
+                    break
+        assert daemon.wait(timeout=PATIENCE) == 0
+
+
+def test_the_units(tmp_path):
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("no systemd-analyze")
+    unit = (BUILD / "packaging/casementd@.service").read_text()
+    assert "@CASEMENTD@" not in unit
+    unit = re.sub(r"^ExecStart=\S+", f"ExecStart={CASEMENTD}", unit, flags=re.M)
+    (tmp_path / "casementd@data.service").write_text(unit)
+    shutil.copy(TOP / "packaging/casementd@.socket", tmp_path / "casementd@data.socket")
+    result = subprocess.run(["systemd-analyze", "verify", "--man=no", "casementd@data.service",
+                             "casementd@data.socket"], cwd=tmp_path, capture_output=True, text=True)
+    assert "casementd@" not in result.stderr, result.stderr
+
+
+def test_the_document_is_of_these_sources():
+    """docs/compatibility.md; make compat makes it anew."""
+    result = subprocess.run([sys.executable, TOP / "tests/compat/compat.py", "--check"],
+                            capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr

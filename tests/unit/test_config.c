@@ -15,6 +15,7 @@
 
 #include "common/checked.h"
 #include "common/log.h"
+#include "daemon/fs/fs.h"
 #include "daemon/protocol/server.h"
 
 static struct config config;
@@ -197,6 +198,8 @@ static void test_letters(void **state)
 	assert_int_equal(config.log_level, LOG_LEVEL_TRACE);
 	assert_int_equal(parse("--shared-dir=/ --socket /run/s"), OPTIONS_GO);
 	assert_string_equal(config.socket_path, "/run/s");
+	accepted("--inode-file-handles=fallback");
+	assert_int_equal(config.inode_file_handles, FS_HANDLES_PREFER);
 }
 
 /* Known, and refused by name whether or not a value follows. */
