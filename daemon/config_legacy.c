@@ -44,7 +44,7 @@ const struct option_refusal legacy_refusals[] = {
 enum legacy_effect {
 	LEGACY_VALUE,	/* gives it the word's value */
 	LEGACY_ON,	/* the word alone sets it, to `fixed` if it takes a value */
-	LEGACY_OFF,	/* takes a flag back, whoever gave it */
+	LEGACY_OFF,	/* takes a flag back, whoever gave it, or sets `to` if it takes a value */
 	LEGACY_NOTHING,	/* means nothing here; `why` says so in a warning, unless it is the normal state */
 	LEGACY_IGNORED,	/* the same of a word with a value */
 };
@@ -53,7 +53,7 @@ struct legacy_row {
 	const char *word;
 	enum legacy_effect effect;
 	const char *option;
-	const char *from, *to;	/* LEGACY_VALUE: another name of a value; LEGACY_ON: `to` is the value */
+	const char *from, *to;	/* LEGACY_VALUE: another name of a value; else `to` is the value */
 	const char *why;
 };
 
@@ -70,9 +70,9 @@ static const struct legacy_row rows[] = {
 	{ "no_xattr", LEGACY_OFF, "xattr" },
 	{ "xattrmap", LEGACY_VALUE, "xattrmap" },
 	{ "posix_acl", LEGACY_ON, "posix-acl" },
-	{ "no_posix_acl", LEGACY_OFF, "posix-acl" },
+	{ "no_posix_acl", LEGACY_OFF, "posix-acl", .to = "never" },
 	{ "security_label", LEGACY_ON, "security-label" },
-	{ "no_security_label", LEGACY_OFF, "security-label" },
+	{ "no_security_label", LEGACY_OFF, "security-label", .to = "never" },
 	{ "killpriv_v2", LEGACY_ON, "killpriv-v2" },
 	{ "no_killpriv_v2", LEGACY_OFF, "killpriv-v2" },
 	{ "announce_submounts", LEGACY_ON, "announce-submounts" },
@@ -120,12 +120,14 @@ static const struct legacy_row *find_row(const char *word)
 }
 
 /* To be off is how a flag begins, so that one we do not have is off. */
-static int turn_off(const struct option_row *option, void *config)
+static int turn_off(const struct option_row *option, const char *value, void *config)
 {
 	struct option_row off;
 
 	if (!option)
 		return 0;
+	if (value)
+		return options_set(option, value, config);
 	off = *option;
 	off.kind = option->kind == OPTION_UNFLAG ? OPTION_FLAG : OPTION_UNFLAG;
 	return options_set(&off, NULL, config);
@@ -162,7 +164,7 @@ static int apply_row(const struct option_table *table, const struct legacy_row *
 	case LEGACY_ON:
 		return turn_on(table, row, value, config);
 	case LEGACY_OFF:
-		return turn_off(options_find(table, row->option), config);
+		return turn_off(options_find(table, row->option), row->to, config);
 	default:
 		return 0;
 	}
