@@ -90,7 +90,8 @@ static int owner_new(struct lock_table *table, const struct handle *handle, uint
 		return fd;
 	}
 	inode_ref(handle->inode);
-	*owner = (struct lock_owner){ .inode = handle->inode, .owner = id, .fd = fd, .users = 2 };
+	*owner = (struct lock_owner){ .inode = handle->inode, .owner = id, .through = handle,
+				       .fd = fd, .users = 2 };
 	*out = owner;
 	return 0;
 }
@@ -159,6 +160,33 @@ void lock_table_drop(struct lock_table *table, const struct handle *handle, uint
 		found = unlink_owner(table, link);
 	pthread_mutex_unlock(&table->lock);
 	lock_table_put(table, found);
+}
+
+/* Called with the lock. The place of some owner that came by the handle, or NULL. */
+static struct lock_owner **find_through(struct lock_table *table, const struct handle *handle)
+{
+	for (unsigned int i = 0; i < LOCK_BUCKETS; i++)
+		for (struct lock_owner **link = &table->buckets[i]; *link; link = &(*link)->next)
+			if ((*link)->through == handle)
+				return link;
+	return NULL;
+}
+
+void lock_table_drop_handle(struct lock_table *table, const struct handle *handle)
+{
+	struct lock_owner *owner;
+
+	if (!__atomic_load_n(&table->count, __ATOMIC_RELAXED))
+		return;
+	do {
+		struct lock_owner **link;
+
+		pthread_mutex_lock(&table->lock);
+		link = find_through(table, handle);
+		owner = link ? unlink_owner(table, link) : NULL;
+		pthread_mutex_unlock(&table->lock);
+		lock_table_put(table, owner);
+	} while (owner);
 }
 
 void lock_table_clear(struct lock_table *table)

@@ -24,6 +24,7 @@ struct lock_owner {
 	struct lock_owner *next;	/* [L:lock_table.lock] */
 	struct inode *inode;		/* [I] one user of it is ours */
 	uint64_t owner;			/* [I] */
+	const struct handle *through;	/* [I] the handle of its first lock: compared, never followed */
 	int fd;				/* [I] owned */
 	unsigned int users;		/* [L:lock_table.lock] the table is one while it has it */
 };
@@ -48,6 +49,11 @@ void lock_table_put(struct lock_table *table, struct lock_owner *owner);
 
 /* The owner closed the file: all its locks on it are gone, once nobody waits for one. */
 void lock_table_drop(struct lock_table *table, const struct handle *handle, uint64_t owner);
+/*
+ * The handle is being released: so do owners that came by it. A guest's open
+ * file can be an owner itself (F_OFD_SETLK there); no close tells of those.
+ */
+void lock_table_drop_handle(struct lock_table *table, const struct handle *handle);
 /* All of them. */
 void lock_table_clear(struct lock_table *table);
 

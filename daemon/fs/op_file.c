@@ -111,11 +111,23 @@ int fs_open(struct fs *fs, uint64_t node, uint32_t flags, uint64_t *handle)
 	return err ? err : fs_open_inode(fs, inode, flags, handle);
 }
 
+/* While the handle is ours: its place may be another's afterwards. */
+static void drop_locks(struct fs *fs, uint64_t handle)
+{
+	cleanup_handle struct handle *open = NULL;
+
+	if (!__atomic_load_n(&fs->locks.count, __ATOMIC_RELAXED))
+		return;
+	if (!fs_handle_get(fs, handle, HANDLE_FILE, &open))
+		lock_table_drop_handle(&fs->locks, open);
+}
+
 int fs_release(struct fs *fs, uint64_t handle)
 {
 	/* A wait for a lock would keep the file open. */
 	if (__atomic_load_n(&fs->waits.reserved, __ATOMIC_RELAXED))
 		lock_waits_cancel(&fs->waits, LOCK_WAIT_HANDLE, handle);
+	drop_locks(fs, handle);
 	return handle_table_release(&fs->handles, handle, HANDLE_FILE);
 }
 

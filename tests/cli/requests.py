@@ -7,6 +7,7 @@ import os
 import stat
 import struct
 import sys
+import time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
@@ -143,6 +144,19 @@ def locks():
     assert struct.unpack("hhqqi", fcntl.fcntl(two, 36, lock))[0] == fcntl.F_WRLCK	# F_OFD_GETLK
     fcntl.fcntl(one, 37, struct.pack("hhqqi", fcntl.F_UNLCK, 0, 0, 0, 0))
     fcntl.fcntl(two, 37, lock)
+    os.close(one)
+    one = os.open("lock", os.O_RDWR)
+    refused(errno.EAGAIN, fcntl.fcntl, one, 37, lock)
+    os.close(two)			# gives the lock back, though not at once: by a RELEASE
+    for _ in range(1000):
+        try:
+            fcntl.fcntl(one, 37, lock)
+            break
+        except BlockingIOError:
+            time.sleep(0.01)
+    else:
+        raise AssertionError("a closed file kept its lock")
+    two = os.open("lock", os.O_RDWR)
     os.close(one)
     os.close(two)
     os.unlink("lock")

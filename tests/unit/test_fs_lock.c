@@ -103,6 +103,24 @@ static void a_close_gives_all_back(void **state)
 	assert_int_equal(fs_lock_closed(fs, 12345, A), -EBADF);
 }
 
+/* An owner that is one open file of the guest's: nothing but its release tells that it is gone. */
+static void a_release_gives_back_what_came_by_it(void **state)
+{
+	uint64_t one = must_open(fs, must_lookup(fs, FS_ROOT_NODE, "a"), O_RDWR);
+	uint64_t two = must_open(fs, must_lookup(fs, FS_ROOT_NODE, "a"), O_RDWR);
+	struct fs_lock low = { .start = 0, .end = 9, .type = F_WRLCK };
+	struct fs_lock high = { .start = 10, .end = 19, .type = F_WRLCK };
+
+	(void)state;
+	assert_int_equal(fs_setlk(fs, one, A, &low, 1, false), 0);
+	assert_int_equal(fs_setlk(fs, two, B, &high, 1, false), 0);
+	assert_int_equal(fs_release(fs, one), 0);
+	assert_int_equal(host_can(F_WRLCK, 0, 10), 0);
+	assert_int_equal(host_can(F_WRLCK, 10, 10), -EAGAIN);
+	assert_int_equal(fs_release(fs, two), 0);
+	assert_int_equal(host_can(F_WRLCK, 0, 0), 0);
+}
+
 static void a_reset_gives_all_back(void **state)
 {
 	unsigned int before = open_fds();
@@ -326,6 +344,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(owners_exclude_each_other), TEST(a_close_gives_all_back),
+		TEST(a_release_gives_back_what_came_by_it),
 		TEST(a_reset_gives_all_back), TEST(nonsense_is_refused),
 		TEST(flocks_are_the_handles), TEST(a_readonly_share_locks_for_reading),
 		TEST(waits_end_with_the_lock), TEST(waits_can_be_given_up), TEST(a_release_ends_its_waits),
