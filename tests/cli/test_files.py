@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from conftest import CASEMENT, PATIENCE
+from daemons import CASEMENT, PATIENCE, share, shares  # noqa: F401
 
 BLOCK = 1 << 20
 

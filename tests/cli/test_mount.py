@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, CASEMENT, PATIENCE
+from daemons import BUILD, CASEMENT, PATIENCE, find_virtiofsd, share, shares  # noqa: F401
 
 HERE = pathlib.Path(__file__).resolve().parent
 NOBODY = 65534
@@ -106,6 +106,18 @@ def test_everyday_programs(shares, mounts, daemon, mount):
     run("sh", HERE / "everyday.sh", mounted.dir)
     assert mounted.end() == (0, "")
     assert run("sqlite3", share.dir / "wal.db", "pragma integrity_check").strip() == "ok"
+
+
+def test_the_same_with_virtiofsd(shares, mounts):
+    """The library and the mount are not for our daemon alone."""
+    peer = find_virtiofsd()
+    if not peer:
+        pytest.skip("no virtiofsd; scripts/setup vm fetches one where QEMU is older than 11.1")
+    share = shares("--sandbox", "none", "--xattr", program=peer)
+    mounted = mounts(share)
+    run("sh", HERE / "everyday.sh", mounted.dir)
+    run(sys.executable, HERE / "requests.py", mounted.dir)
+    assert mounted.end() == (0, "")
 
 
 @pytest.mark.parametrize("queues", [1, 2])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A daemon with a scratch share, and a mount of it without a machine."""
+"""Daemons for tests, each with a scratch share of its own. Tests import the fixtures by name."""
 import os
 import pathlib
 import signal
@@ -17,15 +17,15 @@ PATIENCE = 60
 class Share:
     """casementd on a directory of its own; `casement` runs the command on its socket."""
 
-    def __init__(self, scratch, *options, prefix=()):
+    def __init__(self, scratch, *options, prefix=(), program=CASEMENTD):
         self.dir = scratch / "share"
         self.dir.mkdir(exist_ok=True)
         self.socket = scratch / "socket"
         self.log = open(scratch / "daemon.log", "w+", encoding="utf-8")
         self.daemon = subprocess.Popen(
-            [*prefix, CASEMENTD, "--shared-dir", self.dir, "--socket-path", self.socket,
+            [*prefix, program, "--shared-dir", self.dir, "--socket-path", self.socket,
              *map(str, options)], stdout=subprocess.PIPE, stderr=self.log, text=True)
-        self.wait_for("waiting for the VMM")
+        self.wait_for("aiting for")		# casementd's word, and virtiofsd's
 
     def wait_for(self, text):
         """The daemon's log is a file: its end, or the text, comes soon."""
@@ -53,6 +53,15 @@ class Share:
         text = pathlib.Path(self.log.name).read_text()
         assert "Sanitizer" not in text and "runtime error" not in text, text
         assert status in (0, -signal.SIGKILL, -signal.SIGTERM), text
+
+
+def find_virtiofsd():
+    """The peer: $VIRTIOFSD, or the one that scripts/vm-root fetched beside QEMU; None."""
+    if os.environ.get("VIRTIOFSD"):
+        return os.environ["VIRTIOFSD"]
+    listed = subprocess.run([TOP / "scripts/vm-root", "--print"], capture_output=True, text=True)
+    paths = dict(line.split("=", 1) for line in listed.stdout.splitlines() if "=" in line)
+    return paths.get("VIRTIOFSD")
 
 
 @pytest.fixture
