@@ -162,9 +162,14 @@ static int join_workers(struct mount *mount)
 	/* Not before all have ended: with the first descriptor the mount can break. */
 	for (unsigned int i = 1; i < mount->n_workers; i++)
 		close(mount->workers[i].fuse_fd);
-	mount->n_workers = 0;
-	free(take_ptr(mount->workers));
 	return result;
+}
+
+static void free_workers(struct mount *mount)
+{
+	for (unsigned int i = 0; i < mount->n_workers; i++)
+		worker_free(&mount->workers[i]);
+	free(mount->workers);
 }
 
 /* ---- the life of a mount ---- */
@@ -328,6 +333,7 @@ static int mount_here(const struct mount_config *config, int ready_fd)
 	if (!err)
 		err = run(&mount);
 	casement_close(mount.client);
+	free_workers(&mount);
 	close_fd(&mount.signals);
 	close_fd(&mount.stop_fd);
 	close_fd(&mount.done_fd);

@@ -245,16 +245,15 @@ static bool init_slots(struct mount_worker *worker, struct casement *client)
 	return worker->slots;
 }
 
-static void worker_free(struct mount_worker *worker)
+void worker_free(struct mount_worker *worker)
 {
-	close_fd(&worker->epoll_fd);
-	free(worker->slots);
+	free(take_ptr(worker->slots));
 }
 
 void worker_join(struct mount_worker *worker)
 {
 	pthread_join(worker->thread, NULL);
-	worker_free(worker);
+	close_fd(&worker->epoll_fd);
 }
 
 int worker_start(struct mount_worker *worker, struct casement *client)
@@ -272,6 +271,7 @@ int worker_start(struct mount_worker *worker, struct casement *client)
 		err = -pthread_create(&worker->thread, NULL, worker_run, worker);
 	if (err) {
 		log_error("cannot start a thread for a queue: %s", strerror(-err));
+		close_fd(&worker->epoll_fd);
 		worker_free(worker);
 	}
 	return err;

@@ -35,9 +35,12 @@ struct mount_worker {
 
 /*
  * Fields up to n_slots set before. Start the thread, with memory from `client`.
- * 0 or -errno, logged. worker_join() waits for its end and frees.
+ * 0 or -errno, logged. worker_join() waits for its end. worker_free() comes
+ * after casement_close(): what is still in flight, as a RELEASE that nobody
+ * waits for, completes into the slots.
  */
 int worker_start(struct mount_worker *worker, struct casement *client);
 void worker_join(struct mount_worker *worker);
+void worker_free(struct mount_worker *worker);
 
 #endif
