@@ -94,16 +94,23 @@ def share_args(directory):
     return ["--share", f"{directory}:demo", "--window", "256M", "--cache", "never", "--allow-mmap"]
 
 
-def host_party(path, own):
+def guests_go_on(guests):
+    """False when one failed, or all have ended: nothing more is to be waited for."""
+    ended = [guest.poll() for guest in guests]
+    return not any(ended) and None in ended
+
+
+def host_party(path, own, guests):
     """The host's part of three.c: store, and wait for the others. Polls: a store wakes nobody."""
     with open(path, "r+b") as file, mmap.mmap(file.fileno(), 3 * SLOT) as shared:
         word = b"host"
         shared[own * SLOT + 4:own * SLOT + 4 + len(word)] = word
         shared[own * SLOT:own * SLOT + 4] = struct.pack("i", 1)
-        end = time.monotonic() + 120
+        go_on = True
         while any(struct.unpack("i", shared[i * SLOT:i * SLOT + 4])[0] == 0 for i in range(3)):
-            if time.monotonic() > end:
+            if not go_on:
                 return None
+            go_on = guests_go_on(guests)    # looked at before the last look at the words
             time.sleep(0.05)
         return [shared[i * SLOT + 4:(i + 1) * SLOT].split(b"\0")[0].decode() for i in range(3)]
 
@@ -116,7 +123,10 @@ def meet(directory):
         file.truncate(1 << 20)
     guests = [start([*share_args(directory), "--memory", "1G", "--cpus", "1"], MEET,
                     [str(i), name]) for i, name in [(1, "guest-A"), (2, "guest-B")]]
-    words = host_party(directory / "shared.bin", 0)
+    words = host_party(directory / "shared.bin", 0, guests)
+    if words is None:
+        for guest in guests:
+            guest.terminate()
     status = [finish(guest) for guest in guests]
     if words is None or any(status):
         sys.exit(f"demo: the guests ended with {status}; see above")

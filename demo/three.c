@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #define PARTIES 3
-#define PATIENCE_S 60
+#define PATIENCE_S 300	/* another guest may still be booting on a busy host */
 
 struct slot {
 	atomic_int stored;	/* set last, release */
