@@ -124,6 +124,23 @@ static int call_daemon_arg(void *opaque, const char *argument)
 	return 0;
 }
 
+static int call_share_arg(void *opaque, const char *argument)
+{
+	struct run_config *config = opaque;
+	struct run_share *share = config->n_shares ? &config->shares[config->n_shares - 1] : NULL;
+
+	if (!share || share->is_9p) {
+		log_error("--share-arg %s: for which share? Give it after a --share", argument);
+		return -EINVAL;
+	}
+	if (share->n_args == RUN_SHARE_ARGS_MAX) {
+		log_error("--share-arg %s: more than %d for one share", argument, RUN_SHARE_ARGS_MAX);
+		return -E2BIG;
+	}
+	share->args[share->n_args++] = argument;
+	return 0;
+}
+
 /* ---- the table ---- */
 
 #define AT(member) offsetof(struct run_config, member)
@@ -171,6 +188,9 @@ static const struct option_row rows[] = {
 	{ "daemon-arg", 0, OPTION_CALL, 0, "WORD",
 	  "Add a word to the command line of the shares' casementd. May be repeated.",
 	  .call = call_daemon_arg },
+	{ "share-arg", 0, OPTION_CALL, 0, "WORD",
+	  "The same for the casementd of the --share before it alone.",
+	  .call = call_share_arg },
 	{ "log-level", 0, OPTION_CHOICE, AT(log_level), "LEVEL",
 	  "casementd's --log-level: off, error, warn, info, debug or trace. Default: warn.",
 	  .choices = log_level_names },

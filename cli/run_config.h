@@ -10,6 +10,7 @@
 
 #define RUN_SHARES_MAX 16
 #define RUN_DAEMON_ARGS_MAX 32
+#define RUN_SHARE_ARGS_MAX 16
 #define RUN_TAG_MAX 36		/* virtio-fs: a tag has 36 bytes */
 
 struct run_share {
@@ -17,6 +18,8 @@ struct run_share {
 	const char *tag;
 	bool readonly;
 	bool is_9p;	/* served by QEMU's virtio-9p, for comparison */
+	const char *args[RUN_SHARE_ARGS_MAX];	/* further words for its casementd */
+	unsigned int n_args;
 };
 
 /* Strings are borrowed from argv, or live as long as the process. */

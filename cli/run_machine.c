@@ -95,6 +95,8 @@ static void add_daemon_words(const struct machine *machine, const struct service
 		add_window(machine, service->tag, words);
 	for (unsigned int i = 0; i < config->n_daemon_args; i++)
 		words_add(words, "%s", config->daemon_args[i]);
+	for (unsigned int i = 0; i < service->share->n_args; i++)
+		words_add(words, "%s", service->share->args[i]);
 }
 
 static pid_t start_words(const struct words *words, const struct child_setup *setup)

@@ -23,6 +23,8 @@ BAD = [
     (2, ["run", "--share", ".:a/b", "--", "true"], "a/b"),
     (2, ["run", "--share", ".:" + "t" * 37, "--", "true"], "36 bytes"),
     (2, ["run", "--share", ".:x", "--share", "/:x", "--", "true"], "x"),
+    (2, ["run", "--share-arg", "--writeback", "--share", ".:x", "--", "true"], "--share"),
+    (2, ["run", "--9p", ".:x", "--share-arg", "--writeback", "--", "true"], "--share"),
     (2, ["run", "--window", "3M", "--", "true"], "multiple of 2M"),
     (2, ["run", "--nonsense", "--", "true"], "--nonsense"),
     (1, ["run", "--share", "nowhere", "--", "true"], "nowhere"),
