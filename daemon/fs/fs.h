@@ -198,9 +198,15 @@ void fs_lock_interrupt_all(struct fs *fs);
  */
 ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
 		struct iov_cursor *to, bool nowait);
+/* Where a write goes: fcntl(2) changes O_APPEND behind an open handle's back. */
+enum fs_place {
+	FS_PLACE_OPENED,	/* as the handle was opened: at the offset, or at the end with O_APPEND */
+	FS_PLACE_OFFSET,
+	FS_PLACE_END,
+};
 /* Write exactly `size` bytes of `from`: bytes written, or -errno if none was. kill_suidgid: strip set-id bits. */
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
-		 struct iov_cursor *from, bool from_cache, bool kill_suidgid);
+		 struct iov_cursor *from, enum fs_place place, bool kill_suidgid);
 int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, uint64_t offset,
 		 uint64_t len);
 int64_t fs_lseek(struct fs *fs, uint64_t handle, uint64_t offset, uint32_t whence);

@@ -138,7 +138,7 @@ static int announce_written(struct fs *fs, const struct handle *open, uint64_t e
 }
 
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
-		 struct iov_cursor *from, bool from_cache, bool kill_suidgid)
+		 struct iov_cursor *from, enum fs_place place, bool kill_suidgid)
 {
 	cleanup_handle struct handle *open = NULL;
 	bool append;
@@ -155,8 +155,7 @@ ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset,
 	if (err)
 		return err;
 	creds_keep_setid(!kill_suidgid);
-	/* What comes from the guest's page cache has its place, however the file was opened. */
-	append = open->append && !from_cache;
+	append = place == FS_PLACE_END || (place == FS_PLACE_OPENED && open->append);
 	n = write_all(open, offset, size, from, append ? RWF_APPEND : 0);
 	if (n > 0)
 		err = announce_written(fs, open, offset + (uint64_t)n, append);

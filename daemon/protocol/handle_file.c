@@ -8,6 +8,7 @@
 #include "daemon/protocol/handle_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include "common/checked.h"
 #include "daemon/fs/fs.h"
@@ -17,10 +18,23 @@
 /* What COPY_FILE_RANGE's 32-bit answer can say, in whole pages. */
 #define COPY_MAX ((1ULL << 32) - 4096)
 
+/*
+ * Whoever cuts a file without CAP_FSETID takes its set-id bits. A guest says so
+ * only where HANDLE_KILLPRIV_V2 was agreed upon; without, we go by the caller.
+ */
+static uint32_t open_flags(const struct request *req, uint32_t flags, uint32_t extra)
+{
+	bool kill = extra & FUSE_OPEN_KILL_SUIDGID || req->head.uid != 0;
+
+	flags &= ~FS_OPEN_KILL_SUIDGID;
+	return flags & O_TRUNC && kill ? flags | FS_OPEN_KILL_SUIDGID : flags;
+}
+
 int handle_open(struct request *req)
 {
 	uint64_t handle;
-	int rc = fs_open(req->server->fs, req->head.nodeid, req->args.open.flags, &handle);
+	int rc = fs_open(req->server->fs, req->head.nodeid,
+			 open_flags(req, req->args.open.flags, req->args.open.open_flags), &handle);
 
 	return rc ? rc : reply_open(req, handle);
 }
@@ -32,7 +46,7 @@ int handle_create(struct request *req)
 	struct fs_entry entry;
 	uint64_t handle;
 	int rc = fs_create(req->server->fs, &caller, req->head.nodeid, req->name[0],
-			   in->flags, in->mode, &entry, &handle);
+			   open_flags(req, in->flags, in->open_flags), in->mode, &entry, &handle);
 
 	return rc ? rc : reply_create(req, &entry, handle);
 }
@@ -95,6 +109,19 @@ int handle_read(struct request *req)
 	return n < 0 ? (int)n : 0;
 }
 
+/*
+ * A kernel says with each write how the file is open by now. What comes from
+ * its page cache has its place, however that is.
+ */
+static enum fs_place write_place(const struct fuse_write_in *in)
+{
+	if (in->write_flags & FUSE_WRITE_CACHE)
+		return FS_PLACE_OFFSET;
+	if ((in->flags & O_ACCMODE) == O_RDONLY)	/* who writes is no reader: it was not said */
+		return FS_PLACE_OPENED;
+	return in->flags & O_APPEND ? FS_PLACE_END : FS_PLACE_OFFSET;
+}
+
 int handle_write(struct request *req)
 {
 	const struct fuse_write_in *in = &req->args.write;
@@ -104,7 +131,7 @@ int handle_write(struct request *req)
 	if (in->size > req->in->left || !range_within(in->offset, in->size, INT64_MAX))
 		return -EINVAL;
 	n = fs_write(req->server->fs, req->head.nodeid, in->fh, in->offset, in->size, req->in,
-		     in->write_flags & FUSE_WRITE_CACHE,
+		     write_place(in),
 		     in->write_flags & FUSE_WRITE_KILL_SUIDGID);
 	if (n < 0)
 		return (int)n;

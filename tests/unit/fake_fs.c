@@ -243,7 +243,7 @@ ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, 
 }
 
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
-		 struct iov_cursor *from, bool from_cache, bool kill_suidgid)
+		 struct iov_cursor *from, enum fs_place place, bool kill_suidgid)
 {
 	int rc = called(__func__, node);
 
@@ -251,7 +251,7 @@ ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset,
 	fake.handle = handle;
 	fake.offset = offset;
 	fake.size = size;
-	fake.bit = from_cache;
+	fake.place = place;
 	fake.kill = kill_suidgid;
 	if (!rc && !iov_cursor_read(from, fake.data, MIN(size, sizeof(fake.data))))
 		return -EIO;

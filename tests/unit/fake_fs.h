@@ -30,6 +30,7 @@ struct fake_fs {
 	int waits;			/* may_wait() less waited() */
 	uint32_t flags, mode, rdev;
 	bool bit, kill;
+	enum fs_place place;
 	char name[NAME_MAX + 1], name2[PATH_MAX];
 	struct fs_caller caller;
 	struct fs_setattr set;

@@ -147,7 +147,7 @@ ssize_t write_at(struct fs *fs, uint64_t handle, uint64_t offset, const void *bu
 	struct iov_cursor from;
 
 	iov_cursor_init(&from, &iov, 1);
-	return fs_write(fs, FS_ROOT_NODE, handle, offset, size, &from, false, false);
+	return fs_write(fs, FS_ROOT_NODE, handle, offset, size, &from, FS_PLACE_OPENED, false);
 }
 
 void fixture_private_mounts(void)

@@ -149,7 +149,7 @@ static ssize_t write_one(uint64_t handle, bool kill)
 	struct iov_cursor from;
 
 	iov_cursor_init(&from, &iov, 1);
-	return fs_write(fs, 0, handle, 0, 1, &from, false, kill);
+	return fs_write(fs, 0, handle, 0, 1, &from, FS_PLACE_OPENED, kill);
 }
 
 static mode_t set_mode(const char *name, mode_t mode)

@@ -3,6 +3,7 @@
 #include "daemon/protocol/handle_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -199,13 +200,72 @@ static void test_write(void **state)
 	ANSWER(out);
 	assert_int_equal(out.size, 9);
 	assert_memory_equal(fake.data, "some data", 10);
-	assert_true(fake.bit);
+	assert_int_equal(fake.place, FS_PLACE_OFFSET);
 	assert_false(fake.kill);
 	in.write_flags = FUSE_WRITE_KILL_SUIDGID;
 	in.size = 0;
 	assert_int_equal(ASK(FUSE_WRITE, 7, in), 0);
-	assert_false(fake.bit);
+	assert_int_equal(fake.place, FS_PLACE_OPENED);
 	assert_true(fake.kill);
+}
+
+/* fcntl(2) sets and clears O_APPEND between two writes; what is cached has its place anyway. */
+static void test_write_places(void **state)
+{
+	static const struct {
+		uint32_t flags, write_flags;
+		enum fs_place place;
+	} rows[] = {
+		{ 0, 0, FS_PLACE_OPENED },
+		{ O_WRONLY, 0, FS_PLACE_OFFSET },
+		{ O_RDWR, 0, FS_PLACE_OFFSET },
+		{ O_WRONLY | O_APPEND, 0, FS_PLACE_END },
+		{ O_RDWR | O_APPEND, 0, FS_PLACE_END },
+		{ O_RDWR | O_APPEND, FUSE_WRITE_CACHE, FS_PLACE_OFFSET },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct fuse_write_in in = { .flags = rows[i].flags,
+			.write_flags = rows[i].write_flags };
+
+		assert_int_equal(ASK(FUSE_WRITE, 7, in), 0);
+		assert_int_equal(fake.place, rows[i].place);
+	}
+}
+
+/* A file that is cut by OPEN or CREATE loses its set-id bits, unless root does it. */
+static void test_cut_takes_set_id_bits(void **state)
+{
+	static const struct {
+		uint32_t uid, flags, open_flags;
+		bool kill;
+	} rows[] = {
+		{ 0, O_RDWR | O_TRUNC, 0, false },
+		{ 1000, O_RDWR | O_TRUNC, 0, true },
+		{ 0, O_RDWR | O_TRUNC, FUSE_OPEN_KILL_SUIDGID, true },
+		{ 1000, O_RDWR, FUSE_OPEN_KILL_SUIDGID, false },
+		{ 0, O_RDWR | O_TRUNC | FS_OPEN_KILL_SUIDGID, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct fuse_open_in open = { .flags = rows[i].flags, .open_flags = rows[i].open_flags };
+		struct fuse_create_in create = { .flags = rows[i].flags,
+			.open_flags = rows[i].open_flags };
+
+		exchange_start(&x, FUSE_OPEN, 7);
+		x.head.uid = rows[i].uid;
+		exchange_add(&x, &open, sizeof(open));
+		assert_int_equal(exchange_run(&x, sq), 0);
+		assert_int_equal(!!(fake.flags & FS_OPEN_KILL_SUIDGID), rows[i].kill);
+		exchange_start(&x, FUSE_CREATE, 7);
+		x.head.uid = rows[i].uid;
+		exchange_add(&x, &create, sizeof(create));
+		exchange_add_name(&x, "name");
+		assert_int_equal(exchange_run(&x, sq), 0);
+		assert_int_equal(!!(fake.flags & FS_OPEN_KILL_SUIDGID), rows[i].kill);
+	}
 }
 
 static void test_write_nonsense(void **state)
@@ -273,6 +333,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_waits, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_read_offsets, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_write, share_setup, share_teardown),
+		cmocka_unit_test_setup_teardown(test_write_places, share_setup, share_teardown),
+		cmocka_unit_test_setup_teardown(test_cut_takes_set_id_bits, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_write_nonsense, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_ranges, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_copy, share_setup, share_teardown),
