@@ -54,6 +54,8 @@ check-race:
 
 check-vm:
 	@scripts/setup build test vm
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
+	@meson configure $(BUILD) -Dtests=true
 	@$(MAKE) --no-print-directory all
 	@$(PYTHON) -m pytest -q tests/vm tests/cli $(PYTEST_ARGS) || { \
 		echo "check-vm: an emulated guest of several processors may not boot on a busy host; what failed runs once more"; \

@@ -35,9 +35,9 @@ class Guest:
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
         self.output = None
 
-    def finish(self, expect=0):
+    def finish(self, expect=0, patience=PATIENCE):
         """Wait for its end; its output. Any other exit status than `expect` fails."""
-        self.output = self.process.communicate(timeout=PATIENCE)[0]
+        self.output = self.process.communicate(timeout=patience)[0]
         said = self.errors.read_text()
         assert self.process.returncode == expect, f"{self.output}\n{said}\n{self.kernel_log()}"
         return self.output

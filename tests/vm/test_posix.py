@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""One program's view of a share in a stock guest and of the host's own file system.
+
+They have to be equal but for the table in docs/posix.md.
+"""
+import fnmatch
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+from conftest import BUILD, CASEMENTD, PATIENCE, TOP
+
+CHECK = BUILD / "tests" / "posix" / "posix-check"
+LEAST = 400	# assertions of a run
+# What a daemon may be without; its subjects are not compared then.
+OPTIONAL = {"--xattr": "xattr", "--posix-acl": "acl"}
+
+MODES = {"never": ["--cache=never", "--allow-mmap"], "auto": ["--cache=auto"],
+         "always": ["--cache=always"]}
+# One guest each: the shares in it, by what each has.
+PLAIN = [(mode, *more) for more in ((), ("writeback",)) for mode in MODES]
+WINDOW = [("never", "window"), ("auto", "window"), ("always", "window"),
+          ("auto", "writeback", "window")]
+
+RUN = """
+cp posix-check /tmp && cd /tmp
+for share in "$@"; do
+    echo "share $share"
+    ./posix-check /mnt/$share 2>/dev/null
+    [ $? -le 1 ] || exit 9
+done
+"""
+
+
+def listed_differences():
+    """Rows of the table: (pattern of assertions, what a share must have)."""
+    text = (TOP / "docs" / "posix.md").read_text()
+    return re.findall(r"^\| `([^`]+)` \| ([a-z ]+) \| .+ \|$", text, re.M)
+
+
+def results(lines):
+    """Assertion -> the rest of its line."""
+    found = {}
+    for line in lines:
+        state, rest = line.split(" ", 1)
+        name, _, detail = rest.partition(": ")
+        found[name] = f"{state} {detail}".strip()
+    return found
+
+
+def by_share(output):
+    parts = re.split(r"^share (.+)\n", output, flags=re.M)
+    return dict(zip(parts[1::2], (results(part.splitlines()) for part in parts[2::2])))
+
+
+def daemon_features():
+    said = subprocess.run([CASEMENTD, "--help"], capture_output=True, text=True, check=True).stdout
+    return [option for option in OPTIONAL if re.search(rf"^ *{option}\b", said, re.M)]
+
+
+def on_host(directory, program=CHECK, **user):
+    directory.mkdir()
+    directory.chmod(0o777)
+    ran = subprocess.run([program, directory], capture_output=True, text=True, **user)
+    assert ran.returncode in (0, 1), ran.stderr
+    return results(ran.stdout.splitlines())
+
+
+def start_guest(machines, tmp_path, kind, shares, features, *args):
+    tools = tmp_path / f"tools-{kind}"
+    tools.mkdir()
+    shutil.copy(CHECK, tools)
+    words = ["--share", f"{tools}:tools", *args]
+    for share in shares:
+        directory = tmp_path / f"{kind}-{'-'.join(share)}"
+        directory.mkdir()
+        directory.chmod(0o777)
+        words += ["--share", f"{directory}:{'-'.join(share)}"]
+        options = MODES[share[0]] + features + ["--writeback"] * ("writeback" in share)
+        words += [word for option in options for word in ("--share-arg", option)]
+    names = " ".join("-".join(share) for share in shares)
+    return machines(f"set -- {names}\n{RUN}", *words, name=kind)
+
+
+def unexplained(host, guest, share, table, used):
+    """Lines of a share that are not the host's and that no row of the table explains."""
+    for name in sorted(host.keys() | guest.keys()):
+        want, got = host.get(name), guest.get(name)
+        if want == got:
+            continue
+        rows = [row for row in table if fnmatch.fnmatchcase(name, row[0]) and
+                set(row[1].split()) - {"all", "sometimes"} <= set(share)]
+        used.update(rows)
+        if not rows:
+            yield f"{'-'.join(share)}: {name}: host {want}, guest {got}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
+def test_posix(machines, tmp_path):
+    features = daemon_features()
+    absent = tuple(f"{OPTIONAL[option]}." for option in OPTIONAL if option not in features)
+    guests = [start_guest(machines, tmp_path, "plain", PLAIN, features),
+              start_guest(machines, tmp_path, "window", WINDOW, features, "--window", "64M")]
+    host = on_host(tmp_path / "host")
+    assert len(host) >= LEAST
+    found = {}
+    for guest in guests:
+        found.update(by_share(guest.finish(patience=4 * PATIENCE)))
+    table, used, problems = listed_differences(), set(), []
+    for share in PLAIN + WINDOW:
+        guest = found["-".join(share)]
+        both = [{name: what for name, what in side.items() if not name.startswith(absent)}
+                if absent else side for side in (host, guest)]
+        problems += unexplained(*both, share, table, used)
+    assert not problems, "\n".join(problems)
+    stale = [row for row in table if row not in used and "sometimes" not in row[1]]
+    assert not stale, f"docs/posix.md lists what is no difference: {stale}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_an_ordinary_user_sees_the_same():
+    """What the program says is the file system's, not its user's."""
+    with tempfile.TemporaryDirectory() as name:
+        top = pathlib.Path(name)
+        top.chmod(0o755)
+        check = shutil.copy(CHECK, top)
+        root = on_host(top / "root", check)
+        user = on_host(top / "user", check, user=1000, group=1000, extra_groups=[])
+    made = {name: what for name, what in user.items() if not what.startswith("skip")}
+    assert len(made) >= LEAST
+    assert made == {name: root[name] for name in made}
