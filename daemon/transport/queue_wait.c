@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/checked.h"
 #include "common/cleanup.h"
@@ -26,6 +27,9 @@
 #define BREAK_NS 30000u
 /* ... and there is no other for this time. */
 #define BARRED_NS 10000000u
+/* So many looks in vain, one after the other, and there is none for a time that doubles, up to ... */
+#define VAIN_MAX 4
+#define VAIN_BARRED_MAX_NS (16 * BARRED_NS)
 /* Looks at the ring between two looks at the clock. */
 #define LOOKS 16
 
@@ -38,7 +42,12 @@ static void count_processors(void)
 {
 	cpu_set_t set;
 
-	looking_max = sched_getaffinity(0, sizeof(set), &set) ? 0 : CPU_COUNT(&set) - 1;
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return;
+	looking_max = CPU_COUNT(&set) - 1;
+	/* Who was given one of several has it for himself, as a rule; looks in vain tell if not. */
+	if (!looking_max && sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		looking_max = 1;
 }
 
 static uint64_t now_ns(void)
@@ -124,7 +133,7 @@ int queue_wait_open(struct queue_wait *wait, int kick_fd, const struct stop_toke
 		kick_fd = -1;
 	*wait = (struct queue_wait){
 		.epoll_fd = take_fd(&fd), .stop = stop, .waker = waker, .kick_fd = kick_fd,
-		.max_ns = max_ns,
+		.max_ns = max_ns, .vain_barred_ns = BARRED_NS,
 	};
 	return 0;
 }
@@ -172,6 +181,27 @@ static bool look(struct queue_wait *wait, const struct virtqueue *vq)
 	return has_work(wait, vq);
 }
 
+/*
+ * What a look was good for. Where the guest needs the very processor we look
+ * on, it can do nothing while we look, and sends soon after we sleep: that
+ * seems to say "look for longer", for ever and at the price of every look.
+ */
+static void judge(struct queue_wait *wait, bool found)
+{
+	if (found) {
+		wait->found = now_ns();
+		wait->vain = 0;
+		wait->vain_barred_ns = BARRED_NS;
+		return;
+	}
+	if (++wait->vain < VAIN_MAX)
+		return;
+	wait->vain = 0;
+	wait->look_ns = 0;
+	wait->barred_until = MAX(wait->barred_until, now_ns() + wait->vain_barred_ns);
+	wait->vain_barred_ns = MIN(2 * wait->vain_barred_ns, (uint64_t)VAIN_BARRED_MAX_NS);
+}
+
 bool queue_wait_look(struct queue_wait *wait, const struct virtqueue *vq)
 {
 	bool found = false;
@@ -181,8 +211,10 @@ bool queue_wait_look(struct queue_wait *wait, const struct virtqueue *vq)
 	wait->began = now_ns();
 	if (!wait->look_ns || wait->began < wait->barred_until)
 		return false;
-	if (atomic_fetch_add_explicit(&looking, 1, memory_order_relaxed) < looking_max)
+	if (atomic_fetch_add_explicit(&looking, 1, memory_order_relaxed) < looking_max) {
 		found = look(wait, vq);
+		judge(wait, found);
+	}
 	atomic_fetch_sub_explicit(&looking, 1, memory_order_relaxed);
 	return found;
 }

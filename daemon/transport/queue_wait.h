@@ -5,7 +5,9 @@
  *
  * The time adapts: it grows while guests come back soon after a sleep began,
  * and goes to nothing when they do not, or when somebody else wants the
- * processor. Not more threads look at once than leaves one processor free.
+ * processor: whoever put us off it, or the guest itself, which can send nothing
+ * while we look. Not more threads look at once than leaves one processor free,
+ * of those that the process was given when its first queue started.
  */
 #ifndef CASEMENT_DAEMON_TRANSPORT_QUEUE_WAIT_H
 #define CASEMENT_DAEMON_TRANSPORT_QUEUE_WAIT_H
@@ -43,6 +45,9 @@ struct queue_wait {
 	uint64_t max_ns;	/* longest look; 0: sleep at once */
 	uint64_t look_ns;	/* the next look */
 	uint64_t barred_until;	/* CLOCK_MONOTONIC, ns: the processor was wanted elsewhere */
+	unsigned int vain;	/* looks that found nothing, one after the other */
+	uint64_t vain_barred_ns; /* how long there is none after too many of them */
+	uint64_t found;		/* CLOCK_MONOTONIC, ns: when a look last found something; after `began`: the last look */
 	uint64_t began;		/* CLOCK_MONOTONIC, ns: of the wait at hand */
 };
 

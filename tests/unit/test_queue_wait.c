@@ -146,6 +146,38 @@ static void no_look_when_barred(void **state)
 	assert_false(queue_wait_look(&wait, &vq));
 }
 
+/*
+ * A guest on our own processor sends only when we sleep: short sleeps, and
+ * looks in vain. They end, and each time for longer; a look that finds
+ * something begins anew.
+ */
+static void looks_in_vain_end(void **state)
+{
+	uint64_t barred[3];
+
+	(void)state;
+	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
+		skip();	/* there nobody looks at all */
+	for (int round = 0; round < 3; round++) {
+		int looks = 0;
+
+		wait.barred_until = 0;
+		do {
+			wait.look_ns = 1000;
+			assert_false(queue_wait_look(&wait, &vq));
+			assert_true(++looks < 100);
+		} while (wait.look_ns);
+		barred[round] = wait.barred_until - wait.began;
+		assert_false(queue_wait_look(&wait, &vq));
+	}
+	assert_true(barred[1] > barred[0] * 3 / 2 && barred[2] > barred[1] * 3 / 2);
+	ring.avail.idx = 1;
+	wait.barred_until = 0;
+	wait.look_ns = LONG_NS;
+	assert_true(queue_wait_look(&wait, &vq));
+	assert_true(wait.vain_barred_ns < barred[1]);
+}
+
 /* A kick that hung up wakes once; then the ring is looked at from time to time. */
 static void a_dead_kick_is_dropped(void **state)
 {
@@ -185,7 +217,8 @@ int main(void)
 		TEST(every_kick_wakes), TEST(the_stop_wakes_for_good), TEST(the_waker_wakes),
 		TEST(a_look_finds_a_request),
 		TEST(looks_follow_the_guest), TEST(looks_have_a_limit), TEST(no_look_when_off),
-		TEST(no_look_when_barred), TEST(a_dead_kick_is_dropped), TEST(a_file_is_no_kick),
+		TEST(no_look_when_barred), TEST(looks_in_vain_end),
+		TEST(a_dead_kick_is_dropped), TEST(a_file_is_no_kick),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
