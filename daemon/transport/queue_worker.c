@@ -152,6 +152,57 @@ static bool worker_stopping(struct queue_worker *worker)
 	return atomic_load_explicit(&worker->stop.fired, memory_order_relaxed);
 }
 
+/* Bring an average up to date. */
+static void learn(int64_t *average, int64_t value)
+{
+	*average += (value - *average) / 8;
+}
+
+/* True when a look, and not a kick, found the batch at hand: then it is known when that was. */
+static bool worker_knows_when(const struct queue_worker *worker)
+{
+	return worker->wait.found > worker->wait.began;
+}
+
+static void worker_learn_answer(struct queue_worker *worker)
+{
+	uint64_t told = worker->told ? worker->told : worker->wait.began;
+
+	worker->told = 0;
+	if (worker_knows_when(worker))
+		learn(&worker->answer_ns, (int64_t)(worker->wait.found - told));
+}
+
+static void worker_learn_service(struct queue_worker *worker, unsigned int served)
+{
+	if (served && worker_knows_when(worker))
+		learn(&worker->serve_ns, (int64_t)(now_ns() - worker->wait.found) / served);
+}
+
+/*
+ * A guest that sleeps takes a while to come back when it is told. When that is
+ * well longer than what is left of the batch, it may be told now: it will find
+ * all of it done. Else it would come too early, and for each part of the batch.
+ */
+static bool worker_may_tell(const struct queue_worker *worker)
+{
+	return (int64_t)virtqueue_count(worker->vq) * worker->serve_ns < worker->answer_ns / 4;
+}
+
+/* True when the replies that are held back should be held no longer. */
+static bool worker_is_due(struct queue_worker *worker)
+{
+	if (!worker->held)
+		return false;
+	if (worker->held == BATCH_MAX || !virtqueue_pending(worker->vq))
+		return true;
+	if (!worker->told && worker_may_tell(worker)) {
+		worker->told = worker->held_since;
+		return true;
+	}
+	return now_ns() - worker->held_since > BATCH_NS;
+}
+
 /*
  * Serve what is in the ring. Replies are shown in batches: one index store and
  * at most one interrupt for several, but never held back long behind a slow
@@ -159,8 +210,10 @@ static bool worker_stopping(struct queue_worker *worker)
  */
 static int worker_drain(struct queue_worker *worker)
 {
+	unsigned int served = 0;
 	int got = 0;
 
+	worker_learn_answer(worker);
 	while (!worker_stopping(worker)) {
 		got = worker_refresh(worker);
 		if (got)
@@ -170,11 +223,12 @@ static int worker_drain(struct queue_worker *worker)
 		if (got <= 0)
 			break;
 		worker_serve(worker);
-		if (worker->held && (worker->held == BATCH_MAX || !virtqueue_pending(worker->vq) ||
-				     now_ns() - worker->held_since > BATCH_NS))
+		served++;
+		if (worker_is_due(worker))
 			worker_publish(worker);
 	}
 	worker_publish(worker);
+	worker_learn_service(worker, served);
 	return got < 0 ? got : 0;
 }
 

@@ -69,6 +69,9 @@ struct queue_worker {
 	struct vq_chain chain;		/* [Q] */
 	unsigned int held;		/* [Q] replies that the guest was not shown yet */
 	uint64_t held_since;		/* [Q] CLOCK_MONOTONIC, ns; of the first of them */
+	uint64_t told;			/* [Q] when the guest was told before the batch was done; 0: it was not */
+	int64_t serve_ns;		/* [Q] what a request takes, on average */
+	int64_t answer_ns;		/* [Q] what the guest takes to come back once it is told, on average */
 	struct offload offload;		/* [Q] but for what comes back */
 };
 

@@ -32,6 +32,7 @@ struct virtqueue {
 	uint16_t used_idx;	/* next used entry to fill; published by virtqueue_publish() */
 	uint16_t notified_idx;	/* used_idx at the last decision to notify */
 	bool notified_valid;
+	uint16_t prefetched;	/* avail entries before it are on their way into our cache */
 };
 
 /* A request as the guest cut it: iov[0 .. n_read) to read, then n_write to fill. */
@@ -54,7 +55,9 @@ int virtqueue_reattach(struct virtqueue *vq, const struct guest_table *table);
 int virtqueue_pop(struct virtqueue *vq, const struct guest_table *table, struct vq_chain *chain);
 /* Put the last one popped back: it will be popped again. */
 void virtqueue_unpop(struct virtqueue *vq);
-/* True when virtqueue_pop() would find something. */
+/* How many requests virtqueue_pop() would find; what the guest says, not more than a ring has room for. */
+unsigned int virtqueue_count(const struct virtqueue *vq);
+/* True when it would find one. */
 bool virtqueue_pending(const struct virtqueue *vq);
 
 /* Return a request, `len` bytes written. Seen by the guest after virtqueue_publish(). */

@@ -236,6 +236,52 @@ static void event_idx_wraps(void **state)
 	assert_true(virtqueue_enable_kick(&f->vq));
 }
 
+/* What was fetched ahead is read again: the guest may have changed it since. */
+static void nothing_fetched_ahead_is_kept(void **state)
+{
+	struct fixture *f = *state;
+
+	f->desc[0] = (struct vring_desc){ DATA, 40, 0, 0 };
+	f->desc[1] = (struct vring_desc){ DATA + 64, 40, 0, 0 };
+	offer(f, 0);
+	offer(f, 1);
+	assert_int_equal(virtqueue_count(&f->vq), 2);
+	assert_int_equal(pop(f), 1);
+	f->desc[1] = (struct vring_desc){ DATA + 128, 8, 0, 0 };
+	assert_int_equal(pop(f), 1);
+	assert_int_equal(f->iov[0].iov_len, 8);
+	assert_ptr_equal(f->iov[0].iov_base, f->ram + DATA + 128);
+	assert_int_equal(virtqueue_count(&f->vq), 0);
+}
+
+/* Nonsense further back in the ring is looked at ahead, and harms nobody before its turn. */
+static void nonsense_is_fetched_unharmed(void **state)
+{
+	static const struct vring_desc bad[] = {
+		{ UINT64_MAX - 8, 32, VRING_DESC_F_INDIRECT, 0 },
+		{ INDIRECT + 1, 32, VRING_DESC_F_INDIRECT, 0 },
+		{ INDIRECT, 0, VRING_DESC_F_INDIRECT, 0 },
+		{ MEM_SIZE - 8, UINT32_MAX, VRING_DESC_F_INDIRECT, 0 },
+		{ MEM_SIZE, UINT32_MAX, VRING_DESC_F_WRITE, 0xffff },
+		{ INDIRECT, 1 << 16, VRING_DESC_F_INDIRECT, 0 },
+	};
+	struct fixture *f = *state;
+
+	f->desc[0] = (struct vring_desc){ DATA, 40, 0, 0 };
+	memcpy(&f->desc[1], bad, sizeof(bad));
+	memset(f->ram + INDIRECT, 0xff, 256);
+	offer(f, 0);
+	for (uint16_t i = 1; i <= 6; i++)
+		offer(f, i);
+	offer(f, 0xffff);
+	assert_int_equal(pop(f), 1);
+	assert_int_equal(f->iov[0].iov_len, 40);
+	assert_int_equal(pop(f), -EPROTO);
+	f->avail->idx = (uint16_t)(f->vq.last_avail + 0x8000);
+	assert_int_equal(virtqueue_count(&f->vq), NUM);
+	assert_int_equal(pop(f), -EPROTO);
+}
+
 static void flags_rule_without_event_idx(void **state)
 {
 	struct fixture *f = *state;
@@ -263,6 +309,7 @@ int main(void)
 		TEST(a_chain_is_cut_in_two), TEST(unpop_gives_it_again), TEST(indirect_tables_work),
 		TEST(nonsense_is_refused), TEST(too_many_segments_are_refused),
 		TEST(rings_must_be_in_memory), TEST(event_idx_wraps),
+		TEST(nothing_fetched_ahead_is_kept), TEST(nonsense_is_fetched_unharmed),
 		TEST(flags_rule_without_event_idx),
 	};
 

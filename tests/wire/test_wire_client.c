@@ -4,6 +4,7 @@
  * whole, waiting in an event loop, polling, and the requests that other tests
  * have no use for.
  */
+#include "batch.h"
 #include "daemon_fixture.h"
 
 #include <errno.h>
@@ -19,6 +20,8 @@
 #include "proto/fuse_wire.h"
 
 static const struct fixture_config plain;
+static const struct fixture_config plain_old = { .options = { .flags = CASEMENT_NO_EVENT_IDX } };
+static const struct fixture_config asleep = { .args = { "--poll-max-us", "0" } };
 static const struct fixture_config polling = { .options = { .flags = CASEMENT_POLL } };
 static const struct fixture_config polling_old = {
 	.options = { .flags = CASEMENT_POLL | CASEMENT_NO_EVENT_IDX },
@@ -158,6 +161,23 @@ static void test_submit_each(void **state)
 	assert_int_equal(casement_submit_each(f->q, requests, 0), 0);
 }
 
+/*
+ * Batches of all sizes, over the wrap of the indexes. A guest may be told
+ * before a batch is done, and then not again: a notification that is lost
+ * between the two would leave us waiting for ever.
+ */
+static void test_batches(void **state)
+{
+	struct fixture *f = fixture_of(state);
+
+	for (unsigned int i = 0, sent = 0; sent <= UINT16_MAX + 100; i++) {
+		unsigned int n = 1 + i * 7 % MANY;
+
+		run_batch(f->q, n);
+		sent += n;
+	}
+}
+
 /* A polling client is not called, but for the ring's first entry. */
 static void test_polling(void **state)
 {
@@ -281,6 +301,10 @@ int main(void)
 		FIXTURE_TEST(test_a_message_without_a_header_is_refused, &plain),
 		FIXTURE_TEST(test_an_event_loop, &plain),
 		FIXTURE_TEST(test_submit_each, &polling),
+		FIXTURE_TEST(test_batches, &plain),
+		FIXTURE_TEST(test_batches, &plain_old),
+		FIXTURE_TEST(test_batches, &asleep),
+		FIXTURE_TEST(test_batches, &polling),
 		FIXTURE_TEST(test_polling, &polling),
 		FIXTURE_TEST(test_polling, &polling_old),
 		FIXTURE_TEST(test_polling_past_the_end, &polling),
