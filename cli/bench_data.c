@@ -11,10 +11,20 @@ static uint64_t blocks(const struct bench_lane *lane)
 	return lane->tree->file_size / lane->block;
 }
 
-/* Lanes begin at places spread over the file, so that each reads its own part in order. */
-static void sequential_begin(struct bench_lane *lane)
+/* The lanes of a queue take the blocks of its file by turns: one stream, as of one reader. */
+static void go_on(struct bench_lane *lane)
 {
-	lane->offset = blocks(lane) * lane->number / lane->lanes * lane->block;
+	uint64_t *next = &lane->tree->stream[lane->queue];
+
+	if (*next + lane->block > lane->tree->file_size)
+		*next = 0;
+	lane->offset = *next;
+	*next += lane->block;
+}
+
+static void go_anywhere(struct bench_lane *lane)
+{
+	lane->offset = bench_random(&lane->random) % blocks(lane) * lane->block;
 }
 
 static void ask_read(struct bench_lane *lane)
@@ -38,18 +48,6 @@ static void ask_write(struct bench_lane *lane)
 	lane_in(lane, &lane->args.write, sizeof(lane->args.write));
 	lane_in(lane, lane->data, lane->block);
 	lane_out(lane, &lane->answer.write, sizeof(lane->answer.write));
-}
-
-static void go_on(struct bench_lane *lane)
-{
-	lane->offset += lane->block;
-	if (lane->offset + lane->block > lane->tree->file_size)
-		lane->offset = 0;
-}
-
-static void go_anywhere(struct bench_lane *lane)
-{
-	lane->offset = bench_random(&lane->random) % blocks(lane) * lane->block;
 }
 
 static void read_ask(struct bench_lane *lane)
@@ -108,10 +106,10 @@ static size_t window_touch(struct bench_lane *lane)
 
 const struct bench_work bench_data_works[] = {
 	{ "read", "operations", "READ, in order", .needs = NEED_DATA, .moves_blocks = true,
-	  .begin = sequential_begin, .ask = read_ask, .take = read_take, .local = local_read },
+	  .ask = read_ask, .take = read_take, .local = local_read },
 	{ "write", "operations", "WRITE over what is there, in order",
 	  .needs = NEED_DATA, .moves_blocks = true,
-	  .begin = sequential_begin, .ask = write_ask, .take = write_take, .local = local_write },
+	  .ask = write_ask, .take = write_take, .local = local_write },
 	{ "randread", "operations", "READ, anywhere", .needs = NEED_DATA, .moves_blocks = true,
 	  .ask = randread_ask, .take = read_take, .local = local_randread },
 	{ "randwrite", "operations", "WRITE over what is there, anywhere",
@@ -119,10 +117,10 @@ const struct bench_work bench_data_works[] = {
 	  .ask = randwrite_ask, .take = write_take, .local = local_randwrite },
 	{ "stream-read", "operations", "READ of 1 MiB, in order", .needs = NEED_DATA,
 	  .moves_blocks = true, .block = 1u << 20,
-	  .begin = sequential_begin, .ask = read_ask, .take = read_take, .local = local_memcpy },
+	  .ask = read_ask, .take = read_take, .local = local_memcpy },
 	{ "stream-write", "operations", "WRITE of 1 MiB over what is there, in order",
 	  .needs = NEED_DATA, .moves_blocks = true, .block = 1u << 20,
-	  .begin = sequential_begin, .ask = write_ask, .take = write_take, .local = local_memcpy },
+	  .ask = write_ask, .take = write_take, .local = local_memcpy },
 	{ "dax-read", "operations", "loads through the DAX window, anywhere; no request",
 	  .needs = NEED_DATA | NEED_WINDOW, .moves_blocks = true,
 	  .touch = window_touch, .local = local_memcpy },

@@ -35,6 +35,7 @@ struct bench_tree {
 	uint64_t data_nodes[BENCH_QUEUES_MAX];	/* a file of file_size bytes a queue */
 	uint64_t data_fhs[BENCH_QUEUES_MAX];
 	uint64_t file_size;
+	uint64_t stream[BENCH_QUEUES_MAX];	/* where each queue's thread reads or writes next; its own */
 	char *window;			/* data file 0 through the window; NULL: there is none */
 	uint64_t window_size;		/* bytes of it that are mapped */
 };
@@ -71,7 +72,7 @@ struct bench_answer {
 /* All of it lies in guest memory: nothing is copied on its way. Its queue's thread's. */
 struct bench_lane {
 	struct casement_request request;
-	const struct bench_tree *tree;	/* [I] */
+	struct bench_tree *tree;	/* [I] */
 	const struct bench_work *work;	/* [I] during a run, as the next three */
 	unsigned int queue;		/* number of its request queue */
 	unsigned int number;		/* among the lanes of all queues */
