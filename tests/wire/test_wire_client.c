@@ -123,9 +123,11 @@ static void test_an_event_loop(void **state)
 		make_message(&message, CASEMENT_ROOT, 2 + 2 * (uint64_t)i);
 		assert_int_equal(ok(casement_queue_arm(f->q)), 0);
 		assert_int_equal(ok(casement_submit(f->q, &message.request, 1)), 1);
-		assert_int_equal(poll(&pfd, 1, TEST_WAIT_MS), 1);
-		assert_int_equal(read(pfd.fd, &calls, sizeof(calls)), sizeof(calls));
-		assert_int_equal(ok(casement_queue_arm(f->q)), 1);
+		do {
+			/* The call for an answer that was seen without it may be late. */
+			assert_int_equal(poll(&pfd, 1, TEST_WAIT_MS), 1);
+			assert_int_equal(read(pfd.fd, &calls, sizeof(calls)), sizeof(calls));
+		} while (!ok(casement_queue_arm(f->q)));
 		assert_int_equal(ok(casement_complete(f->q, done, 1, 0)), 1);
 		assert_int_equal(message.request.result, sizeof(message.out));
 	}
