@@ -34,6 +34,8 @@ enum { FIGURE_OPS, FIGURE_MIB, FIGURE_P50, FIGURE_P99, FIGURE_P999, FIGURE_CPU }
 
 struct spread {
 	double median, least, most;
+	double values[BENCH_RUNS_MAX];	/* in order of size */
+	unsigned int n;
 };
 
 static const char *const who_names[BENCH_WHO] = { "A", "B", "local" };
@@ -50,42 +52,44 @@ static int compare_doubles(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static struct spread spread_of(double *values, unsigned int n)
+/* Complete a spread that has its values. */
+static void spread_finish(struct spread *spread)
 {
-	struct spread spread = { 0 };
+	double *values = spread->values;
+	unsigned int n = spread->n;
 
 	if (!n)
-		return spread;
+		return;
 	qsort(values, n, sizeof(values[0]), compare_doubles);
-	spread.median = n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-	spread.least = values[0];
-	spread.most = values[n - 1];
-	return spread;
+	spread->median = n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+	spread->least = values[0];
+	spread->most = values[n - 1];
 }
 
 static struct spread figure_spread(const struct bench_rowset *set, enum bench_who who, unsigned int figure)
 {
-	double values[BENCH_RUNS_MAX];
+	struct spread spread = { .n = set->n[who] };
 
-	for (unsigned int i = 0; i < set->n[who]; i++)
-		values[i] = figure_of(&set->results[who][i], figure);
-	return spread_of(values, set->n[who]);
+	for (unsigned int i = 0; i < spread.n; i++)
+		spread.values[i] = figure_of(&set->results[who][i], figure);
+	spread_finish(&spread);
+	return spread;
 }
 
 static struct spread ratio_spread(const struct bench_rowset *set, enum bench_who a, enum bench_who b,
 				  unsigned int figure)
 {
-	double values[BENCH_RUNS_MAX];
-	unsigned int n = 0;
+	struct spread spread = { .n = 0 };
 
 	for (unsigned int i = 0; i < MIN(set->n[a], set->n[b]); i++) {
 		double over = figure_of(&set->results[a][i], figure);
 		double below = figure_of(&set->results[b][i], figure);
 
 		if (over > 0 && below > 0)
-			values[n++] = over / below;
+			spread.values[spread.n++] = over / below;
 	}
-	return spread_of(values, n);
+	spread_finish(&spread);
+	return spread;
 }
 
 void report_head(const struct bench_config *config)
@@ -212,8 +216,11 @@ static void json_string(FILE *out, const char *text)
 
 static void json_spread(FILE *out, const char *name, struct spread spread, bool more)
 {
-	fprintf(out, "\"%s\": {\"median\": %.6g, \"min\": %.6g, \"max\": %.6g}%s", name, spread.median,
-		spread.least, spread.most, more ? ", " : "");
+	fprintf(out, "\"%s\": {\"median\": %.6g, \"min\": %.6g, \"max\": %.6g, \"values\": [", name,
+		spread.median, spread.least, spread.most);
+	for (unsigned int i = 0; i < spread.n; i++)
+		fprintf(out, "%s%.6g", i ? ", " : "", spread.values[i]);
+	fprintf(out, "]}%s", more ? ", " : "");
 }
 
 static void json_who(FILE *out, const struct bench_rowset *set, enum bench_who who)

@@ -141,6 +141,7 @@ static int alloc_lanes(struct bench_target *target, const struct bench_plan *pla
 			return -ENOMEM;
 		lane->tree = &target->tree;
 		lane->queue = i / target->depth_max;
+		lane->queues = target->queues;
 		lane->number = i;
 		lane->data = (char *)lane + PAGE_UP(sizeof(*lane));
 		lane->random = 88172645463325252u + i * 7919;

@@ -74,7 +74,7 @@ struct bench_lane {
 	struct casement_request request;
 	struct bench_tree *tree;	/* [I] */
 	const struct bench_work *work;	/* [I] during a run, as the next three */
-	unsigned int queue;		/* number of its request queue */
+	unsigned int queue, queues;	/* number of its request queue, and how many there are */
 	unsigned int number;		/* among the lanes of all queues */
 	unsigned int lanes;		/* how many those are */
 	size_t block;			/* [I] during a run: bytes of a READ or WRITE */
