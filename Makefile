@@ -89,4 +89,11 @@ install: all
 clean:
 	rm -rf $(BUILD) $(ASAN) $(TSAN) $(FUZZ)
 
-.PHONY: all demo check check-fast check-vm check-race fuzz install clean
+# casementd beside virtiofsd and the machine itself, about six minutes: the tables and
+# plots of docs/performance.md are written anew.
+bench:
+	@scripts/setup build vm bench
+	@$(MAKE) --no-print-directory all
+	@bench/compare --docs
+
+.PHONY: all bench demo check check-fast check-vm check-race fuzz install clean

@@ -70,7 +70,7 @@ def main():
     root = pathlib.Path(sys.argv[1])
     folders = ["proto", "common", "daemon", "client", "cli", "guest", "tests", "demo"]
     files = sorted(p for f in folders for p in (root / f).rglob("*.[ch]"))
-    scripts = sorted(p for f in [*folders, "scripts"] for p in (root / f).rglob("*.py"))
+    scripts = sorted(p for f in [*folders, "bench", "scripts"] for p in (root / f).rglob("*.py"))
     problems = [*check_layers(root, files), *check_sizes(root, files + scripts),
                 *check_licences(root, files + scripts),
                 *check_headers(root, files, sys.argv[2:])]
