@@ -36,6 +36,7 @@ struct queue_slot {
 };
 #define QUEUE_BOUNCE_SLACK 16384u	/* names and fixed parts beside the data */
 
+/* Aligned to the pairs of lines that processors fetch: queues of several threads have none in common. */
 struct casement_queue {
 	struct channel *channel;	/* [I] borrowed */
 	struct memory *memory;		/* [I] borrowed */
@@ -67,7 +68,7 @@ struct casement_queue {
 	uint32_t uid, gid, pid;
 	struct casement_request *done;	/* completed, not yet collected: oldest first */
 	struct casement_request **done_tail;
-};
+} __attribute__((aligned(128)));
 
 /* Fields set before: channel, memory, index, size, depth, poll. 0 or -errno. */
 int queue_open(struct casement_queue *queue, size_t max_request);

@@ -62,9 +62,11 @@ static int open_queues(struct casement *client)
 {
 	int err = 0;
 
-	client->queues = calloc(client->n_queues, sizeof(client->queues[0]));
+	client->queues = aligned_alloc(_Alignof(struct casement_queue),
+				       client->n_queues * sizeof(client->queues[0]));
 	if (!client->queues)
 		return error_set(-ENOMEM, "no memory for %u queues", client->n_queues);
+	memset(client->queues, 0, client->n_queues * sizeof(client->queues[0]));
 	for (unsigned int i = 0; i < client->n_queues; i++)
 		client->queues[i].kick = client->queues[i].call = -1;
 	for (unsigned int i = 0; !err && i < client->n_queues; i++) {

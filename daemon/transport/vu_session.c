@@ -75,15 +75,14 @@ static void pools_free(struct vu_session *session)
 int vu_session_new(const struct vu_device *device, const struct request_ops *ops,
 		   struct vu_backend *backend, int sock, struct vu_session **out)
 {
-	struct vu_session *session = calloc(1, sizeof(*session));
+	struct vu_session *session = aligned_alloc(_Alignof(struct vu_session), sizeof(*session));
 	int err;
 
 	if (!session)
 		return -ENOMEM;
-	session->device = device;
-	session->ops = *ops;
-	session->backend = backend;
-	session->sock = sock;
+	*session = (struct vu_session){
+		.device = device, .ops = *ops, .backend = backend, .sock = sock,
+	};
 	for (unsigned int i = 0; i < VU_QUEUES_MAX; i++)
 		session->queues[i].kick_fd = session->queues[i].err_fd = -1;
 	err = pools_new(session);

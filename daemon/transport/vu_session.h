@@ -23,6 +23,7 @@ struct vu_device {
 	struct vhost_user_shmem_config shmem;	/* nregions 0: no window */
 };
 
+/* Aligned to the pairs of lines that processors fetch: a queue's thread writes to no line of another's. */
 struct vu_queue {
 	bool initialized;		/* `worker` is */
 	struct queue_worker worker;
@@ -32,7 +33,7 @@ struct vu_queue {
 	bool enabled;
 	int kick_fd;			/* owned; -1: none */
 	int err_fd;			/* owned; kept for the front end's sake */
-};
+} __attribute__((aligned(128)));
 
 struct vu_session {
 	const struct vu_device *device;
