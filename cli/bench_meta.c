@@ -16,12 +16,15 @@ static int take_one(struct bench_lane *lane)
 	return lane->request.result < 0 ? (int)lane->request.result : 1;
 }
 
-/* One of the files that this queue's thread works on: those of different processors rarely meet. */
+/* One of the files of this queue, as a number in its directory. */
 static uint64_t any_file(struct bench_lane *lane)
 {
-	unsigned int share = BENCH_FILES / lane->queues;
+	return bench_random(&lane->random) % (BENCH_FILES / lane->queues);
+}
 
-	return lane->queue * share + bench_random(&lane->random) % share;
+static uint64_t any_node(struct bench_lane *lane)
+{
+	return lane->tree->file_nodes[lane->queue * (BENCH_FILES / lane->queues) + any_file(lane)];
 }
 
 /* BMAP is for block devices below FUSE: no virtio-fs daemon serves it. */
@@ -38,7 +41,7 @@ static int nothing_take(struct bench_lane *lane)
 static void getattr_ask(struct bench_lane *lane)
 {
 	lane->args.getattr = (struct fuse_getattr_in){ .getattr_flags = 0 };
-	lane_ask(lane, FUSE_GETATTR, lane->tree->file_nodes[any_file(lane)]);
+	lane_ask(lane, FUSE_GETATTR, any_node(lane));
 	lane_in(lane, &lane->args.getattr, sizeof(lane->args.getattr));
 	lane_out(lane, &lane->answer.attr, sizeof(lane->answer.attr));
 }
@@ -53,12 +56,12 @@ static void ask_lookup(struct bench_lane *lane, uint64_t parent, char letter, ui
 
 static void lookup_ask(struct bench_lane *lane)
 {
-	ask_lookup(lane, lane->tree->files, 'f', any_file(lane));
+	ask_lookup(lane, lane->tree->files[lane->queue], 'f', any_file(lane));
 }
 
 static void miss_ask(struct bench_lane *lane)
 {
-	ask_lookup(lane, lane->tree->files, 'x', bench_random(&lane->random) & 0xffffff);
+	ask_lookup(lane, lane->tree->files[lane->queue], 'x', bench_random(&lane->random) & 0xffffff);
 }
 
 /* -ENOENT and an entry without a node say the same. */
@@ -97,7 +100,7 @@ static void open_ask(struct bench_lane *lane)
 		ask_release(lane, FUSE_RELEASE);
 		return;
 	}
-	lane->node = lane->tree->file_nodes[any_file(lane)];
+	lane->node = any_node(lane);
 	ask_open(lane, FUSE_OPEN, lane->node, O_RDONLY);
 }
 
@@ -120,7 +123,7 @@ static void create_ask(struct bench_lane *lane)
 	case CREATE_CREATE:
 		bench_name(lane->name[0], 'c', lane->number << 16 | (lane->turn & 0xffff));
 		lane->args.create = (struct fuse_create_in){ .flags = O_RDWR, .mode = 0100644 };
-		lane_ask(lane, FUSE_CREATE, lane->tree->scratch);
+		lane_ask(lane, FUSE_CREATE, lane->tree->scratch[lane->queue]);
 		lane_in(lane, &lane->args.create, sizeof(lane->args.create));
 		lane_in_name(lane, lane->name[0]);
 		lane_out(lane, &lane->answer.entry, sizeof(lane->answer.entry));
@@ -130,7 +133,7 @@ static void create_ask(struct bench_lane *lane)
 		ask_release(lane, FUSE_RELEASE);
 		break;
 	case CREATE_UNLINK:
-		lane_ask(lane, FUSE_UNLINK, lane->tree->scratch);
+		lane_ask(lane, FUSE_UNLINK, lane->tree->scratch[lane->queue]);
 		lane_in_name(lane, lane->name[0]);
 		break;
 	}
@@ -170,8 +173,8 @@ static void rename_ask(struct bench_lane *lane)
 	bench_name(lane->name[lane->offset & 1], 'r', lane->number);
 	bench_name(lane->name[~lane->offset & 1], 's', lane->number);
 	if (lane->step == RENAME_GO) {
-		lane->args.rename = (struct fuse_rename_in){ .newdir = lane->tree->scratch };
-		lane_ask(lane, FUSE_RENAME, lane->tree->scratch);
+		lane->args.rename = (struct fuse_rename_in){ .newdir = lane->tree->scratch[lane->queue] };
+		lane_ask(lane, FUSE_RENAME, lane->tree->scratch[lane->queue]);
 		lane_in(lane, &lane->args.rename, sizeof(lane->args.rename));
 		lane_in_name(lane, lane->name[0]);
 		lane_in_name(lane, lane->name[1]);
@@ -179,7 +182,7 @@ static void rename_ask(struct bench_lane *lane)
 	}
 	/* One of the two names may be left from an earlier run; the other may not matter. */
 	lane->args.create = (struct fuse_create_in){ .flags = O_RDWR, .mode = 0100644 };
-	lane_ask(lane, FUSE_CREATE, lane->tree->scratch);
+	lane_ask(lane, FUSE_CREATE, lane->tree->scratch[lane->queue]);
 	lane_in(lane, &lane->args.create, sizeof(lane->args.create));
 	lane_in_name(lane, lane->name[0]);
 	lane_out(lane, &lane->answer.entry, sizeof(lane->answer.entry));

@@ -133,7 +133,7 @@ static void untar_begin(struct bench_lane *lane)
 
 static void untar_ask(struct bench_lane *lane)
 {
-	uint64_t scratch = lane->tree->scratch;
+	uint64_t scratch = lane->tree->scratch[lane->queue];
 
 	switch (lane->step) {
 	case UNTAR_LOOK:

@@ -123,16 +123,33 @@ static int map_window(struct bench_target *target)
 	return tree->window ? 0 : err;
 }
 
+/* What a queue has for itself: a directory to make things in, and its part of the files. */
+static int make_own(struct bench_target *target, unsigned int queue)
+{
+	struct bench_tree *tree = &target->tree;
+	unsigned int share = BENCH_FILES / target->queues;
+	char name[BENCH_NAME_MAX];
+	int err;
+
+	bench_name(name, 's', queue);
+	err = make_dir(target, tree->top, name, &tree->scratch[queue]);
+	if (err || !(target->needs & NEED_FILES))
+		return err;
+	bench_name(name, 'f', queue);
+	err = make_dir(target, tree->top, name, &tree->files[queue]);
+	if (!err)
+		err = make_files(target, tree->files[queue], share, &tree->file_nodes[queue * share]);
+	return err;
+}
+
 static int make_parts(struct bench_target *target, unsigned int n_entries, uint64_t file_size)
 {
 	struct bench_tree *tree = &target->tree;
-	int err = make_dir(target, tree->top, "scratch", &tree->scratch);
+	int err = 0;
 
 	tree->file_size = file_size;
-	if (!err && target->needs & NEED_FILES)
-		err = make_dir(target, tree->top, "files", &tree->files);
-	if (!err && target->needs & NEED_FILES)
-		err = make_files(target, tree->files, BENCH_FILES, tree->file_nodes);
+	for (unsigned int i = 0; i < target->queues && !err; i++)
+		err = make_own(target, i);
 	if (!err && target->needs & NEED_MANY) {
 		tree->n_entries = n_entries;
 		err = make_dir(target, tree->top, "many", &tree->many);
@@ -215,10 +232,14 @@ void tree_remove(struct bench_target *target)
 		casement_release(queue_of(target), tree->data_nodes[i], tree->data_fhs[i]);
 		casement_unlink(queue_of(target), tree->top, name);
 	}
+	for (unsigned int i = 0; i < target->queues; i++) {
+		bench_name(name, 's', i);
+		remove_dir(target, tree->top, name, tree->scratch[i]);
+		bench_name(name, 'f', i);
+		remove_dir(target, tree->top, name, tree->files[i]);
+	}
 	remove_dir(target, tree->top, "dirs", tree->dirs);
 	remove_dir(target, tree->top, "many", tree->many);
-	remove_dir(target, tree->top, "files", tree->files);
-	remove_dir(target, tree->top, "scratch", tree->scratch);
 	if (casement_rmdir(queue_of(target), CASEMENT_ROOT, target->name))
 		log_warn("%s: %s could not be removed from the share: %s", target->socket,
 			 target->name, casement_error());

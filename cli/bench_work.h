@@ -25,11 +25,13 @@ struct bench_local;
 /* What there is in the share for workloads to work on, all below one directory of ours. */
 struct bench_tree {
 	uint64_t top;
-	uint64_t files;			/* a directory of BENCH_FILES small files */
+	/* For each queue, a directory of its part of the BENCH_FILES small files. */
+	uint64_t files[BENCH_QUEUES_MAX];
 	uint64_t file_nodes[BENCH_FILES];
 	uint64_t many;			/* a directory of n_entries empty files */
 	unsigned int n_entries;
-	uint64_t scratch;		/* an empty directory, for what is made and removed */
+	/* For each queue, an empty directory for what is made and removed. */
+	uint64_t scratch[BENCH_QUEUES_MAX];
 	uint64_t dirs;			/* a directory of BENCH_DIRS with BENCH_DIR_FILES each */
 	uint64_t dir_nodes[BENCH_DIRS];
 	uint64_t data_nodes[BENCH_QUEUES_MAX];	/* a file of file_size bytes a queue */
