@@ -7,8 +7,8 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "common/checked.h"
 #include "common/log.h"
@@ -72,17 +72,35 @@ static void pools_free(struct vu_session *session)
 	job_pool_free(session->pools.longer);
 }
 
+/*
+ * Zeroed, and of pages of its own: what queues the VMM does not use never costs
+ * memory, and a session's end gives all of it back, whatever the heap is like.
+ */
+static struct vu_session *session_map(void)
+{
+	void *at = mmap(NULL, sizeof(struct vu_session), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static void session_unmap(struct vu_session *session)
+{
+	munmap(session, sizeof(*session));
+}
+
 int vu_session_new(const struct vu_device *device, const struct request_ops *ops,
 		   struct vu_backend *backend, int sock, struct vu_session **out)
 {
-	struct vu_session *session = aligned_alloc(_Alignof(struct vu_session), sizeof(*session));
+	struct vu_session *session = session_map();
 	int err;
 
 	if (!session)
 		return -ENOMEM;
-	*session = (struct vu_session){
-		.device = device, .ops = *ops, .backend = backend, .sock = sock,
-	};
+	session->device = device;
+	session->ops = *ops;
+	session->backend = backend;
+	session->sock = sock;
 	for (unsigned int i = 0; i < VU_QUEUES_MAX; i++)
 		session->queues[i].kick_fd = session->queues[i].err_fd = -1;
 	err = pools_new(session);
@@ -95,7 +113,7 @@ int vu_session_new(const struct vu_device *device, const struct request_ops *ops
 	return 0;
 fail:
 	pools_free(session);
-	free(session);
+	session_unmap(session);
 	return err;
 }
 
@@ -106,7 +124,7 @@ void vu_session_free(struct vu_session *session)
 	pools_free(session);
 	vu_queues_destroy(session);
 	guest_mem_destroy(&session->mem);
-	free(session);
+	session_unmap(session);
 }
 
 static const struct vu_row *row_find(const struct vu_message *message)
