@@ -14,6 +14,7 @@
 
 #define CAP_WORDS 2
 #define CAP_BIT(cap) (1U << ((cap) & 31))
+#define IDS_REMEMBERED 16u
 #define ID_NONE UINT32_MAX	/* "no change" to the kernel; nobody's id */
 
 /* What this thread may do with set-id bits. */
@@ -27,6 +28,8 @@ static __thread struct {
 	bool known;
 	uint32_t uid, gid;
 	uint32_t own_uid, own_gid;
+	/* Ids that the kernel took once, each plus one in the place that its low bits say: it always will. */
+	uint32_t taken_uids[IDS_REMEMBERED], taken_gids[IDS_REMEMBERED];
 	enum setid_state setid;
 	struct __user_cap_data_struct caps[CAP_WORDS];
 } thread_creds;
@@ -67,17 +70,24 @@ static void thread_learn(void)
 	thread_creds.known = true;
 }
 
+/* One call where the id was taken before, two else: the kernel does not say whether it took it. */
+static void switch_id(uint32_t id, uint32_t (*set)(uint32_t), uint32_t *now, uint32_t *taken)
+{
+	uint32_t *place = &taken[id % IDS_REMEMBERED];
+
+	if (*now == id)
+		return;
+	set(id);
+	*now = id != ID_NONE && *place == id + 1 ? id : set(ID_NONE);
+	if (*now == id)
+		*place = id + 1;
+}
+
 /* The gid goes first: without detached capabilities the uid takes the right to change it away. */
 static void thread_switch(uint32_t uid, uint32_t gid)
 {
-	if (thread_creds.gid != gid) {
-		set_fsgid(gid);
-		thread_creds.gid = set_fsgid(ID_NONE);
-	}
-	if (thread_creds.uid != uid) {
-		set_fsuid(uid);
-		thread_creds.uid = set_fsuid(ID_NONE);
-	}
+	switch_id(gid, set_fsgid, &thread_creds.gid, thread_creds.taken_gids);
+	switch_id(uid, set_fsuid, &thread_creds.uid, thread_creds.taken_uids);
 }
 
 int creds_become(uint32_t uid, uint32_t gid)
