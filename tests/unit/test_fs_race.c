@@ -61,7 +61,8 @@ static void lookup_forget(void *arg, unsigned int number)
 	}
 }
 
-static void lookup_races_forget(void **state)
+/* virtiofsd 38ecb62: the count of a node that goes from none to one while it is being forgotten. */
+static void virtiofsd_38ecb62_lookup_races_forget(void **state)
 {
 	(void)state;
 	host_write(f, "a", "");
@@ -71,7 +72,7 @@ static void lookup_races_forget(void **state)
 	assert_int_equal(open_fds(), fds);
 }
 
-/* CVE row 10: what an entry says of a file and the node it gives are of one file. */
+/* virtiofsd 2382a83: what an entry says of a file and the node it gives are of one file. */
 static void rename_or_lookup(void *arg, unsigned int number)
 {
 	struct fs_entry entry;
@@ -94,7 +95,7 @@ static void rename_or_lookup(void *arg, unsigned int number)
 	}
 }
 
-static void attributes_and_node_agree(void **state)
+static void virtiofsd_2382a83_attributes_and_node_agree(void **state)
 {
 	(void)state;
 	host_write(f, "a", "1");
@@ -184,7 +185,7 @@ static void release_races_read(void **state)
 	assert_int_equal(open_fds(), fds);
 }
 
-/* CVE row 7: a parent that turns into a link to elsewhere, again and again. */
+/* CVE-2026-77179: a parent that turns into a link to elsewhere, again and again. */
 static void swap_or_create(void *arg, unsigned int number)
 {
 	uint64_t dir = *(const uint64_t *)arg;
@@ -213,7 +214,7 @@ static void swap_or_create(void *arg, unsigned int number)
 	}
 }
 
-static void nothing_escapes_through_a_swapped_parent(void **state)
+static void cve_2026_77179_nothing_escapes_through_a_swapped_parent(void **state)
 {
 	uint64_t dir;
 
@@ -224,6 +225,121 @@ static void nothing_escapes_through_a_swapped_parent(void **state)
 	run_threads(3, swap_or_create, &dir);
 	/* Whatever was made was made in the directory: the other one is still empty. */
 	assert_int_equal(rmdir(host_path(f, "outside")), 0);
+}
+
+/*
+ * The name of a new file leads elsewhere before CREATE is over (crosvm's bug
+ * 541377094): node, attributes and handle are of the file that was made.
+ */
+static void replace_or_create(void *arg, unsigned int number)
+{
+	struct fs_entry entry;
+	struct fs_attr attr;
+	uint64_t handle;
+	int err;
+
+	(void)arg;
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		if (number == 0) {
+			/* A link to what the guest may not reach takes the place of what it makes. */
+			if (symlink(host_path(f, "secret"), host_path(f, "l")) && errno != EEXIST)
+				abort();
+			if (rename(host_path(f, "l"), host_path(f, "n")))
+				abort();
+			continue;
+		}
+		if (number == 1) {
+			if (unlink(host_path(f, "n")) && errno != ENOENT)
+				abort();
+			continue;
+		}
+		err = fs_create(fs, &root_caller, FS_ROOT_NODE, "n", O_RDWR | O_EXCL, 0600, &entry,
+				&handle);
+		if (err == -EEXIST)
+			continue;
+		if (err || !S_ISREG(entry.attr.stx.stx_mode) || entry.attr.stx.stx_size)
+			abort();
+		if (write_at(fs, handle, 0, "x", 1) != 1 ||
+		    fs_getattr(fs, entry.node, handle, &attr) || attr.stx.stx_size != 1 ||
+		    attr.stx.stx_ino != entry.attr.stx.stx_ino)
+			abort();
+		/* The node by itself, too; nothing else has the file open. */
+		if (fs_getattr(fs, entry.node, FS_NO_HANDLE, &attr) ||
+		    attr.stx.stx_ino != entry.attr.stx.stx_ino)
+			abort();
+		if (fs_release(fs, handle))
+			abort();
+		fs_forget(fs, entry.node, 1);
+	}
+}
+
+static void crosvm_541377094_create_is_never_by_name_again(void **state)
+{
+	struct stat before, after;
+
+	(void)state;
+	host_write(f, "secret", "secret");
+	before = host_stat(f, "secret");
+	run_threads(THREADS, replace_or_create, NULL);
+	after = host_stat(f, "secret");
+	assert_int_equal(after.st_size, 6);
+	assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof(before.st_mtim));
+	assert_int_equal(open_fds(), fds);
+}
+
+/*
+ * 9pfs' family (CVE-2016-7116 to CVE-2021-20181): a node is forgotten, its
+ * handle released and its name moved, all while it is used.
+ */
+static void forget_release_or_rename(void *arg, unsigned int number)
+{
+	uint64_t *node = arg;
+	struct fs_entry entry;
+	struct fs_attr attr;
+	uint64_t handle;
+	int err;
+
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		uint64_t used = __atomic_load_n(node, __ATOMIC_RELAXED);
+
+		switch (number) {
+		case 0:
+			fs_forget(fs, used, 1 + i % 3);
+			err = fs_lookup(fs, FS_ROOT_NODE, i % 2 ? "a" : "b", &entry);
+			if (!one_of(err, -ENOENT, 0, 0))
+				abort();
+			if (!err)
+				__atomic_store_n(node, entry.node, __ATOMIC_RELAXED);
+			break;
+		case 1:
+			err = fs_rename(fs, FS_ROOT_NODE, "a", FS_ROOT_NODE, "b", 0);
+			if (one_of(err, -ENOENT, 0, 0))
+				err = fs_rename(fs, FS_ROOT_NODE, "b", FS_ROOT_NODE, "a", 0);
+			if (!one_of(err, -ENOENT, 0, 0))
+				abort();
+			break;
+		default:
+			err = fs_open(fs, used, O_RDWR, &handle);
+			if (!one_of(err, -ESTALE, 0, 0))
+				abort();
+			if (!err && (fs_getattr(fs, used, handle, &attr) || fs_release(fs, handle)))
+				abort();
+			if (!err && fs_release(fs, handle) != -EBADF)
+				abort();
+		}
+	}
+}
+
+static void cve_2016_7116_forget_races_release_and_rename(void **state)
+{
+	uint64_t node;
+
+	(void)state;
+	host_write(f, "a", "1");
+	node = must_lookup(fs, FS_ROOT_NODE, "a");
+	run_threads(THREADS, forget_release_or_rename, &node);
+	fs_reset(fs);
+	assert_int_equal(open_fds(), fds);
 }
 
 static bool take_all(void *ctx, const struct fs_dirent *d)
@@ -237,6 +353,26 @@ static bool take_all(void *ctx, const struct fs_dirent *d)
 	return true;
 }
 
+#define SEEN 64
+
+/* Node ids that were given out, to whichever thread; most are stale. */
+static uint64_t seen[SEEN] = { FS_ROOT_NODE };
+
+static void see(unsigned int *seed, int err, const struct fs_entry *entry)
+{
+	if (!err)
+		__atomic_store_n(&seen[1 + (unsigned int)rand_r(seed) % (SEEN - 1)], entry->node,
+				 __ATOMIC_RELAXED);
+}
+
+/* Every other time the root, so that there is always something to be seen. */
+static uint64_t one_seen(unsigned int *seed)
+{
+	unsigned int n = (unsigned int)rand_r(seed) % (2 * SEEN);
+
+	return n < SEEN ? __atomic_load_n(&seen[n], __ATOMIC_RELAXED) : FS_ROOT_NODE;
+}
+
 static void anything(void *arg, unsigned int number)
 {
 	unsigned int seed = number + 1, left;
@@ -246,18 +382,23 @@ static void anything(void *arg, unsigned int number)
 
 	(void)arg;
 	for (unsigned int i = 0; i < ROUNDS; i++) {
-		uint64_t guess = 1 + (uint64_t)(rand_r(&seed) % 50);
+		uint64_t guess = one_seen(&seed);
 		char name[2] = { (char)('a' + rand_r(&seed) % 6), 0 };
 
 		switch (rand_r(&seed) % 10) {
-		case 0: fs_lookup(fs, guess, name, &entry); break;
+		case 0: see(&seed, fs_lookup(fs, guess, name, &entry), &entry); break;
 		case 1: fs_forget(fs, guess, (uint64_t)(rand_r(&seed) % 3)); break;
-		case 2: fs_mkdir(fs, &root_caller, guess, name, 0700, &entry); break;
-		case 3: fs_create(fs, &root_caller, guess, name, O_RDWR, 0600, &entry, &handle); break;
+		case 2:
+			see(&seed, fs_mkdir(fs, &root_caller, guess, name, 0700, &entry), &entry);
+			break;
+		case 3:
+			see(&seed, fs_create(fs, &root_caller, guess, name, O_RDWR, 0600, &entry,
+					     &handle), &entry);
+			break;
 		case 4: fs_rename(fs, guess, name, 1, "b", 0); break;
 		case 5: fs_unlink(fs, guess, name); break;
 		case 6: fs_getattr(fs, guess, FS_NO_HANDLE, &attr); break;
-		case 7: fs_link(fs, guess, 1, name, &entry); break;
+		case 7: see(&seed, fs_link(fs, guess, 1, name, &entry), &entry); break;
 		case 8:
 			if (rand_r(&seed) % 100 == 0)
 				fs_reset(fs);
@@ -310,11 +451,13 @@ static void one_directory_handle_for_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FS_TEST(lookup_races_forget),
-		FS_TEST(attributes_and_node_agree),
+		FS_TEST(virtiofsd_38ecb62_lookup_races_forget),
+		FS_TEST(virtiofsd_2382a83_attributes_and_node_agree),
 		FS_TEST(create_races_unlink_and_rename),
 		FS_TEST(release_races_read),
-		FS_TEST(nothing_escapes_through_a_swapped_parent),
+		FS_TEST(cve_2026_77179_nothing_escapes_through_a_swapped_parent),
+		FS_TEST(crosvm_541377094_create_is_never_by_name_again),
+		FS_TEST(cve_2016_7116_forget_races_release_and_rename),
 		FS_TEST(anything_races_anything),
 		FS_TEST(one_directory_handle_for_all),
 	};
