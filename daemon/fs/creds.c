@@ -28,7 +28,7 @@ static __thread struct {
 	bool known;
 	uint32_t uid, gid;
 	uint32_t own_uid, own_gid;
-	/* Ids that the kernel took once, each plus one in the place that its low bits say: it always will. */
+	/* Ids that the kernel took once, plus one, by their low bits: it will take them again. */
 	uint32_t taken_uids[IDS_REMEMBERED], taken_gids[IDS_REMEMBERED];
 	enum setid_state setid;
 	struct __user_cap_data_struct caps[CAP_WORDS];

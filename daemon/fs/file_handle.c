@@ -78,7 +78,7 @@ int file_handle_open(const struct mount_table *table, const struct inode *inode,
 	return fd == -EMFILE || fd == -ENFILE ? safe_open_no_more() : fd;
 }
 
-/* Try it all out once: a descriptor on the mount for reading, or -errno where there are no handles. */
+/* Try it all out once: a descriptor on the mount, or -errno where there are no handles. */
 static int probe(const struct mount_table *table, int fd)
 {
 	cleanup_close int mount_fd = safe_open_again(table->open, fd, O_RDONLY | O_NONBLOCK);

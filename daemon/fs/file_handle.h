@@ -20,14 +20,14 @@
 #include "daemon/fs/fs.h"
 #include "daemon/fs/inode.h"
 
-#define MOUNTS_MAX 256u	/* mounts below one share that are held by handles; the others by descriptors */
+#define MOUNTS_MAX 256u	/* of one share; files of further ones are held by descriptors */
 
 struct safe_open;
 
 struct mount_entry {
 	uint32_t id;		/* mount id; [L:lock] */
 	uint32_t users;		/* inodes that need fd; at none the mount is let go; [L:lock] */
-	int fd;			/* opened for reading; -1: no handles there; read by its users without lock */
+	int fd;			/* open for reading; -1: no handles; its users need no lock */
 	bool used;		/* [L:lock] */
 	bool remote;		/* as `fd` */
 };
@@ -39,7 +39,8 @@ struct mount_table {
 	const struct safe_open *open;	/* borrowed; NULL with FS_HANDLES_NEVER; [I] */
 };
 
-void mount_table_init(struct mount_table *table, enum fs_handles mode, const struct safe_open *open);
+void mount_table_init(struct mount_table *table, enum fs_handles mode,
+		      const struct safe_open *open);
 void mount_table_fini(struct mount_table *table);
 /*
  * Find out how the file of an O_PATH descriptor is to be held: *mount is 0 for

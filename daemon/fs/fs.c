@@ -59,7 +59,7 @@ static uint64_t fd_limit(void)
 	return limit.rlim_cur - MIN(limit.rlim_cur / 4, (rlim_t)FD_RESERVE);
 }
 
-/* Descriptors that inodes held by handles may keep, for each shard; they are taken off the budget. */
+/* Descriptors that inodes held by handles may keep in each shard; the budget has less then. */
 static uint32_t kept_cells(struct fs *fs)
 {
 	uint64_t cells = fs->config.kept_fds ? fs->config.kept_fds : FD_CELLS;

@@ -47,7 +47,7 @@ struct fs_at {
 	struct inode_fd held;
 };
 #define FS_AT_NONE { .fd = -1, .held = INODE_FD_NONE }
-/* Those of a node id, for cleanup_fs_at: at most one system call, mostly none. 0, -ESTALE or -errno. */
+/* Those of a node id, for cleanup_fs_at: mostly without a system call. 0, -ESTALE or -errno. */
 int fs_at_get(struct fs *fs, uint64_t node, struct fs_at *at);
 void fs_at_put(struct fs_at *at);
 #define cleanup_fs_at __attribute__((cleanup(fs_at_put)))

@@ -147,7 +147,7 @@ static bool add_chunk_locked(struct inode_slab *slab, uint32_t home)
 	struct inode_chunk *chunk = NULL;
 	uint32_t n;
 
-	/* Held until it can be found: whoever walks the chunks stops at the first that is not there. */
+	/* Held until it can be found: who walks the chunks stops at the first that is not there. */
 	pthread_mutex_lock(&slab->grow_lock);
 	n = slab->chunk_count;
 	if (n < INODE_CHUNKS)
@@ -177,6 +177,13 @@ static void start_life(struct inode *inode, uint32_t generation)
 	inode->slot = slot;
 }
 
+static uint32_t generation_of(const struct inode *inode)
+{
+	uint64_t state = __atomic_load_n(&inode->state, __ATOMIC_RELAXED);
+
+	return (uint32_t)(state >> GENERATION_SHIFT);
+}
+
 /* A free slot of a shard; with `grow` also one that must be made. NULL if there is none. */
 static struct inode *take_from(struct inode_slab *slab, uint32_t home, bool grow)
 {
@@ -204,7 +211,7 @@ struct inode *inode_new(struct inode_slab *slab)
 		inode = take_from(slab, home, true);
 	if (!inode)
 		return NULL;
-	generation = (uint32_t)(__atomic_load_n(&inode->state, __ATOMIC_RELAXED) >> GENERATION_SHIFT);
+	generation = generation_of(inode);
 	start_life(inode, generation == UINT32_MAX ? 1 : generation + 1);
 	return inode;
 }

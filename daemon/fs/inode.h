@@ -57,7 +57,7 @@ struct inode {
 	struct inode_key key;	/* [I] */
 	uint64_t born;		/* birth in ns, 0 where unknown: a second witness; [I] */
 	uint32_t slot;		/* [I] */
-	uint32_t next;		/* next slot in the key's bucket [L:key shard], or in the free list */
+	uint32_t next;		/* slot of the next in the bucket [L:key shard], or free list */
 	uint32_t place;		/* where its descriptor is, see inode_fd.c; [A] */
 	uint16_t type;		/* S_IFMT bits; [I] */
 	uint16_t mount;		/* whose handles hold it, see file_handle.h; 0: a descriptor; [I] */
@@ -96,7 +96,7 @@ void inode_slab_fini(struct inode_slab *slab);
  */
 struct inode *inode_new(struct inode_slab *slab);
 void inode_discard(struct inode *inode);
-/* The same, once and before all others: the inode of INODE_ROOT_ID. It is alive, and not counted. */
+/* The same, once and before all others, of INODE_ROOT_ID: it is alive, and not counted. */
 struct inode *inode_new_root(struct inode_slab *slab);
 /* The number leads here from now on. Two users: the table and the caller. */
 void inode_alive(struct inode *inode);

@@ -83,8 +83,9 @@ static void learn_handle(struct fd_shard *shard, struct fd_cell *cell)
 	pthread_mutex_lock(&shard->lock);
 }
 
-/* Take a cell from an inode that is not using it. True if it could be; *old is then to be closed. */
-static bool evict_locked(struct inode_fds *fds, struct fd_shard *shard, struct fd_cell *cell, int *old)
+/* Take a cell from an inode that is not using it; *old is to be closed. False if it cannot be. */
+static bool evict_locked(struct inode_fds *fds, struct fd_shard *shard, struct fd_cell *cell,
+			 int *old)
 {
 	if (!inode_has(cell->owner, INODE_HANDLE | INODE_HANDLELESS)) {
 		learn_handle(shard, cell);
@@ -149,7 +150,7 @@ static void fill_locked(struct fd_shard *shard, struct fd_cell *cell, struct ino
 	place_set(inode, (uint32_t)(cell - shard->cells) + 1);
 }
 
-/* Keep a descriptor that was just opened by handle, and give it out; without room, for this use alone. */
+/* Keep a descriptor opened by handle, and give it out; without room, for this use alone. */
 static void keep(struct inode_fds *fds, struct inode *inode, int fd, struct inode_fd *at)
 {
 	struct fd_shard *shard = shard_of(fds, inode);

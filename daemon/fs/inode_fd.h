@@ -46,7 +46,7 @@ struct fd_shard {
 struct inode_fds {
 	struct fd_shard shards[FD_SHARDS];
 	struct mount_table mounts;
-	struct fd_budget *budget;	/* counts descriptors that inodes have of their own; [I] borrowed */
+	struct fd_budget *budget;	/* of descriptors that inodes own for ever; [I] borrowed */
 	const struct safe_open *open;	/* [I] borrowed */
 	uint32_t cells;			/* used of each shard; [I] */
 };

@@ -56,6 +56,11 @@ int fs_enter_fd(struct fs *fs, int *fd, struct fs_entry *entry)
  */
 #define HABIT_KNOWN 3
 
+static enum look expect(const struct inode *dir)
+{
+	return __atomic_load_n(&dir->habit, __ATOMIC_RELAXED) ? LOOK_FIRST : LOOK_LATER;
+}
+
 static void note_habit(struct inode *dir, bool was_new)
 {
 	uint8_t habit = __atomic_load_n(&dir->habit, __ATOMIC_RELAXED), next = HABIT_KNOWN;
@@ -92,7 +97,7 @@ int fs_lookup_child(struct fs *fs, const struct fs_at *dir, const char *name, en
 	int err;
 
 	if (look == LOOK_BY_HABIT)
-		look = __atomic_load_n(&dir->inode->habit, __ATOMIC_RELAXED) ? LOOK_FIRST : LOOK_LATER;
+		look = expect(dir->inode);
 	if (look == LOOK_FIRST) {
 		err = stat_child(dir->fd, name, &entry->attr.stx);
 		if (err)

@@ -155,7 +155,7 @@ static void a_number_used_again_is_another_node(void **state)
 	skip();	/* this file system does not use numbers again so soon */
 }
 
-/* A file so young that another of its number could have its birth, too, is told from it by its handle. */
+/* A file so young that another of its number could have its birth is known by its handle. */
 static void a_number_and_a_birth_used_again_are_no_proof(void **state)
 {
 	struct inode *inode;

@@ -135,7 +135,7 @@ static void check(void (*run)(void), unsigned int locks_each)
 	assert_int_equal(locks, TIMES * locks_each);
 }
 
-/* The shard of the name's identity, 1 of 64, where the lookup is counted; the others none at all. */
+/* The shard of the file's identity, 1 of 64, where the lookup is counted; the others none. */
 static void no_heap_and_one_lock(void **state)
 {
 	(void)state;

@@ -141,7 +141,7 @@ static bool counts(const char *call)
 		if (!strncmp(call, not_counted[i], len) && call[len] == '(')
 			return false;
 	}
-	/* "<... x resumed>" ends what was counted at its beginning, "+++" and "---" are no calls. */
+	/* "<... x resumed>" ends what was counted; "+++" and "---" are no calls. */
 	return call[0] >= 'a' && call[0] <= 'z';
 }
 
