@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Disks that fail, folders that vanish, and things as large or as many as they
+ * get: the guest hears an error of the host's, or gets what it asked for; the
+ * daemon serves on. Relies on faults.c for the disk (FAULTS names it) and on a
+ * /dev/shm that takes sparse files of any size.
+ *
+ * CASEMENT_MANY=1000000 makes the large folder that large.
+ */
+#include "daemon_fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/raw.h"
+#include "common/checked.h"
+
+#define MANY_DEFAULT 20000u
+#define LINKS 41u
+
+/* A daemon with a bad disk; the fixture's own has none. */
+static void fault_open(struct daemon *daemon, struct casement **client, const char *fault)
+{
+	struct fuse_init_out init;
+	const char *faults = getenv("FAULTS");
+
+	if (!faults)
+		skip();
+	setenv("LD_PRELOAD", faults, 1);
+	setenv("CASEMENT_FAULT", fault, 1);
+	/* It would insist on being the first. */
+	setenv("ASAN_OPTIONS", "verify_asan_link_order=0", 1);
+	daemon_start(daemon, NULL);
+	unsetenv("LD_PRELOAD");
+	unsetenv("CASEMENT_FAULT");
+	*client = daemon_connect(daemon, NULL);
+	ok(casement_init(casement_request_queue(*client, 0), NULL, &init));
+}
+
+static void fault_close(struct daemon *daemon, struct casement *client)
+{
+	casement_close(client);
+	assert_int_equal(daemon_stop(daemon), 0);
+}
+
+/* What the disk says is what the guest hears, and attributes are not touched by it. */
+static void check_disk_error(const char *name, int error)
+{
+	struct casement *client;
+	struct casement_queue *q;
+	struct daemon daemon;
+	struct fuse_attr_out attr;
+	uint64_t node, fh;
+	char byte = 'x';
+
+	fault_open(&daemon, &client, name);
+	q = casement_request_queue(client, 0);
+	fh = create_file(q, "file", &node);
+	refused(casement_write(q, node, fh, 0, &byte, 1), error);
+	refused(casement_read(q, node, fh, 0, &byte, 1), error);
+	refused(casement_fsync(q, node, fh, 0), error);
+	refused(casement_fsync(q, node, fh, 1), error);
+	ok(casement_getattr(q, node, fh, &attr));
+	assert_int_equal(attr.attr.size, 0);
+	ok(casement_release(q, node, fh));
+	ok(casement_unlink(q, CASEMENT_ROOT, "file"));
+	fault_close(&daemon, client);
+}
+
+static void test_disk_errors(void **state)
+{
+	(void)state;
+	check_disk_error("EIO", EIO);
+	check_disk_error("ENOSPC", ENOSPC);
+	check_disk_error("EDQUOT", EDQUOT);
+	check_disk_error("EFBIG", EFBIG);
+}
+
+/* A host that does less than asked, or is interrupted: the guest must not see it. */
+static void check_all_arrives(const char *fault)
+{
+	static unsigned char bytes[100000];
+	struct casement *client;
+	struct casement_queue *q;
+	struct daemon daemon;
+	uint64_t node, fh;
+
+	fault_open(&daemon, &client, fault);
+	q = casement_request_queue(client, 0);
+	fh = create_file(q, "file", &node);
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = pattern(9, i);
+	assert_int_equal(ok(casement_write(q, node, fh, 0, bytes, sizeof(bytes))), sizeof(bytes));
+	memset(bytes, 0, sizeof(bytes));
+	assert_int_equal(ok(casement_read(q, node, fh, 0, bytes, sizeof(bytes))), sizeof(bytes));
+	check_pattern(bytes, sizeof(bytes), 9, 0);
+	assert_int_equal(ok(casement_read(q, node, fh, 4097, bytes, 50000)), 50000);
+	check_pattern(bytes, 50000, 9, 4097);
+	fault_close(&daemon, client);
+}
+
+static void test_short_reads_and_writes(void **state)
+{
+	(void)state;
+	check_all_arrives("short");
+	check_all_arrives("again");
+}
+
+/* ---- what goes away ---- */
+
+static void test_a_directory_vanishes(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_entry_out dir, entry;
+	struct fuse_open_out open, file;
+	struct fuse_attr_out attr;
+	char bytes[4096];
+
+	ok(casement_mkdir(f->q, CASEMENT_ROOT, "dir", 0755, &dir));
+	ok(casement_create(f->q, dir.nodeid, "file", O_RDWR | O_CREAT, S_IFREG | 0644, &entry, &file));
+	ok(casement_opendir(f->q, dir.nodeid, &open));
+	assert_int_equal(unlink(share_path(&f->daemon, "dir/file")), 0);
+	assert_int_equal(rmdir(share_path(&f->daemon, "dir")), 0);
+	/* As Linux has it for a folder that was removed while it was open. */
+	refused(casement_readdir(f->q, dir.nodeid, open.fh, 0, bytes, sizeof(bytes)), ENOENT);
+	refused(casement_readdirplus(f->q, dir.nodeid, open.fh, 0, bytes, sizeof(bytes)), ENOENT);
+	refused(casement_lookup(f->q, dir.nodeid, "file", &entry), ENOENT);
+	refused(casement_mkdir(f->q, dir.nodeid, "new", 0755, &entry), ENOENT);
+	refused(casement_unlink(f->q, dir.nodeid, "file"), ENOENT);
+	ok(casement_getattr(f->q, dir.nodeid, CASEMENT_NO_FH, &attr));
+	/* The file in it lives on by its handle. */
+	ok(casement_write(f->q, CASEMENT_ROOT, file.fh, 0, "x", 1));
+	ok(casement_releasedir(f->q, dir.nodeid, open.fh));
+	refused(casement_lookup(f->q, CASEMENT_ROOT, "dir", &entry), ENOENT);
+}
+
+static void test_the_share_vanishes(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_entry_out entry;
+	struct fuse_attr_out attr;
+	struct fuse_open_out open;
+
+	assert_int_equal(rmdir(f->daemon.share), 0);
+	ok(casement_getattr(f->q, CASEMENT_ROOT, CASEMENT_NO_FH, &attr));
+	refused(casement_lookup(f->q, CASEMENT_ROOT, "file", &entry), ENOENT);
+	refused(casement_create(f->q, CASEMENT_ROOT, "file", O_RDWR | O_CREAT, S_IFREG | 0644, &entry, &open),
+		ENOENT);
+	daemon_check(&f->daemon);
+}
+
+/* ---- what is large ---- */
+
+/* A file as long as a file can be, nearly all of it a hole. */
+static void test_sparse_to_the_end(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_setattr_in in = { .valid = FATTR_SIZE, .size = INT64_MAX };
+	uint64_t node, fh = create_file(f->q, "file", &node);
+	struct fuse_attr_out attr;
+	char bytes[16] = "";
+	int err = casement_setattr(f->q, node, &in, &attr);
+
+	if (err == -EFBIG)
+		skip();	/* not on a file system of this kind */
+	assert_int_equal(err, 0);
+	assert_int_equal(attr.attr.size, INT64_MAX);
+	assert_int_equal(ok(casement_read(f->q, node, fh, INT64_MAX - 8, bytes, 8)), 8);
+	assert_true(casement_read(f->q, node, fh, INT64_MAX - 8, bytes, 16) <= 8);
+	assert_true(casement_lseek(f->q, node, fh, 0, SEEK_HOLE) == 0);
+	refused(casement_lseek(f->q, node, fh, 0, SEEK_DATA), ENXIO);
+	ok(casement_write(f->q, node, fh, 1ull << 62, "data", 4));
+	assert_true(casement_lseek(f->q, node, fh, 0, SEEK_DATA) <= 1ll << 62);
+	assert_int_equal(ok(casement_read(f->q, node, fh, 1ull << 62, bytes, 4)), 4);
+	assert_memory_equal(bytes, "data", 4);
+	in.size = 0;
+	ok(casement_setattr(f->q, node, &in, &attr));
+}
+
+/* More links behind each other than a kernel follows: we follow none. */
+static void test_links_behind_links(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+	char name[16], target[16], back[16];
+
+	share_fill(&f->daemon, "link0", 5, 1);
+	for (unsigned int i = 1; i <= LINKS; i++) {
+		snprintf(name, sizeof(name), "link%u", i);
+		snprintf(target, sizeof(target), "link%u", i - 1);
+		ok(casement_symlink(f->q, CASEMENT_ROOT, name, target, &entry));
+		assert_int_equal(ok(casement_readlink(f->q, entry.nodeid, back, sizeof(back))), strlen(target));
+		assert_true(casement_open(f->q, entry.nodeid, O_RDONLY, &open) < 0);
+	}
+	ok(casement_symlink(f->q, CASEMENT_ROOT, "loop", "loop", &entry));
+	ok(casement_lookup(f->q, CASEMENT_ROOT, "loop", &entry));
+	assert_true(S_ISLNK(entry.attr.mode));
+}
+
+/* Names of 255 bytes, one in the other, deeper than any path may be long. */
+static void test_deep_and_long(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_entry_out entry = { .nodeid = CASEMENT_ROOT };
+	uint64_t nodes[40];
+	char name[256] = "";
+
+	memset(name, 'd', 255);
+	for (unsigned int i = 0; i < ARRAY_SIZE(nodes); i++) {
+		nodes[i] = entry.nodeid;
+		ok(casement_mkdir(f->q, nodes[i], name, 0755, &entry));
+	}
+	ok(casement_symlink(f->q, entry.nodeid, name, name, &entry));
+	ok(casement_lookup(f->q, nodes[39], name, &entry));
+	ok(casement_unlink(f->q, entry.nodeid, name));
+	for (unsigned int i = ARRAY_SIZE(nodes); i-- > 0;)
+		ok(casement_rmdir(f->q, nodes[i], name));
+}
+
+/* ---- what is many ---- */
+
+static unsigned int how_many(void)
+{
+	const char *many = getenv("CASEMENT_MANY");
+
+	return many ? (unsigned int)strtoul(many, NULL, 10) : MANY_DEFAULT;
+}
+
+/* Give back what a buffer of READDIRPLUS counted; entries in it, without "." and "..". */
+static unsigned int take_listed(struct fixture *f, const char *bytes, ssize_t size, uint64_t *offset)
+{
+	struct fuse_forget_one nodes[512];
+	uint32_t n = 0;
+
+	for (ssize_t at = 0; at < size;) {
+		const struct fuse_direntplus *entry = (const void *)(bytes + at);
+
+		if (entry->entry_out.nodeid && n < ARRAY_SIZE(nodes))
+			nodes[n++] = (struct fuse_forget_one){ entry->entry_out.nodeid, 1 };
+		*offset = entry->dirent.off;
+		at += (ssize_t)FUSE_DIRENTPLUS_SIZE(entry);
+	}
+	if (n)
+		ok(casement_batch_forget(casement_hiprio_queue(f->client), nodes, n));
+	return n;
+}
+
+static void test_a_directory_of_many(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	static char bytes[65536] __attribute__((aligned(8)));
+	unsigned int many = how_many(), found = 0, before;
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+	uint64_t offset = 0;
+	char name[32];
+	ssize_t n;
+
+	for (unsigned int i = 0; i < many; i++) {
+		snprintf(name, sizeof(name), "%u", i);
+		assert_int_equal(mknod(share_path(&f->daemon, name), S_IFREG | 0644, 0), 0);
+	}
+	before = daemon_count_fds(&f->daemon);
+	ok(casement_opendir(f->q, CASEMENT_ROOT, &open));
+	while ((n = ok(casement_readdirplus(f->q, CASEMENT_ROOT, open.fh, offset, bytes, sizeof(bytes)))))
+		found += take_listed(f, bytes, n, &offset);
+	assert_int_equal(found, many);
+	ok(casement_releasedir(f->q, CASEMENT_ROOT, open.fh));
+	assert_int_equal(daemon_count_fds(&f->daemon), before);
+	snprintf(name, sizeof(name), "%u", many - 1);
+	ok(casement_lookup(f->q, CASEMENT_ROOT, name, &entry));
+	snprintf(name, sizeof(name), "%u", many);
+	refused(casement_lookup(f->q, CASEMENT_ROOT, name, &entry), ENOENT);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_disk_errors),
+		cmocka_unit_test(test_short_reads_and_writes),
+		FIXTURE_TEST(test_a_directory_vanishes, NULL),
+		FIXTURE_TEST(test_the_share_vanishes, NULL),
+		FIXTURE_TEST(test_sparse_to_the_end, NULL),
+		FIXTURE_TEST(test_links_behind_links, NULL),
+		FIXTURE_TEST(test_deep_and_long, NULL),
+		FIXTURE_TEST(test_a_directory_of_many, NULL),
+	};
+
+	if (access("/dev/shm", W_OK) == 0)
+		setenv("TMPDIR", "/dev/shm", 0);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
