@@ -101,8 +101,13 @@ static int region_map(const struct vhost_user_mem_region *region, int fd, struct
 		free(mapping);
 		return err;
 	}
+	/* Memory that may end the process must not be used. */
+	if (!sigbus_guard(mapping->base, mapping->len)) {
+		munmap(mapping->base, mapping->len);
+		free(mapping);
+		return -ENOSPC;
+	}
 	madvise(mapping->base, mapping->len, MADV_DONTDUMP);
-	sigbus_guard(mapping->base, mapping->len);
 	*out = (struct guest_region){
 		.guest_addr = region->guest_addr,
 		.size = region->size,

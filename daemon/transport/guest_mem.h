@@ -50,8 +50,8 @@ void guest_mem_destroy(struct guest_mem *mem);
 
 /*
  * Replace all regions (SET_MEM_TABLE). The descriptors stay the caller's.
- * -EINVAL for regions that overlap, wrap or are empty; -errno of mmap(2). On an
- * error the old table stays.
+ * -EINVAL for regions that overlap, wrap or are empty; -ENOSPC when too many old
+ * ones are still in use; -errno of mmap(2). On an error the old table stays.
  */
 int guest_mem_set(struct guest_mem *mem, const struct vhost_user_mem_region *regions,
 		  const int *fds, unsigned int n);

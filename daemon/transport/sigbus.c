@@ -56,7 +56,7 @@ int sigbus_setup(void)
 	return sigaction(SIGBUS, &action, NULL) ? -errno : 0;
 }
 
-void sigbus_guard(const void *base, size_t len)
+bool sigbus_guard(const void *base, size_t len)
 {
 	for (int i = 0; i < SIGBUS_RANGES; i++) {
 		uintptr_t empty = 0;
@@ -66,8 +66,9 @@ void sigbus_guard(const void *base, size_t len)
 			continue;
 		atomic_store_explicit(&ranges[i].len, len, memory_order_relaxed);
 		atomic_store_explicit(&ranges[i].start, (uintptr_t)base, memory_order_release);
-		return;
+		return true;
 	}
+	return false;
 }
 
 void sigbus_unguard(const void *base, size_t len)

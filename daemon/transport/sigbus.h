@@ -8,12 +8,13 @@
 #ifndef CASEMENT_DAEMON_TRANSPORT_SIGBUS_H
 #define CASEMENT_DAEMON_TRANSPORT_SIGBUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Install the handler. Once, before threads are started. 0 or -errno. */
 int sigbus_setup(void);
-/* From now on faults in [base, base + len) are mended. Ranges past the table's room are not guarded. */
-void sigbus_guard(const void *base, size_t len);
+/* From now on faults in [base, base + len) are mended. False when the table has no room for it. */
+bool sigbus_guard(const void *base, size_t len);
 /* The range is about to be unmapped. */
 void sigbus_unguard(const void *base, size_t len);
 

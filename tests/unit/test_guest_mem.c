@@ -173,6 +173,40 @@ static void a_file_that_shrinks_is_survived(void **state)
 	close(fd);
 }
 
+/* A VMM that changes all memory while requests hold the old one, again and again: refused, not unguarded. */
+static void no_region_goes_unguarded(void **state)
+{
+	struct guest_table *held[200];
+	unsigned int n = 0, most = 0;
+	struct guest_mem mem;
+	int fd = memory(MIB), err = 0;
+
+	(void)state;
+	assert_int_equal(guest_mem_init(&mem), 0);
+	for (unsigned int i = 0; i < 200 && !err; i++) {
+		struct vhost_user_mem_region r[8];
+		int fds[8];
+
+		for (unsigned int k = 0; k < 8; k++) {
+			r[k] = region(k * MIB, 4096, 0x7f0000000000 + k * MIB, k * 4096);
+			fds[k] = fd;
+		}
+		err = guest_mem_set(&mem, r, fds, 8);
+		if (!err)
+			held[n++] = guest_mem_get(&mem);
+		most = n;
+	}
+	assert_int_equal(err, -ENOSPC);
+	assert_true(most * 8 >= 2 * GUEST_MEM_SLOTS);
+	while (n)
+		guest_table_put(&mem, held[--n]);
+	/* What was given back can be had again. */
+	assert_int_equal(guest_mem_set(&mem, &(struct vhost_user_mem_region){ 0, 4096, 0x7f0000000000, 0 }, &fd,
+				       1), 0);
+	guest_mem_destroy(&mem);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +215,7 @@ int main(void)
 		cmocka_unit_test(readers_keep_their_table),
 		cmocka_unit_test(slots_have_a_limit),
 		cmocka_unit_test(a_file_that_shrinks_is_survived),
+		cmocka_unit_test(no_region_goes_unguarded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
