@@ -3,6 +3,7 @@
 #include "tests/wire/request_shape.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -30,6 +31,7 @@ static const struct fuse_setattr_in setattr_in = { .valid = FATTR_SIZE | FATTR_M
 	.mode = 0600 };
 static const struct fuse_statx_in statx_in = { .sx_mask = 0x7ff };
 static const struct fuse_lk_in lk_in = { .owner = 7, .lk = { 0, 100, F_WRLCK, 0 } };
+static const struct fuse_ioctl_in ioctl_in = { .cmd = FS_IOC_GETFLAGS, .out_size = 8 };
 static const struct fuse_batch_forget_in batch_forget_in = { .count = 0 };
 static const struct fuse_forget_in forget_in = { .nlookup = 1 };
 static const struct fuse_setupmapping_in setupmapping_in = { .len = 4096 };
@@ -71,6 +73,7 @@ static const struct request_shape shapes[] = {
 	{ FUSE_GETLK, &lk_in, AT(fuse_lk_in, fh), NONE, NONE, SHAPE_FILE },
 	{ FUSE_SETLK, &lk_in, AT(fuse_lk_in, fh), NONE, NONE, SHAPE_FILE },
 	{ FUSE_SETLKW, &lk_in, AT(fuse_lk_in, fh), NONE, NONE, SHAPE_FILE },
+	{ FUSE_IOCTL, &ioctl_in, AT(fuse_ioctl_in, fh), NONE, NONE, SHAPE_FILE },
 	{ FUSE_OPENDIR, &opendir_in, NONE, NONE, NONE, SHAPE_DIR },
 	{ FUSE_READDIR, &read_in, AT(fuse_read_in, fh), NONE, NONE, SHAPE_DIR },
 	{ FUSE_READDIRPLUS, &read_in, AT(fuse_read_in, fh), NONE, NONE, SHAPE_DIR },
