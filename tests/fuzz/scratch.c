@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/fs.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -59,18 +61,39 @@ void scratch_mount(void)
 		FUZZ_CHECK(!lstat(outside[i], &before[i]), "%m");
 }
 
+/* A guest that is root's may make a file immutable. */
+static void clear_flags(const char *path)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int none = 0;
+
+	if (fd >= 0)
+		ioctl(fd, FS_IOC_SETFLAGS, &none);
+}
+
+static int clear_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)type;
+	(void)ftw;
+	if (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode))
+		clear_flags(path);
+	return 0;
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	(void)st;
 	(void)type;
-	if (ftw->level)
-		FUZZ_CHECK(!remove(path), "%s: %m", path);
-	return 0;
+	return ftw->level ? remove(path) : 0;
 }
 
 void scratch_fill(void)
 {
-	nftw(SCRATCH_SHARE, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	if (nftw(SCRATCH_SHARE, remove_one, 16, FTW_DEPTH | FTW_PHYS)) {
+		nftw(SCRATCH_SHARE, clear_one, 16, FTW_PHYS);
+		FUZZ_CHECK(!nftw(SCRATCH_SHARE, remove_one, 16, FTW_DEPTH | FTW_PHYS), "%m");
+	}
+	clear_flags(SCRATCH_SHARE);
 	FUZZ_CHECK(!chmod(SCRATCH_SHARE, 0755) && !chown(SCRATCH_SHARE, 0, 0), "%m");
 	FUZZ_CHECK(write_text(SCRATCH_SHARE "/file", "the file\n"), "%m");
 	FUZZ_CHECK(!mkdir(SCRATCH_SHARE "/dir", 0777) && write_text(SCRATCH_SHARE "/dir/inner", "inner\n"), "%m");
