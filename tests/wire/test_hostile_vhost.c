@@ -24,19 +24,35 @@
 #define FLAGS (VHOST_USER_VERSION | VHOST_USER_NEED_REPLY)
 #define PAYLOAD_MAX 4096
 
-/* A daemon that is replaced when it drops us, as it may. */
+/* A daemon that may drop us: it is replaced, or with --persist serves us again. */
 struct target {
 	struct daemon daemon;
 	struct casement *client;
 	unsigned int drops;
+	bool persists;
+	unsigned int fds;	/* of a daemon that persists, at the first connection */
 };
 
-static const char *const window_args[] = { "--window-size", "64M", "--queues", "2", NULL };
+static const char *const args[] = { "--window-size", "64M", "--queues", "2", NULL };
+static const char *const persist_args[] = { "--window-size", "64M", "--queues", "2", "--persist", NULL };
 
 static void target_open(struct target *t)
 {
-	daemon_start(&t->daemon, daemon_has_option("window-size") ? window_args : NULL);
+	daemon_start(&t->daemon, t->persists ? persist_args : args);
 	t->client = daemon_connect(&t->daemon, NULL);
+}
+
+/* The daemon has dropped us, and serves us again with nothing left of the session before. */
+static void target_again(struct target *t)
+{
+	casement_close(t->client);
+	t->client = daemon_connect(&t->daemon, NULL);
+	t->drops++;
+	if (!t->fds)
+		t->fds = daemon_count_fds(&t->daemon);
+	if (daemon_count_fds(&t->daemon) > t->fds)
+		fail_msg("%s: %u descriptors in the next session, not %u", hostile_case_name(),
+			 daemon_count_fds(&t->daemon), t->fds);
 }
 
 /* The daemon has let go: it must end by itself, with a status of its own. */
@@ -44,6 +60,10 @@ static void target_replace(struct target *t)
 {
 	int status;
 
+	if (t->persists) {
+		target_again(t);
+		return;
+	}
 	casement_close(t->client);
 	t->client = NULL;
 	status = daemon_wait(&t->daemon);
@@ -58,6 +78,16 @@ static int target_setup(void **state)
 {
 	struct target *t = calloc(1, sizeof(*t));
 
+	target_open(t);
+	*state = t;
+	return 0;
+}
+
+static int target_setup_persist(void **state)
+{
+	struct target *t = calloc(1, sizeof(*t));
+
+	t->persists = true;
 	target_open(t);
 	*state = t;
 	return 0;
@@ -512,21 +542,23 @@ static void test_odd_descriptors(void **state)
 	}
 }
 
+#define PERSIST_TEST(test) \
+	cmocka_unit_test_setup_teardown(test, target_setup_persist, target_teardown)
 #define TARGET_TEST(test) cmocka_unit_test_setup_teardown(test, target_setup, target_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TARGET_TEST(test_every_message),
+		PERSIST_TEST(test_every_message),
 		TARGET_TEST(test_headers),
 		TARGET_TEST(test_pieces),
-		TARGET_TEST(test_vring_values),
+		PERSIST_TEST(test_vring_values),
 		TARGET_TEST(test_ring_addresses),
 		TARGET_TEST(test_running_ring_changes),
-		TARGET_TEST(test_regions),
-		TARGET_TEST(test_tables),
+		PERSIST_TEST(test_regions),
+		PERSIST_TEST(test_tables),
 		TARGET_TEST(test_memory_shrinks),
-		TARGET_TEST(test_config_space),
+		PERSIST_TEST(test_config_space),
 		TARGET_TEST(test_repeated),
 		TARGET_TEST(test_odd_descriptors),
 		cmocka_unit_test(test_cases_counted),
