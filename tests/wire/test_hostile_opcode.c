@@ -431,7 +431,7 @@ static void test_handles(void **state)
 /* Each word of the fixed part at the ends of its number line, then all of them. */
 static void test_words(void **state)
 {
-	static const uint64_t ends[] = { UINT32_MAX, 1u << 31, INT32_MAX, 0 };
+	static const uint64_t ends[] = { UINT32_MAX, INT32_MAX };
 	static const uint64_t wide[] = { INT64_MAX, UINT64_MAX, 1ull << 63 };
 	struct bench b = bench_of(state);
 	struct bent r;
