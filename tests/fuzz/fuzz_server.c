@@ -27,8 +27,9 @@ static void prepare(void)
 		return;
 	log_setup("fuzz_server", LOG_LEVEL_OFF);
 	scratch_mount();
+	/* In a user namespace without groups there is no being everybody. */
 	if (creds_setup())
-		abort();
+		scratch_skip("ids cannot be taken here");
 	done = true;
 }
 

@@ -17,7 +17,7 @@
 #include "common/cleanup.h"
 #include "tests/fuzz/fuzz.h"
 
-#define NO_MOUNT 77	/* what Meson takes as "skipped" */
+#define SKIPPED 77	/* what Meson takes as "skipped" */
 #define OPTIONS "size=16m,nr_inodes=2000,mode=755"
 
 /* What must not change. */
@@ -47,14 +47,18 @@ static bool enter_namespace(void)
 	return write_text("/proc/self/gid_map", map);
 }
 
+_Noreturn void scratch_skip(const char *why)
+{
+	fprintf(stderr, "%s: %s\n", why, strerror(errno));
+	_exit(SKIPPED);
+}
+
 void scratch_mount(void)
 {
 	umask(0);
 	if (!enter_namespace() || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount("tmpfs", "/mnt", "tmpfs", MS_NOATIME | MS_NODEV | MS_NOSUID, OPTIONS)) {
-		fprintf(stderr, "no tmpfs of our own: %s\n", strerror(errno));
-		_exit(NO_MOUNT);
-	}
+	    mount("tmpfs", "/mnt", "tmpfs", MS_NOATIME | MS_NODEV | MS_NOSUID, OPTIONS))
+		scratch_skip("no tmpfs of our own");
 	FUZZ_CHECK(!mkdir("/mnt/outside", 0755) && !mkdir(SCRATCH_SHARE, 0755), "%m");
 	FUZZ_CHECK(write_text("/mnt/outside/secret", "secret\n"), "%m");
 	for (size_t i = 0; i < ARRAY_SIZE(outside); i++)

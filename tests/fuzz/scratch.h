@@ -10,6 +10,8 @@
 
 /* Once. Ends the process with status 77 where no mount can be had. */
 void scratch_mount(void);
+/* End the process with that status, having said why. */
+_Noreturn void scratch_skip(const char *why);
 /* Bring the share back to its first state: a few files, folders and links. */
 void scratch_fill(void);
 /* Abort unless all outside the share is as it was. */
