@@ -68,6 +68,9 @@ static const struct option_row rows[] = {
 	{ "timeout", 0, OPTION_SECONDS, AT(timeout_ms), "SECONDS",
 	  "How long names and attributes stay valid with --cache auto, to a thousandth. Default: 1.",
 	  .max = 86400 },
+	{ "negative-timeout", 0, OPTION_SECONDS, AT(negative_timeout_ms), "SECONDS",
+	  "How long with --cache auto a name that is not there stays not there, whoever makes it meanwhile. Default: 0.",
+	  .max = 86400 },
 	{ "readonly", 0, OPTION_FLAG, AT(readonly), NULL,
 	  "Refuse every change." },
 	{ "writeback", 0, OPTION_FLAG, AT(writeback), NULL,
@@ -80,8 +83,11 @@ static const struct option_row rows[] = {
 	  "Share the guest's fcntl(2) locks with the host's programs and other guests. A mainline guest cannot interrupt a process that waits for such a lock." },
 	{ "flock", 0, OPTION_FLAG, AT(flock), NULL,
 	  "The same for flock(2)." },
+	{ "readdirplus", 0, OPTION_CHOICE, AT(readdirplus), "MODE",
+	  "Whether listing a directory brings attributes along: always, never, or auto for while the guest uses them. With --cache never it does not. Default: auto.",
+	  .choices = server_readdirplus_names },
 	{ "no-readdirplus", 0, OPTION_FLAG, AT(no_readdirplus), NULL,
-	  "List directories without attributes." },
+	  "Same as --readdirplus never." },
 	{ "announce-submounts", 0, OPTION_FLAG, AT(announce_submounts), NULL,
 	  "Show file systems mounted inside the shared directory as mounts of their own, so that device and inode numbers tell files apart. The default." },
 	{ "no-announce-submounts", 0, OPTION_UNFLAG, AT(announce_submounts), NULL,
@@ -163,7 +169,7 @@ enum options_result config_parse(int argc, char **argv, struct config *config)
 	int first = 0;
 
 	*config = (struct config){
-		.fd = CONFIG_NO_FD, .cache = CACHE_AUTO, .timeout_ms = 1000, .log_level = LOG_LEVEL_INFO,
+		.fd = CONFIG_NO_FD, .cache = CACHE_AUTO, .timeout_ms = 1000, .readdirplus = READDIRPLUS_AUTO, .log_level = LOG_LEVEL_INFO,
 		.queues = 1, .announce_submounts = true, .poll_max_us = DEFAULT_POLL_US,
 		.thread_pool_size = DEFAULT_POOL_THREADS, .rlimit_nofile = UINT64_MAX, .window_mappings = DEFAULT_WINDOW_MAPPINGS,
 	};

@@ -18,11 +18,13 @@ struct config {
 	const char *tag;
 	int cache;			/* enum cache_mode */
 	uint64_t timeout_ms;		/* of cache=auto */
+	uint64_t negative_timeout_ms;	/* of cache=auto */
 	int log_level;			/* enum log_level */
 	bool readonly;
 	bool writeback;
 	bool allow_mmap;
 	bool allow_direct_io;
+	int readdirplus;		/* enum readdirplus_mode */
 	bool no_readdirplus;
 	bool announce_submounts;
 	uint64_t queues;

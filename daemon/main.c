@@ -46,7 +46,10 @@ static void raise_nofile(const struct config *config)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Signals that end us become readable; SIGPIPE and SIGXFSZ are error returns. */
+/*
+ * Signals that end us become readable; SIGPIPE and SIGXFSZ are error returns.
+ * SIGIO says that a lease stands in somebody's way: it is given back anyway.
+ */
 static int signals_setup(void)
 {
 	sigset_t set;
@@ -54,6 +57,7 @@ static int signals_setup(void)
 
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
+	signal(SIGIO, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

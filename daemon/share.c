@@ -230,9 +230,12 @@ static int make_server(const struct config *config, struct share *share)
 {
 	struct server_config server = {
 		.cache = config->cache, .readonly = config->readonly, .writeback = config->writeback,
-		.allow_mmap = config->allow_mmap, .readdirplus = !config->no_readdirplus,
+		.allow_mmap = config->allow_mmap,
+		.readdirplus = config->no_readdirplus ? READDIRPLUS_NEVER :
+			(enum readdirplus_mode)config->readdirplus,
 		.submounts = config->announce_submounts,
 		.timeout_ms = (uint32_t)config->timeout_ms,
+		.negative_ms = (uint32_t)config->negative_timeout_ms,
 		.posix_lock = config->posix_lock, .flock = config->flock,
 	};
 	struct window_ops window = {

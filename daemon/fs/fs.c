@@ -116,14 +116,19 @@ int fs_new(const struct fs_config *config, struct fs **out)
 	err = enter_root(fs, config);
 	if (err)
 		goto free_inodes;
-	err = lock_waits_init(&fs->waits);
+	err = kept_table_init(&fs->kept);
 	if (err)
 		goto free_inodes;
+	err = lock_waits_init(&fs->waits);
+	if (err)
+		goto free_kept;
 	handle_table_init(&fs->handles, &fs->budget);
 	lock_table_init(&fs->locks, &fs->open, &fs->budget);
 	*out = fs;
 	return 0;
 
+free_kept:
+	kept_table_fini(&fs->kept);
 free_inodes:
 	inode_table_fini(&fs->inodes);
 close_open:
@@ -140,6 +145,7 @@ void fs_free(struct fs *fs)
 	handle_table_fini(&fs->handles);
 	lock_table_fini(&fs->locks);
 	lock_waits_fini(&fs->waits);
+	kept_table_fini(&fs->kept);
 	inode_table_fini(&fs->inodes);
 	safe_open_fini(&fs->open);
 	free(fs);

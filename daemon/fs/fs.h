@@ -157,6 +157,12 @@ ssize_t fs_readlink(struct fs *fs, uint64_t node, char *buf, size_t size);
 /* files (op_file.c): `flags` are open(2)'s as a Linux guest sends them */
 #define FS_OPEN_KILL_SUIDGID (1u << 31)	/* with O_TRUNC, by a caller without CAP_FSETID */
 int fs_open(struct fs *fs, uint64_t node, uint32_t flags, uint64_t *handle);
+/*
+ * A file was just opened: true when what the guest keeps of its data is what
+ * the file holds, so that it need not be read again; see op_keep.c. False costs
+ * that only. The caller tells the guest to empty its cache unless this is true.
+ */
+bool fs_may_keep(struct fs *fs, uint64_t handle);
 int fs_release(struct fs *fs, uint64_t handle);
 int fs_flush(struct fs *fs, uint64_t handle);
 int fs_fsync(struct fs *fs, uint64_t handle, bool datasync);

@@ -4,9 +4,9 @@
  * more than one operation takes. Included by daemon/fs/ only.
  *
  * Lock order: dir_stream.lock, then an inode key shard; the locks of handle
- * shards, of the inodes' memory, descriptors and mounts are leaves. Only
- * dir_stream.lock is held over
- * system calls, and only walks on one open directory wait for each other.
+ * shards, of the inodes' memory, descriptors and mounts, and of kept_table, are
+ * leaves. Only dir_stream.lock is held over system calls, and only walks on one
+ * open directory wait for each other.
  */
 #ifndef CASEMENT_DAEMON_FS_FS_PRIVATE_H
 #define CASEMENT_DAEMON_FS_FS_PRIVATE_H
@@ -18,6 +18,7 @@
 #include "daemon/fs/handle_table.h"
 #include "daemon/fs/inode_fd.h"
 #include "daemon/fs/inode_table.h"
+#include "daemon/fs/kept_table.h"
 #include "daemon/fs/lock_table.h"
 #include "daemon/fs/lock_wait.h"
 #include "daemon/fs/safe_open.h"
@@ -27,6 +28,7 @@ _Static_assert(FS_ROOT_NODE == INODE_ROOT_ID, "one root");
 struct fs {
 	struct inode_table inodes;
 	struct handle_table handles;
+	struct kept_table kept;
 	struct lock_table locks;
 	struct lock_waits waits;
 	struct fd_budget budget;
@@ -87,6 +89,10 @@ int fs_open_flags(const struct fs *fs, uint32_t flags, bool *append);
 int fs_open_inode(struct fs *fs, struct inode *inode, uint32_t flags, uint64_t *handle);
 /* 0 if the inode is a regular file, else what open(2) would say of it. */
 int fs_check_regular(const struct inode *inode);
+
+/* op_keep.c */
+/* The guest reads through this handle: its cache was emptied when it opened it. */
+void fs_keep_from_here(struct fs *fs, struct handle *open);
 
 /* op_dax.c */
 /* May this file, with these attributes, go through the window? */

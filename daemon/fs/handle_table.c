@@ -179,7 +179,9 @@ int handle_table_add(struct handle_table *table, const struct handle_parts *part
 	handle->dir = parts->dir;
 	handle->append = parts->append;
 	handle->direct = parts->direct;
+	handle->reader = parts->reader;
 	handle->no_nowait = false;
+	handle->sample = 0;
 	generation = __atomic_load_n(&handle->state, __ATOMIC_RELAXED) >> GENERATION_SHIFT;
 	/* Generation 0 is never given out: the number 0 is no handle. */
 	generation = generation == UINT32_MAX ? 1 : generation + 1;

@@ -43,7 +43,9 @@ struct handle {
 	struct dir_stream *dir;		/* owned; NULL for a file */
 	bool append;			/* the guest opened it O_APPEND, the host's descriptor is not */
 	bool direct;			/* O_DIRECT on the host: always waits for the disk */
+	bool reader;			/* came by OPEN, read-only: see op_keep.c */
 	bool no_nowait;			/* [A] relaxed: its file system does not know RWF_NOWAIT */
+	uint64_t sample;		/* see op_keep.c; [A] relaxed, it orders nothing */
 	struct handle *next_free;	/* [L:shard] */
 } __attribute__((aligned(64)));
 
@@ -69,7 +71,7 @@ struct handle_parts {
 	int fd;			/* taken on success */
 	struct inode *inode;	/* the table counts a user of its own */
 	struct dir_stream *dir;	/* taken on success; NULL for a file */
-	bool append, direct;
+	bool append, direct, reader;
 };
 
 /* 0, -ENFILE or -ENOMEM; on error everything stays the caller's. */

@@ -66,6 +66,8 @@ ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, 
 	size = MIN(size, to->left);
 	if (!err)
 		err = check_range(offset, size);
+	if (!err && __atomic_load_n(&open->sample, __ATOMIC_RELAXED))
+		fs_keep_from_here(fs, open);
 	if (!err && nowait)
 		err = flags = nowait_flags(fs, open);
 	if (err < 0)

@@ -87,6 +87,7 @@ int fs_open_inode(struct fs *fs, struct inode *inode, uint32_t flags, uint64_t *
 	if (host_flags < 0)
 		return host_flags;
 	parts.direct = host_flags & O_DIRECT;
+	parts.reader = (host_flags & O_ACCMODE) == O_RDONLY;
 	if (host_flags & O_TRUNC) {
 		err = fs_watch_cut(fs, inode, 0);
 		if (err)

@@ -33,14 +33,19 @@ static bool want_unless_cache_always(const struct server *server)
 	return server->config.cache != CACHE_ALWAYS;
 }
 
-static bool want_if_cache_always(const struct server *server)
+static bool want_unless_cache_never(const struct server *server)
 {
-	return server->config.cache == CACHE_ALWAYS;
+	return server->config.cache != CACHE_NEVER;
 }
 
 static bool want_if_readdirplus(const struct server *server)
 {
-	return server->config.readdirplus && server->config.cache != CACHE_NEVER;
+	return server->config.readdirplus != READDIRPLUS_NEVER && server->config.cache != CACHE_NEVER;
+}
+
+static bool want_if_readdirplus_auto(const struct server *server)
+{
+	return server->config.readdirplus == READDIRPLUS_AUTO && server->config.cache != CACHE_NEVER;
 }
 
 static bool want_if_writeback(const struct server *server)
@@ -102,7 +107,7 @@ static const struct init_feature features[] = {
 	  "pages of a file that others changed are dropped; cache=always rules others out" },
 	{ FUSE_DO_READDIRPLUS, "DO_READDIRPLUS", want_if_readdirplus,
 	  "listing looks up, too; wasted where nothing may be cached" },
-	{ FUSE_READDIRPLUS_AUTO, "READDIRPLUS_AUTO", want_if_readdirplus,
+	{ FUSE_READDIRPLUS_AUTO, "READDIRPLUS_AUTO", want_if_readdirplus_auto,
 	  "only while the guest uses what listing looked up" },
 	{ FUSE_ASYNC_DIO, "ASYNC_DIO", want_always,
 	  "direct I/O of one file may run side by side" },
@@ -119,8 +124,8 @@ static const struct init_feature features[] = {
 	{ FUSE_ABORT_ERROR, "ABORT_ERROR", NULL, "about /dev/fuse" },
 	{ FUSE_MAX_PAGES, "MAX_PAGES", want_always,
 	  "requests of up to 1 MiB instead of 128 KiB" },
-	{ FUSE_CACHE_SYMLINKS, "CACHE_SYMLINKS", want_if_cache_always,
-	  "a link's target is kept until its inode is dropped, whatever the timeout" },
+	{ FUSE_CACHE_SYMLINKS, "CACHE_SYMLINKS", want_unless_cache_never,
+	  "a link's target stays as long as the link: another one is another inode" },
 	{ FUSE_NO_OPENDIR_SUPPORT, "NO_OPENDIR_SUPPORT", NULL,
 	  "OPENDIR is served: listing needs the handle" },
 	{ FUSE_EXPLICIT_INVAL_DATA, "EXPLICIT_INVAL_DATA", NULL,

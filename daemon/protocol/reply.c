@@ -18,15 +18,16 @@
 static const struct reply_policy {
 	bool timed;		/* valid for config.timeout_ms instead of valid_s */
 	bool negative;		/* a missing name may be remembered, too */
+	bool keep_unchanged;	/* pages of a file that nobody changed outlive its close */
 	uint32_t valid_s;
 	uint32_t file_flags;	/* FOPEN_* */
 	uint32_t dir_flags;
 } reply_policies[] = {
-	[CACHE_AUTO] = { .timed = true },
+	[CACHE_AUTO] = { .timed = true, .negative = true, .keep_unchanged = true },
 	[CACHE_ALWAYS] = { .valid_s = A_DAY_S, .negative = true, .file_flags = FOPEN_KEEP_CACHE,
 		.dir_flags = FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR },
 	[CACHE_NEVER] = { .file_flags = FOPEN_DIRECT_IO },
-	[CACHE_METADATA] = { .valid_s = A_DAY_S, .file_flags = FOPEN_DIRECT_IO,
+	[CACHE_METADATA] = { .valid_s = A_DAY_S, .negative = true, .file_flags = FOPEN_DIRECT_IO,
 		.dir_flags = FOPEN_KEEP_CACHE | FOPEN_CACHE_DIR },
 };
 
@@ -46,13 +47,18 @@ static const struct reply_policy *reply_policy(const struct request *req)
 }
 
 /* How long the guest may believe what this reply says. */
-static void reply_fill_valid(const struct request *req, uint64_t *seconds, uint32_t *nanoseconds)
+static void reply_fill_valid_ms(const struct request *req, uint32_t ms, uint64_t *seconds,
+				uint32_t *nanoseconds)
 {
 	const struct reply_policy *policy = reply_policy(req);
-	uint32_t ms = req->server->config.timeout_ms;
 
 	*seconds = policy->timed ? ms / 1000 : policy->valid_s;
 	*nanoseconds = policy->timed ? ms % 1000 * 1000000 : 0;
+}
+
+static void reply_fill_valid(const struct request *req, uint64_t *seconds, uint32_t *nanoseconds)
+{
+	reply_fill_valid_ms(req, req->server->config.timeout_ms, seconds, nanoseconds);
 }
 
 /* The kernel's 32-bit form of a device number: 12 bits of major, 20 of minor. */
@@ -111,9 +117,11 @@ int reply_no_entry(struct request *req)
 {
 	struct fuse_entry_out out = { .nodeid = 0 };
 
-	if (!reply_policy(req)->negative)
+	if (reply_policy(req)->negative)
+		reply_fill_valid_ms(req, req->server->config.negative_ms, &out.entry_valid,
+				    &out.entry_valid_nsec);
+	if (!out.entry_valid && !out.entry_valid_nsec)
 		return -ENOENT;
-	reply_fill_valid(req, &out.entry_valid, &out.entry_valid_nsec);
 	return reply_put(req, &out, sizeof(out));
 }
 
@@ -179,11 +187,18 @@ static uint32_t reply_file_flags(const struct request *req)
 	return flags;
 }
 
-int reply_open(struct request *req, uint64_t handle)
+static int reply_put_open(struct request *req, uint64_t handle, uint32_t more_flags)
 {
-	struct fuse_open_out out = { .fh = handle, .open_flags = reply_file_flags(req) };
+	struct fuse_open_out out = { .fh = handle, .open_flags = reply_file_flags(req) | more_flags };
 
 	return reply_put(req, &out, sizeof(out));
+}
+
+int reply_open(struct request *req, uint64_t handle)
+{
+	bool keep = reply_policy(req)->keep_unchanged && fs_may_keep(req->server->fs, handle);
+
+	return reply_put_open(req, handle, keep ? FOPEN_KEEP_CACHE : 0);
 }
 
 int reply_opendir(struct request *req, uint64_t handle)
@@ -197,7 +212,8 @@ int reply_create(struct request *req, const struct fs_entry *entry, uint64_t han
 {
 	int rc = reply_entry(req, entry);
 
-	return rc ? rc : reply_open(req, handle);
+	/* A name that the guest makes is one it has no pages of. */
+	return rc ? rc : reply_put_open(req, handle, 0);
 }
 
 /* An error that the guest's kernel would not understand is -EIO. */

@@ -17,6 +17,7 @@
 #include "daemon/protocol/session.h"
 
 const char *const server_cache_names[] = { "auto", "always", "never", "metadata", NULL };
+const char *const server_readdirplus_names[] = { "never", "auto", "always", NULL };
 
 int server_new(struct fs *fs, const struct server_config *config, const struct window_ops *window,
 	       struct server **out)

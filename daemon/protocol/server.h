@@ -21,6 +21,10 @@ struct server_queue;
 enum cache_mode { CACHE_AUTO, CACHE_ALWAYS, CACHE_NEVER, CACHE_METADATA };
 extern const char *const server_cache_names[];
 
+/* When listing looks up, too; the order is that of server_readdirplus_names[]. */
+enum readdirplus_mode { READDIRPLUS_NEVER, READDIRPLUS_AUTO, READDIRPLUS_ALWAYS };
+extern const char *const server_readdirplus_names[];
+
 /*
  * What the server asks of the window. A function called on a queue's thread
  * may answer -EINTR when that queue is being stopped: the request is then left
@@ -44,10 +48,11 @@ struct server_config {
 	bool readonly;
 	bool writeback;
 	bool allow_mmap;	/* offer DIRECT_IO_ALLOW_MMAP */
-	bool readdirplus;
+	enum readdirplus_mode readdirplus;
 	bool submounts;		/* tell the guest where other file systems start */
 	bool posix_lock, flock;	/* locks are shared with the host and other guests */
 	uint32_t timeout_ms;	/* of entries and attributes in CACHE_AUTO */
+	uint32_t negative_ms;	/* of missing names in CACHE_AUTO */
 };
 
 /*

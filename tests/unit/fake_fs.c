@@ -196,6 +196,13 @@ int fs_open(struct fs *fs, uint64_t node, uint32_t flags, uint64_t *handle)
 	return called(__func__, node);
 }
 
+bool fs_may_keep(struct fs *fs, uint64_t handle)
+{
+	(void)fs;
+	fake.handle = handle;
+	return fake.may_keep;
+}
+
 static int with_handle(const char *function, uint64_t handle)
 {
 	fake.handle = handle;

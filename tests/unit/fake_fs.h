@@ -39,6 +39,7 @@ struct fake_fs {
 	int64_t result;			/* negative: the error of every function */
 	struct fs_entry entry;
 	struct statvfs statvfs;
+	bool may_keep;
 	const char *target;
 	const char *contents;		/* what fs_read() finds at any offset */
 	unsigned int dirents;		/* entries fs_readdir() has to give */

@@ -58,6 +58,8 @@ static void test_defaults(void **state)
 	accepted("");
 	assert_int_equal(config.cache, CACHE_AUTO);
 	assert_int_equal(config.timeout_ms, 1000);
+	assert_int_equal(config.negative_timeout_ms, 0);
+	assert_int_equal(config.readdirplus, READDIRPLUS_AUTO);
 	assert_int_equal(config.log_level, LOG_LEVEL_INFO);
 	assert_false(config.persist || config.syslog || config.flock || config.posix_lock ||
 		     config.writeback || config.no_readdirplus || config.allow_direct_io);

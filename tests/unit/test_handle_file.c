@@ -78,6 +78,40 @@ static void test_cache_modes(void **state)
 	}
 }
 
+/* Only in auto does it matter whether the file was changed. */
+static void test_keeps_what_nobody_changed(void **state)
+{
+	static const uint32_t kept[] = {
+		[CACHE_AUTO] = FOPEN_KEEP_CACHE, [CACHE_ALWAYS] = FOPEN_KEEP_CACHE,
+		[CACHE_NEVER] = 0, [CACHE_METADATA] = 0,
+	};
+	struct fuse_open_in in = { .flags = 0 };
+	struct fuse_create_in create = { .flags = 0102 };
+	struct fuse_open_out out;
+
+	(void)state;
+	for (int cache = CACHE_AUTO; cache <= CACHE_METADATA; cache++) {
+		struct server_config config = { .cache = (enum cache_mode)cache };
+
+		share_restart(&config, 46, 0);
+		fake.may_keep = true;
+		assert_int_equal(ASK(FUSE_OPEN, 7, in), 0);
+		ANSWER(out);
+		assert_int_equal(out.open_flags & FOPEN_KEEP_CACHE, kept[cache]);
+		fake.may_keep = false;
+		assert_int_equal(ASK(FUSE_OPEN, 7, in), 0);
+		ANSWER(out);
+		assert_int_equal(out.open_flags & FOPEN_KEEP_CACHE,
+				 cache == CACHE_ALWAYS ? FOPEN_KEEP_CACHE : 0);
+	}
+	/* What is created is new to the guest. */
+	share_restart(&(struct server_config){ .cache = CACHE_AUTO }, 46, 0);
+	fake.may_keep = true;
+	assert_int_equal(ASK_NAMED(FUSE_CREATE, 7, create, "new", NULL), 0);
+	memcpy(&out, x.answer + 128, sizeof(out));
+	assert_int_equal(out.open_flags & FOPEN_KEEP_CACHE, 0);
+}
+
 static void test_handles(void **state)
 {
 	struct fuse_release_in release = { .fh = 5 };
@@ -333,6 +367,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_waits, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_read_offsets, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_write, share_setup, share_teardown),
+		cmocka_unit_test_setup_teardown(test_keeps_what_nobody_changed, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_write_places, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_cut_takes_set_id_bits, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_write_nonsense, share_setup, share_teardown),

@@ -35,24 +35,37 @@ static void test_lookup(void **state)
 	assert_int_equal(ASK_BARE(FUSE_LOOKUP, 7, "name", NULL), -ENOENT);
 }
 
-/* Only cache=always lets a guest remember that there is nothing. */
+/* How long a guest may remember that there is nothing; 0 0: not at all. */
+static const struct {
+	struct server_config config;
+	uint64_t seconds;
+	uint32_t nanoseconds;
+} negatives[] = {
+	{ { .cache = CACHE_AUTO, .timeout_ms = 1000 }, 0, 0 },
+	{ { .cache = CACHE_AUTO, .timeout_ms = 1000, .negative_ms = 2500 }, 2, 500000000 },
+	{ { .cache = CACHE_AUTO, .negative_ms = 1 }, 0, 1000000 },
+	{ { .cache = CACHE_ALWAYS }, 86400, 0 },
+	{ { .cache = CACHE_METADATA }, 86400, 0 },
+	{ { .cache = CACHE_NEVER, .timeout_ms = 1000, .negative_ms = 2500 }, 0, 0 },
+};
+
 static void test_negative_entry(void **state)
 {
 	(void)state;
-	for (int cache = CACHE_AUTO; cache <= CACHE_METADATA; cache++) {
-		struct server_config config = { .cache = (enum cache_mode)cache };
+	for (size_t i = 0; i < ARRAY_SIZE(negatives); i++) {
 		struct fuse_entry_out out;
 
-		share_restart(&config, 46, 0);
+		share_restart(&negatives[i].config, 46, 0);
 		fake.result = -ENOENT;
-		if (cache != CACHE_ALWAYS) {
+		if (!negatives[i].seconds && !negatives[i].nanoseconds) {
 			assert_int_equal(ASK_BARE(FUSE_LOOKUP, 1, "none", NULL), -ENOENT);
 			continue;
 		}
 		assert_int_equal(ASK_BARE(FUSE_LOOKUP, 1, "none", NULL), 0);
 		ANSWER(out);
 		assert_int_equal(out.nodeid, 0);
-		assert_int_equal(out.entry_valid, 86400);
+		assert_int_equal(out.entry_valid, negatives[i].seconds);
+		assert_int_equal(out.entry_valid_nsec, negatives[i].nanoseconds);
 	}
 }
 

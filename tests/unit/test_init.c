@@ -134,6 +134,7 @@ static void test_table(void **state)
 #define ALWAYS (FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_ASYNC_DIO | \
 	FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_INIT_EXT | FUSE_HAS_IOCTL_DIR)
 #define PLUS (FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO)
+#define CACHED (FUSE_AUTO_INVAL_DATA | FUSE_CACHE_SYMLINKS)
 #define WINDOW (FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX)
 
 static const struct {
@@ -141,18 +142,21 @@ static const struct {
 	bool window;
 	uint64_t flags;
 } agreements[] = {
-	{ { .cache = CACHE_AUTO }, false, ALWAYS | FUSE_AUTO_INVAL_DATA },
-	{ { .cache = CACHE_AUTO }, true, ALWAYS | FUSE_AUTO_INVAL_DATA | WINDOW },
-	{ { .cache = CACHE_AUTO, .readdirplus = true }, false,
-	  ALWAYS | FUSE_AUTO_INVAL_DATA | PLUS },
-	{ { .cache = CACHE_NEVER, .readdirplus = true }, false, ALWAYS | FUSE_AUTO_INVAL_DATA },
+	{ { .cache = CACHE_AUTO }, false, ALWAYS | CACHED },
+	{ { .cache = CACHE_AUTO }, true, ALWAYS | CACHED | WINDOW },
+	{ { .cache = CACHE_AUTO, .readdirplus = READDIRPLUS_AUTO }, false, ALWAYS | CACHED | PLUS },
+	{ { .cache = CACHE_AUTO, .readdirplus = READDIRPLUS_ALWAYS }, false,
+	  ALWAYS | CACHED | FUSE_DO_READDIRPLUS },
+	{ { .cache = CACHE_NEVER, .readdirplus = READDIRPLUS_AUTO }, false,
+	  ALWAYS | FUSE_AUTO_INVAL_DATA },
+	{ { .cache = CACHE_NEVER, .readdirplus = READDIRPLUS_ALWAYS }, false,
+	  ALWAYS | FUSE_AUTO_INVAL_DATA },
 	{ { .cache = CACHE_NEVER, .allow_mmap = true }, true,
 	  ALWAYS | FUSE_AUTO_INVAL_DATA | WINDOW | FUSE_DIRECT_IO_ALLOW_MMAP },
 	{ { .cache = CACHE_ALWAYS }, false, ALWAYS | FUSE_CACHE_SYMLINKS },
-	{ { .cache = CACHE_METADATA, .readdirplus = true }, false,
-	  ALWAYS | FUSE_AUTO_INVAL_DATA | PLUS },
-	{ { .cache = CACHE_AUTO, .writeback = true }, false,
-	  ALWAYS | FUSE_AUTO_INVAL_DATA | FUSE_WRITEBACK_CACHE },
+	{ { .cache = CACHE_METADATA, .readdirplus = READDIRPLUS_AUTO }, false,
+	  ALWAYS | CACHED | PLUS },
+	{ { .cache = CACHE_AUTO, .writeback = true }, false, ALWAYS | CACHED | FUSE_WRITEBACK_CACHE },
 };
 
 static void test_agreements(void **state)

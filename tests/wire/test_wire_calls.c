@@ -230,6 +230,14 @@ static void do_open(struct work *w, unsigned int i)
 	w->handles[i] = open.fh;
 }
 
+static void do_open_read(struct work *w, unsigned int i)
+{
+	struct fuse_open_out open;
+
+	ok(casement_open(w->f->q, w->nodes[i], O_RDONLY, &open));
+	w->handles[i] = open.fh;
+}
+
 static void do_release(struct work *w, unsigned int i)
 {
 	ok(casement_release(w->f->q, w->nodes[i], w->handles[i]));
@@ -322,6 +330,9 @@ static const struct operation {
 	{ "GETATTR", do_getattr, TIMES, TIMES },
 	{ "OPEN", do_open, TIMES, TIMES },
 	{ "RELEASE", do_release, TIMES, TIMES },
+	/* Whether it was changed, too; and, of a file that nobody changed lately, a sample: 3. */
+	{ "OPEN to read", do_open_read, TIMES, 5 * TIMES },
+	{ "RELEASE of a reader", do_release, TIMES, TIMES },
 	/* A thread learns once what it may: capget. */
 	{ "WRITE", do_write, TIMES, TIMES + 1 },
 	/* One more where the file system does not know RWF_NOWAIT. */
