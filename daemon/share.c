@@ -197,7 +197,7 @@ static void make_proxy(int root_fd, struct share *share)
 	int err = -EOPNOTSUPP;
 
 	if (fstatfs(root_fd, &st) || st.f_type != OVERLAYFS_SUPER_MAGIC)
-		err = file_proxy_new(&share->proxy);
+		err = file_proxy_new(NULL, &share->proxy);
 	if (err)
 		log_warn("only files of whole pages go through the window: no FUSE passthrough (%s); it needs Linux 6.9, root, and no overlay",
 			 strerror(-err));
