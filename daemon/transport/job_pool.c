@@ -81,6 +81,7 @@ static void *pool_main(void *arg)
 	struct pool_thread *self = arg;
 	struct job *job;
 
+	pthread_setname_np(pthread_self(), "pool");
 	while ((job = pool_take(self->pool)))
 		pool_serve(self->pool, self->scratch, job);
 	return NULL;
@@ -108,7 +109,6 @@ static int pool_grow(struct job_pool *pool)
 		pool->ops->queue_close(new->scratch);
 		return -err;
 	}
-	pthread_setname_np(new->thread, "pool");
 	pool->n_threads++;
 	return 0;
 }

@@ -250,8 +250,12 @@ static void worker_finish(struct queue_worker *worker, int err)
 static void *worker_main(void *arg)
 {
 	struct queue_worker *worker = arg;
+	char name[16];
 	int err = 0;
 
+	/* By the thread itself: another's name is set through /proc, which a sandbox has not. */
+	snprintf(name, sizeof(name), worker->index ? "queue %u" : "hiprio", worker->index);
+	pthread_setname_np(pthread_self(), name);
 	stop_token_set_current(&worker->stop);
 	while (!worker_stopping(worker) && !err) {
 		virtqueue_disable_kick(worker->vq);
@@ -273,7 +277,6 @@ static void *worker_main(void *arg)
 static int worker_thread_start(struct queue_worker *worker)
 {
 	sigset_t all, old;
-	char name[16];
 	int err;
 
 	/* Signals are the main thread's; a fault in guest memory must reach us all the same. */
@@ -283,11 +286,7 @@ static int worker_thread_start(struct queue_worker *worker)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&worker->thread, NULL, worker_main, worker);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (err)
-		return -err;
-	snprintf(name, sizeof(name), worker->index ? "queue %u" : "hiprio", worker->index);
-	pthread_setname_np(worker->thread, name);
-	return 0;
+	return -err;
 }
 
 static void worker_release(struct queue_worker *worker)
