@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <paths.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -33,6 +34,7 @@ static const int level_priority[] = {
 static const char *log_program = "casement";		/* [I] */
 static enum log_level log_threshold = LOG_LEVEL_INFO;	/* [I] */
 static bool log_syslog;					/* [I] */
+static char log_ident[64];				/* [I] kept by openlog(3) */
 
 void log_setup(const char *program, enum log_level level)
 {
@@ -48,7 +50,11 @@ int log_to_syslog(void)
 
 	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		return -errno;
-	openlog(log_program, LOG_PID | LOG_NDELAY, LOG_USER);
+	/* The process that others know: a child in a pid namespace of its own would say 1. */
+	snprintf(log_ident, sizeof(log_ident), "%s[%d]", log_program, (int)getpid());
+	/* A sandbox has no /etc/localtime. */
+	tzset();
+	openlog(log_ident, LOG_NDELAY, LOG_USER);
 	log_syslog = true;
 	return 0;
 }
