@@ -2,6 +2,7 @@
 /* A daemon under test; see bench_target.h. */
 #include "cli/bench_target.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #include "cli/bench_tree.h"
 #include "common/checked.h"
+#include "common/cleanup.h"
 #include "common/log.h"
 
 #define PAGE 4096u
@@ -88,6 +90,39 @@ static pid_t listener_pid(int sock)
 	return getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &size) ? 0 : peer.pid;
 }
 
+static unsigned int count_threads(pid_t pid)
+{
+	unsigned int n = 0;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	if (!dir)
+		return 0;
+	for (struct dirent *entry; (entry = readdir(dir));)
+		n += entry->d_name[0] != '.';
+	closedir(dir);
+	return n;
+}
+
+/*
+ * A daemon that shuts itself in has a parent outside, which made the socket
+ * and does nothing but wait: it has one thread, and the child that serves.
+ */
+static pid_t serving_pid(pid_t pid)
+{
+	cleanup_fclose FILE *children = NULL;
+	char path[64];
+	int child;
+
+	if (!pid || count_threads(pid) != 1)
+		return pid;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	children = fopen(path, "re");
+	return children && fscanf(children, "%d", &child) == 1 ? child : pid;
+}
+
 static int connect_to(struct bench_target *target, const struct bench_plan *plan)
 {
 	struct casement_options options = {
@@ -105,10 +140,10 @@ static int connect_to(struct bench_target *target, const struct bench_plan *plan
 		log_error("%s: no daemon to be measured: %s", target->socket, casement_error());
 		return err;
 	}
-	target->pid = listener_pid(casement_fd(target->client));
 	err = casement_init(casement_request_queue(target->client, 0), NULL, &init);
 	if (err)
 		log_error("%s: no session: %s", target->socket, casement_error());
+	target->pid = serving_pid(listener_pid(casement_fd(target->client)));
 	return err;
 }
 
