@@ -51,6 +51,39 @@ static int keep_legacy(void *config, const char *argument)
 	return 0;
 }
 
+static int set_modcaps(void *config, const char *text)
+{
+	struct config *c = config;
+	char bad[32];
+	int err = modcaps_parse(text, &c->sandbox.modcaps, bad, sizeof(bad));
+
+	if (err)
+		log_error("--modcaps %s: \"%s\" is not +NAME or -NAME of a capability, as in +sys_admin:-mknod",
+			  text, bad);
+	return err;
+}
+
+static int set_id_map(const char *option, struct id_map *map, const char *text)
+{
+	int err = id_map_add(map, text);
+
+	if (err)
+		log_error("--%s %s: %s", option, text, err == -EEXIST ? "overlaps another range" :
+			  err == -E2BIG ? "too many ranges" :
+			  "give :INSIDE:OUTSIDE:COUNT:, as in :0:100000:65536:");
+	return err;
+}
+
+static int set_uid_map(void *config, const char *text)
+{
+	return set_id_map("uid-map", &((struct config *)config)->sandbox.uid_map, text);
+}
+
+static int set_gid_map(void *config, const char *text)
+{
+	return set_id_map("gid-map", &((struct config *)config)->sandbox.gid_map, text);
+}
+
 static const struct option_row rows[] = {
 	{ "shared-dir", 0, OPTION_STRING, AT(shared_dir), "DIR",
 	  "The directory to share. Required." },
@@ -106,6 +139,17 @@ static const struct option_row rows[] = {
 	{ "window-mappings", 0, OPTION_NUMBER, AT(window_mappings), "N",
 	  "At most this many live mappings, which bounds the window the guest sees to N times 2M. Each costs QEMU 11.1 the more the more there are, and past 512 memory regions, those of all devices together, it ends the machine: 448 is the most to give. Default: 128.",
 	  .min = 1, .max = MAX_WINDOW_MAPPINGS },
+	{ "sandbox", 0, OPTION_CHOICE, AT(sandbox.mode), "MODE",
+	  "How the serving process is shut in: namespace (mount, pid and network namespaces, for an ordinary user in a user namespace, with the directory as its root), chroot (root only), or none. Default: namespace.",
+	  .choices = sandbox_mode_names },
+	{ "modcaps", 0, OPTION_CALL, 0, "LIST",
+	  "Change the capabilities that stay when run as root: +NAME or -NAME, joined by colons, as in +sys_admin:-mknod.",
+	  .call = set_modcaps },
+	{ "uid-map", 0, OPTION_CALL, 0, "MAP",
+	  "As an ordinary user with --sandbox namespace: the user ids that the namespace has, :INSIDE:OUTSIDE:COUNT:, set by newuidmap(1) if they are not just the user's own. May be given again. Default: the user's own.",
+	  .call = set_uid_map },
+	{ "gid-map", 0, OPTION_CALL, 0, "MAP",
+	  "The same for group ids.", .call = set_gid_map },
 	{ "rlimit-nofile", 0, OPTION_NUMBER, AT(rlimit_nofile), "N",
 	  "Most open files; 0 leaves the limit as it is. Default: 1000000, or what the system allows." },
 	{ "inode-file-handles", 0, OPTION_CHOICE, AT(inode_file_handles), "WHEN",
@@ -159,6 +203,9 @@ static const char *config_problem(const struct config *config)
 		return "--window-size: not a multiple of 2M: give for example 1G";
 	if (config->window_size && !config->tag)
 		return "--window-size needs --tag: the generic device that has a window takes its tag from here";
+	if ((config->sandbox.uid_map.n || config->sandbox.gid_map.n) &&
+	    config->sandbox.mode != SANDBOX_NAMESPACE)
+		return "--uid-map and --gid-map need --sandbox namespace";
 	return NULL;
 }
 
@@ -195,5 +242,8 @@ enum options_result config_parse(int argc, char **argv, struct config *config)
 		log_error("%s", problem);
 		return OPTIONS_BAD;
 	}
+	config->sandbox.dir = config->shared_dir;
+	config->sandbox.readonly = config->readonly;
+	config->sandbox.file_handles = config->inode_file_handles != FS_HANDLES_NEVER;
 	return OPTIONS_GO;
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "common/options.h"
+#include "daemon/sandbox/sandbox.h"
 
 #define CONFIG_LEGACY_MAX 32
 
@@ -41,6 +42,7 @@ struct config {
 	bool foreground;		/* -f; always so */
 	char *legacy[CONFIG_LEGACY_MAX];	/* the arguments of -o, in order; of argv */
 	unsigned int n_legacy;
+	struct sandbox_config sandbox;
 };
 #define CONFIG_NO_FD UINT64_MAX
 

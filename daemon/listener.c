@@ -159,6 +159,12 @@ void listener_refuse(struct listener *listener)
 		log_warn("a second VMM connected while one is served; it is refused");
 }
 
+void listener_disown(struct listener *listener)
+{
+	listener->path = NULL;
+	close_fd(&listener->lock_fd);
+}
+
 void listener_close(struct listener *listener)
 {
 	char name[PID_PATH_MAX];

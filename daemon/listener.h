@@ -15,6 +15,8 @@ int listener_open(struct listener *listener, const char *path, const char *group
 int listener_adopt(struct listener *listener, int fd);
 /* Close; remove what listener_open() made. */
 void listener_close(struct listener *listener);
+/* In a forked child: the other process removes what was made; it and its lock are not ours any more. */
+void listener_disown(struct listener *listener);
 /* Refuse whoever else comes. What was made stays, so that no other daemon takes the place. */
 void listener_deafen(struct listener *listener);
 /* Accept and close what has come while another VMM is served: it hears of it at once. */

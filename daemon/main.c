@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * casementd: start-up in plain order. Reads the options, sets up the process,
- * makes the share (share.c), waits for a VMM, serves it, and ends when it leaves,
- * or waits for the next.
+ * casementd: start-up in plain order. Reads the options, opens the socket,
+ * forks the process that serves (sandbox/), which makes the share (share.c),
+ * shuts itself in, waits for a VMM, serves it, and ends when it leaves, or
+ * waits for the next.
  */
 #include <errno.h>
 #include <poll.h>
@@ -19,6 +20,8 @@
 #include "daemon/config.h"
 #include "daemon/fs/creds.h"
 #include "daemon/listener.h"
+#include "daemon/sandbox/process.h"
+#include "daemon/sandbox/sandbox.h"
 #include "daemon/share.h"
 #include "daemon/transport/sigbus.h"
 
@@ -68,20 +71,6 @@ static int signals_setup(void)
 	return fd < 0 ? -errno : fd;
 }
 
-static int process_setup(const struct config *config)
-{
-	int err = sigbus_setup();
-
-	if (!err)
-		err = creds_setup();
-	if (err) {
-		log_error("cannot set up the process: %s", strerror(-err));
-		return err;
-	}
-	raise_nofile(config);
-	return 0;
-}
-
 static int open_listener(const struct config *config, struct listener *listener)
 {
 	if (config->socket_path)
@@ -114,28 +103,100 @@ static bool was_stopped(int stop_fd)
 	return poll(&pfd, 1, 0) > 0;
 }
 
-static int run(const struct config *config, struct share *share, int stop_fd)
+/* One VMM, or one after the other. */
+static int serve_all(const struct config *config, struct share *share, struct listener *listener,
+		     int stop_fd)
 {
-	struct listener listener;
-	int err = open_listener(config, &listener);
+	int err;
 
-	if (err)
-		return err;
 	umask(0);
 	do {
 		cleanup_close int sock = -1;
 
 		log_info("sharing %s%s; waiting for the VMM", config->shared_dir,
 			 config->readonly ? " (read-only)" : "");
-		sock = listener_accept(&listener, stop_fd);
+		sock = listener_accept(listener, stop_fd);
 		err = sock;
 		if (sock < 0)
 			break;
-		err = serve_one(config, share, &listener, sock, stop_fd);
+		err = serve_one(config, share, listener, sock, stop_fd);
 		/* What one VMM did wrong is not the next one's business. */
 	} while (config->persist && !was_stopped(stop_fd));
-	listener_close(&listener);
 	return err;
+}
+
+/* Made on both sides of the sandbox's door, and sealed. */
+static int open_share(const struct config *config, struct share *share)
+{
+	struct sandbox_roots roots;
+	int err = sigbus_setup();
+
+	if (!err) {
+		share_prepare(config, share);
+		err = sandbox_enter(&config->sandbox, &roots);
+	}
+	if (!err && sandbox_has_users()) {
+		err = creds_setup();
+		if (err)
+			log_error("cannot drop the groups of the process: %s", strerror(-err));
+	}
+	if (!err)
+		err = share_open(config, &roots, share);
+	return err ? err : sandbox_seal(&config->sandbox);
+}
+
+/* The process that serves: its exit status. */
+static int serve(const struct config *config, struct listener *listener, int stop_fd)
+{
+	struct share share = { 0 };
+	int err = open_share(config, &share);
+
+	if (!err)
+		err = serve_all(config, &share, listener, stop_fd);
+	share_close(&share);
+	listener_close(listener);
+	return err && err != -ECANCELED ? 1 : 0;
+}
+
+/* The parent of the process that serves: ends as that does. */
+static int wait_for(pid_t child, struct listener *listener, int stop_fd)
+{
+	int status;
+
+	listener_deafen(listener);
+	status = process_wait(child, stop_fd);
+	listener_close(listener);
+	if (status >= 0)
+		process_end_alike(status);
+	return 1;
+}
+
+static int run(const struct config *config, int stop_fd)
+{
+	struct listener listener;
+	pid_t child = 0;
+
+	if (open_listener(config, &listener))
+		return 1;
+	if (sandbox_fork(&config->sandbox, &child)) {
+		listener_close(&listener);
+		return 1;
+	}
+	if (child)
+		return wait_for(child, &listener, stop_fd);
+	if (config->sandbox.mode != SANDBOX_NONE)
+		listener_disown(&listener);
+	return serve(config, &listener, stop_fd);
+}
+
+/* What our starter forgot to close is no way out of the sandbox. */
+static void close_strangers(const struct config *config)
+{
+	unsigned int kept = config->fd == CONFIG_NO_FD ? STDERR_FILENO : (unsigned int)config->fd;
+
+	if (kept > STDERR_FILENO + 1)
+		close_range(STDERR_FILENO + 1, kept - 1, 0);
+	close_range(MAX(kept, STDERR_FILENO) + 1, ~0U, 0);
 }
 
 static void setup_log(const struct config *config)
@@ -152,10 +213,8 @@ static void setup_log(const struct config *config)
 
 int main(int argc, char **argv)
 {
-	struct share share = { 0 };
 	struct config config;
 	cleanup_close int stop_fd = -1;
-	int err;
 
 	log_setup("casementd", LOG_LEVEL_INFO);
 	switch (config_parse(argc, argv, &config)) {
@@ -166,15 +225,11 @@ int main(int argc, char **argv)
 	case OPTIONS_GO:
 		break;
 	}
+	close_strangers(&config);
 	setup_log(&config);
 	stop_fd = signals_setup();
-	if (stop_fd < 0)
+	if (stop_fd < 0 || sandbox_check(&config.sandbox) || share_check(&config))
 		return 1;
-	err = process_setup(&config);
-	if (!err)
-		err = share_open(&config, &share);
-	if (!err)
-		err = run(&config, &share, stop_fd);
-	share_close(&share);
-	return err && err != -ECANCELED ? 1 : 0;
+	raise_nofile(&config);
+	return run(&config, stop_fd);
 }

@@ -127,7 +127,7 @@ static void queue_wake(void *ctx)
 
 /* ---- made, step by step ---- */
 
-static int open_shared_dir(const struct config *config, int *root_fd)
+int share_check(const struct config *config)
 {
 	cleanup_close int fd = open(config->shared_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -140,15 +140,10 @@ static int open_shared_dir(const struct config *config, int *root_fd)
 			log_error("%s: cannot be shared: %m", config->shared_dir);
 		return err;
 	}
-	if (!config->readonly && faccessat(fd, ".", W_OK, AT_EACCESS)) {
-		if (errno == EROFS) {
-			log_error("%s: lies on a read-only file system; give --readonly", config->shared_dir);
-			return -EROFS;
-		}
-		log_warn("%s: not writable by this user: the guest cannot make files at its top",
-			 config->shared_dir);
+	if (!config->readonly && faccessat(fd, ".", W_OK, AT_EACCESS) && errno == EROFS) {
+		log_error("%s: lies on a read-only file system; give --readonly", config->shared_dir);
+		return -EROFS;
 	}
-	*root_fd = take_fd(&fd);
 	return 0;
 }
 
@@ -189,15 +184,18 @@ static void describe_device(const struct config *config, uint64_t window_size, s
 
 /*
  * Stand-ins let the VMM map a file to its last byte. Without them the window
- * is for files of whole pages. Overlay file systems have no passthrough.
+ * is for files of whole pages. Overlay file systems have no passthrough. What
+ * makes them needs /dev/fuse and its capabilities, so it comes before the sandbox.
  */
-static void make_proxy(int root_fd, struct share *share)
+void share_prepare(const struct config *config, struct share *share)
 {
 	struct statfs st;
 	int err = -EOPNOTSUPP;
 
-	if (fstatfs(root_fd, &st) || st.f_type != OVERLAYFS_SUPER_MAGIC)
-		err = file_proxy_new(NULL, &share->proxy);
+	if (!config->window_size)
+		return;
+	if (statfs(config->shared_dir, &st) || st.f_type != OVERLAYFS_SUPER_MAGIC)
+		err = file_proxy_new(sandbox_confine_stand_ins, &config->sandbox, &share->proxy);
 	if (err)
 		log_warn("only files of whole pages go through the window: no FUSE passthrough (%s); it needs Linux 6.9, root, and no overlay",
 			 strerror(-err));
@@ -246,27 +244,29 @@ static int make_server(const struct config *config, struct share *share)
 	return server_new(share->fs, &server, share->window ? &window : NULL, &share->server);
 }
 
-int share_open(const struct config *config, struct share *share)
+int share_open(const struct config *config, struct sandbox_roots *roots, struct share *share)
 {
 	uint64_t window_size = window_effective(config);
 	struct fs_config fs = {
-		.root_fd = -1, .readonly = config->readonly, .writeback = config->writeback,
+		.root_fd = roots->root_fd, .proc_fd = roots->proc_fd,
+		.readonly = config->readonly, .writeback = config->writeback,
 		.allow_direct_io = config->allow_direct_io,
 		.handles = (enum fs_handles)config->inode_file_handles,
 		.dax_min_size = window_size ? DAX_MIN_FILE : 0, .dax_max_size = window_size,
 	};
-	int err = open_shared_dir(config, &fs.root_fd);
+	int err;
 
-	if (err)
-		return err;
+	/* Asked here, as the sandbox may have given us other ids. */
+	if (!config->readonly && faccessat(fs.root_fd, ".", W_OK, AT_EACCESS))
+		log_warn("%s: not writable by this user: the guest cannot make files at its top",
+			 config->shared_dir);
 	vu_backend_init(&share->backend);
 	describe_device(config, window_size, &share->device);
-	if (window_size)
-		make_proxy(fs.root_fd, share);
 	fs.dax_whole_pages = !share->proxy;
 	err = fs_new(&fs, &share->fs);
 	if (err) {
-		close_fd(&fs.root_fd);
+		close_fd(&roots->root_fd);
+		close_fd(&roots->proc_fd);
 		log_error("%s: cannot be shared%s: %s", config->shared_dir,
 			  err == -EOPNOTSUPP ? " with mandatory file handles" : "", strerror(-err));
 		return err;

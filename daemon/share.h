@@ -12,6 +12,7 @@
 struct config;
 struct file_proxy;
 struct fs;
+struct sandbox_roots;
 struct server;
 struct window;
 
@@ -24,11 +25,12 @@ struct share {
 	struct vu_device device;
 };
 
-/*
- * Open the directory and make all that serves it, in a zeroed *share. 0, or
- * -errno, logged. share_close() is due in either case.
- */
-int share_open(const struct config *config, struct share *share);
+/* Can the directory be shared? 0, or -errno, logged. */
+int share_check(const struct config *config);
+/* What has to be made before the sandbox is entered, in a zeroed *share. share_close() is due from here on. */
+void share_prepare(const struct config *config, struct share *share);
+/* Make all that serves the directory; takes over *roots. 0, or -errno, logged. */
+int share_open(const struct config *config, struct sandbox_roots *roots, struct share *share);
 void share_close(struct share *share);
 
 /*

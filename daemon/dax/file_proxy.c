@@ -29,9 +29,9 @@ struct file_proxy {
 /* ---- in the process ---- */
 
 /* The server's thread inherits what it is confined to; after it the root holds stand-ins only. */
-static int process_prepare(struct stand_in_server *server, int (*confine)(void))
+static int process_prepare(struct stand_in_server *server, int (*confine)(const void *ctx), const void *ctx)
 {
-	int err = confine ? confine() : 0;
+	int err = confine ? confine(ctx) : 0;
 
 	if (!err)
 		err = stand_in_server_start(server);
@@ -56,7 +56,7 @@ static void process_serve(struct stand_in_server *server, int sock)
 }
 
 static void __attribute__((noreturn))
-process_main(int sock, pid_t parent, int (*confine)(void))
+process_main(int sock, pid_t parent, int (*confine)(const void *ctx), const void *ctx)
 {
 	struct stand_in_server *server;
 	int err;
@@ -71,7 +71,7 @@ process_main(int sock, pid_t parent, int (*confine)(void))
 	sock = STDIN_FILENO;
 	err = stand_in_server_mount(&server);
 	if (!err) {
-		err = process_prepare(server, confine);
+		err = process_prepare(server, confine, ctx);
 		if (err)
 			stand_in_server_free(server);
 	}
@@ -84,7 +84,7 @@ process_main(int sock, pid_t parent, int (*confine)(void))
 
 /* ---- in its parent ---- */
 
-int file_proxy_new(int (*confine)(void), struct file_proxy **out)
+int file_proxy_new(int (*confine)(const void *ctx), const void *ctx, struct file_proxy **out)
 {
 	struct file_proxy *proxy = calloc(1, sizeof(*proxy));
 	pid_t parent = getpid();
@@ -100,7 +100,7 @@ int file_proxy_new(int (*confine)(void), struct file_proxy **out)
 	proxy->sock = pair[0];
 	proxy->pid = fork();
 	if (proxy->pid == 0)
-		process_main(pair[1], parent, confine);
+		process_main(pair[1], parent, confine, ctx);
 	if (proxy->pid < 0)
 		err = -errno;
 	close(pair[1]);

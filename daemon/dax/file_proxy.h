@@ -23,7 +23,7 @@ struct file_proxy;
  * to start a thread, chroot(2) and stand_in_open(). -EOPNOTSUPP when the kernel has no FUSE passthrough, -EPERM
  * without CAP_SYS_ADMIN, -errno.
  */
-int file_proxy_new(int (*confine)(void), struct file_proxy **out);
+int file_proxy_new(int (*confine)(const void *ctx), const void *ctx, struct file_proxy **out);
 /* End it. Stand-ins that the VMM still maps stay mapped. */
 void file_proxy_free(struct file_proxy *proxy);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The file system object: made, reset, freed. Operations are in op_*.c.
- * Relies on /proc at fs_new() and on being called in the process that serves.
+ * Relies on /proc or its caller's proc_fd at fs_new(), and on being called in
+ * the process that serves.
  */
 #include "daemon/fs/fs_private.h"
 
@@ -107,7 +108,7 @@ int fs_new(const struct fs_config *config, struct fs **out)
 	fs->config.root_fd = -1;
 	fs->budget.limit = fd_limit();
 	fs->remote = fs_kind_remote(config->root_fd);
-	err = safe_open_init(&fs->open, config->root_fd);
+	err = safe_open_init(&fs->open, config->proc_fd ? config->proc_fd : -1, config->root_fd);
 	if (err)
 		goto free_fs;
 	err = make_inodes(fs);
@@ -132,7 +133,9 @@ free_kept:
 free_inodes:
 	inode_table_fini(&fs->inodes);
 close_open:
-	safe_open_fini(&fs->open);
+	/* What the caller opened stays the caller's. */
+	if (!config->proc_fd)
+		safe_open_fini(&fs->open);
 free_fs:
 	free(fs);
 	return err;

@@ -54,6 +54,7 @@ extern const char *const fs_handles_names[];	/* in this order, NULL-terminated *
 
 struct fs_config {
 	int root_fd;		/* directory to share; the fs takes it over and closes it */
+	int proc_fd;		/* O_PATH /proc/self/fd, taken over as well; 0: it opens that itself */
 	bool readonly;		/* every change answers -EROFS; files open read-only */
 	bool allow_direct_io;	/* else O_DIRECT is dropped from open flags */
 	bool writeback;		/* WRONLY opens become RDWR, O_APPEND is dropped */
@@ -103,7 +104,7 @@ struct fs_setattr {
 
 /*
  * Make a file system of config->root_fd. On success *out is the new object and
- * owns root_fd; on error root_fd stays the caller's; -EOPNOTSUPP: handles are
+ * owns root_fd and proc_fd; on error they stay the caller's; -EOPNOTSUPP: handles are
  * mandatory, and the root has none, or CAP_DAC_READ_SEARCH is not ours. Raises
  * nothing, drops nothing: privileges are the sandbox's business.
  */

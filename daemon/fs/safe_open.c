@@ -65,11 +65,11 @@ int safe_open_again(const struct safe_open *so, int fd, int flags)
 	return open_result(openat(so->proc_fd, name.text, flags | O_CLOEXEC));
 }
 
-int safe_open_init(struct safe_open *so, int root_fd)
+int safe_open_init(struct safe_open *so, int proc_fd, int root_fd)
 {
 	int probe;
 
-	so->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	so->proc_fd = proc_fd >= 0 ? proc_fd : open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (so->proc_fd < 0)
 		return -errno;
 	/* Old kernels say ENOSYS, some containers' filters EPERM: both mean "without". */

@@ -4,9 +4,9 @@
  * hold, never through a symbolic link, and again through a descriptor we
  * hold, never by name.
  *
- * Relies on /proc being mounted when safe_open_init() runs, in the process
- * that will serve (a fork afterwards would leave us with the parent's
- * descriptors). Never opens a device, FIFO or socket for I/O: the callers
+ * Relies on /proc being mounted when safe_open_init() runs (or its caller
+ * opened what it wants of it), in the process that will serve: a fork
+ * afterwards would leave us with the parent's descriptors. Never opens a device, FIFO or socket for I/O: the callers
  * check the type that was recorded with the O_PATH descriptor.
  */
 #ifndef CASEMENT_DAEMON_FS_SAFE_OPEN_H
@@ -25,8 +25,11 @@ struct fd_name {
 	char text[12];
 };
 
-/* `root_fd` is only used to try things on. 0 or -errno; on success release with _fini(). */
-int safe_open_init(struct safe_open *so, int root_fd);
+/*
+ * `proc_fd` is taken over on success; -1: /proc/self/fd is opened here.
+ * `root_fd` is only used to try things on. 0 or -errno; on success release with _fini().
+ */
+int safe_open_init(struct safe_open *so, int proc_fd, int root_fd);
 void safe_open_fini(struct safe_open *so);
 
 /*

@@ -19,6 +19,7 @@ LAYERS = {
     "daemon/protocol": {"common", "proto", "daemon/fs"},
     "daemon/dax": {"common", "proto", "daemon/fs"},
     "daemon/fs": {"common"},
+    "daemon/sandbox": {"common"},
     "client": {"common", "proto", "client/include/casement"},
     "cli": {"client/include/casement", "common", "guest", "proto"},
     "guest": {"common"},

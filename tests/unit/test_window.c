@@ -384,7 +384,7 @@ static void stand_ins_map_any_size(void **state)
 	int fd;
 
 	(void)state;
-	if (file_proxy_new(NULL, &proxy))
+	if (file_proxy_new(NULL, NULL, &proxy))
 		skip();	/* no FUSE passthrough here: an older kernel, or not root */
 	window_free(window);
 	assert_int_equal(window_new(NULL, &ops, proxy, WINDOW, MAPS, &window), 0);

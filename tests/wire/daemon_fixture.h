@@ -5,7 +5,9 @@
  * daemon died, hung or printed a sanitizer's report. Nothing is left behind.
  *
  * CASEMENTD names the program (default build/casementd); options it
- * does not know (asked of its --help) are not given to it. With
+ * does not know (asked of its --help) are not given to it. CASEMENTD_ARGS are
+ * more arguments for each. Daemons run in their default sandbox, but for those
+ * of a build with a sanitizer, which run without. With
  * CASEMENT_TEST_CLIENT=poll the client polls instead of sleeping.
  */
 #ifndef CASEMENT_TESTS_DAEMON_FIXTURE_H
@@ -28,7 +30,8 @@
 #define TEST_QUIET_MS 60	/* wait to see that something does not happen */
 
 struct daemon {
-	pid_t pid;
+	pid_t pid;		/* what was started, and is waited for */
+	bool confined;		/* its child serves, in a sandbox */
 	int pidfd;		/* -1 once its end was seen */
 	int status;		/* as waitpid(2) gives it, then */
 	int log;		/* its stderr: a file in memory */
@@ -65,11 +68,15 @@ int daemon_socket(struct daemon *daemon);
 void daemon_check(struct daemon *daemon);
 /* Wait for its end: the exit status; fails on a signal, a sanitizer report, or after TEST_WAIT_MS. */
 int daemon_wait(struct daemon *daemon);
+/* Wait for its end: was it by this signal? It counts as stopped then. */
+bool daemon_ended_by(struct daemon *daemon, int number);
 /* End it if it still runs, check its log, remove the tree. 0, or -1 when something was wrong. */
 int daemon_stop(struct daemon *daemon);
 /* True when its log has this text by now. */
 bool daemon_logged(struct daemon *daemon, const char *text);
-/* Open descriptors it has. */
+/* The process that serves: known once a client is connected. */
+pid_t daemon_serving_pid(const struct daemon *daemon);
+/* Open descriptors that one has. */
 unsigned int daemon_count_fds(const struct daemon *daemon);
 /* True when the daemon's --help knows the option. */
 bool daemon_has_option(const char *name);

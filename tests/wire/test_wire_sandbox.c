@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the serving process can still do, looked at from outside through /proc,
+ * while the guest's requests go on being answered. Needs root, as who looks.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/checked.h"
+#include "common/cleanup.h"
+#include "daemon_fixture.h"
+
+/* What serving takes, as daemon/sandbox/caps.c has it. */
+#define SERVING_CAPS ((1ull << CAP_CHOWN) | (1ull << CAP_DAC_OVERRIDE) | (1ull << CAP_FOWNER) | \
+		      (1ull << CAP_FSETID) | (1ull << CAP_SETGID) | (1ull << CAP_SETUID) | \
+		      (1ull << CAP_MKNOD) | (1ull << CAP_SETFCAP))
+
+static const struct fixture_config none = { .needs = "sandbox", .args = { "--sandbox", "none" } };
+static const struct fixture_config changed_root = {
+	.needs = "sandbox", .args = { "--sandbox", "chroot" },
+};
+static const struct fixture_config shut_in = {
+	.needs = "sandbox", .args = { "--sandbox", "namespace" },
+};
+static const struct fixture_config read_only = {
+	.needs = "sandbox", .args = { "--sandbox", "namespace", "--readonly" },
+};
+static const struct fixture_config other_caps = {
+	.needs = "sandbox", .args = { "--modcaps", "+sys_admin:-mknod", "--sandbox", "namespace" },
+};
+
+static struct fixture *rooted_fixture(void **state)
+{
+	struct fixture *f = fixture_of(state);
+
+	if (geteuid() != 0)
+		skip();	/* another user's process does not show what it holds */
+	return f;
+}
+
+static const char *proc_path(const struct fixture *f, const char *what)
+{
+	static char paths[4][600];
+	static unsigned int next;
+	char *path = paths[next++ % 4];
+
+	snprintf(path, sizeof(paths[0]), "/proc/%d/%s", (int)daemon_serving_pid(&f->daemon), what);
+	return path;
+}
+
+/* A line of /proc/PID/status as a hexadecimal number. */
+static unsigned long long status_word(const struct fixture *f, const char *key)
+{
+	cleanup_fclose FILE *file = fopen(proc_path(f, "status"), "re");
+	unsigned long long value = 0;
+	char line[256];
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file))
+		if (!strncmp(line, key, strlen(key)) &&
+		    sscanf(line + strlen(key), ": %llx", &value) == 1)
+			return value;
+	fail_msg("no %s", key);
+	return 0;
+}
+
+static void check_caps(const struct fixture *f, unsigned long long caps)
+{
+	assert_int_equal(status_word(f, "CapPrm"), caps);
+	assert_int_equal(status_word(f, "CapEff") & ~caps, 0);
+	assert_int_equal(status_word(f, "CapInh"), 0);
+	assert_int_equal(status_word(f, "CapAmb"), 0);
+	assert_int_equal(status_word(f, "CapBnd"), 0);
+	assert_int_equal(status_word(f, "NoNewPrivs"), 1);
+}
+
+static bool shares_namespace(const struct fixture *f, const char *name)
+{
+	char ours[64] = "", theirs[64] = "", path[32];
+
+	snprintf(path, sizeof(path), "ns/%s", name);
+	assert_true(readlink(proc_path(f, path), theirs, sizeof(theirs) - 1) > 0);
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", name);
+	assert_true(readlink(path, ours, sizeof(ours) - 1) > 0);
+	return !strcmp(ours, theirs);
+}
+
+/* A guest's file is made, written and seen on the host. */
+static void serves(struct fixture *f)
+{
+	uint64_t node, fh = create_file(f->q, "made", &node);
+	struct stat st;
+
+	ok(casement_write(f->q, node, fh, 0, "text", 4));
+	assert_int_equal(stat(share_path(&f->daemon, "made"), &st), 0);
+	assert_int_equal(st.st_size, 4);
+	ok(casement_release(f->q, node, fh));
+}
+
+/* Its root is the share: what is in one is in the other, and nothing is above. */
+static void check_root(const struct fixture *f)
+{
+	struct stat inside, outside;
+
+	assert_int_equal(stat(proc_path(f, "root"), &inside), 0);
+	assert_int_equal(stat(f->daemon.share, &outside), 0);
+	assert_int_equal(inside.st_ino, outside.st_ino);
+	assert_int_equal(inside.st_dev, outside.st_dev);
+	assert_int_equal(stat(proc_path(f, "cwd"), &inside), 0);
+	assert_int_equal(inside.st_ino, outside.st_ino);
+}
+
+static void namespaces_are_its_own(void **state)
+{
+	static const char *const names[] = { "mnt", "pid", "net", "ipc", "uts" };
+	struct fixture *f = rooted_fixture(state);
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_false(shares_namespace(f, names[i]));
+	assert_true(shares_namespace(f, "user"));
+	check_root(f);
+	check_caps(f, SERVING_CAPS);
+	serves(f);
+}
+
+/* No mount but the share's own, and that without devices and set-id programs. */
+static void one_mount_is_left(void **state)
+{
+	struct fixture *f = rooted_fixture(state);
+	cleanup_fclose FILE *mounts = fopen(proc_path(f, "mountinfo"), "re");
+	char line[1024], point[256], flags[256];
+	unsigned int n = 0;
+
+	assert_non_null(mounts);
+	while (fgets(line, sizeof(line), mounts)) {
+		assert_int_equal(sscanf(line, "%*d %*d %*s %*s %255s %255s", point, flags), 2);
+		assert_string_equal(point, "/");
+		assert_non_null(strstr(flags, "nodev"));
+		assert_non_null(strstr(flags, "nosuid"));
+		n++;
+	}
+	assert_int_equal(n, 1);
+}
+
+/* Each descriptor that is a directory or a file is the share's, or the list of descriptors itself. */
+static void descriptors_lead_nowhere_else(void **state)
+{
+	struct fixture *f = rooted_fixture(state);
+	char up[300], target[256];
+	struct stat root, st;
+	unsigned int seen = 0;
+
+	assert_int_equal(stat(f->daemon.share, &root), 0);
+	for (int fd = 3; fd < 128; fd++) {
+		ssize_t n;
+
+		snprintf(up, sizeof(up), "fd/%d", fd);
+		n = readlink(proc_path(f, up), target, sizeof(target) - 1);
+		if (n < 0)
+			continue;
+		target[n] = '\0';
+		if (target[0] != '/' || !strncmp(target, "/memfd:", 7))
+			continue;
+		seen++;
+		snprintf(up, sizeof(up), "fd/%d/../..", fd);
+		if (stat(proc_path(f, up), &st))
+			assert_int_equal(errno, ENOTDIR);
+		else if (st.st_ino != root.st_ino || st.st_dev != root.st_dev)
+			/* /proc/PID/fd: its own mount, so that nothing is above it either. */
+			assert_int_equal(faccessat(AT_FDCWD, proc_path(f, strcat(up, "/status")), F_OK, 0), -1);
+	}
+	assert_true(seen >= 2);
+}
+
+/* CVE-2020-35517 and what it was for: a device that the guest makes opens nowhere. */
+static void a_device_that_was_made_does_not_open(void **state)
+{
+	struct fixture *f = rooted_fixture(state);
+	struct fuse_entry_out entry;
+	struct stat st;
+	int fd;
+
+	ok(casement_mknod(f->q, CASEMENT_ROOT, "null", S_IFCHR | 0666, makedev(1, 3), &entry));
+	assert_int_equal(stat(share_path(&f->daemon, "null"), &st), 0);
+	assert_true(S_ISCHR(st.st_mode));
+	/* By the serving process' own mount, with more rights than it has. */
+	fd = open(proc_path(f, "root/null"), O_RDWR | O_CLOEXEC);
+	assert_int_equal(fd, -1);
+	assert_int_equal(errno, EACCES);
+}
+
+static void a_readonly_share_is_a_readonly_mount(void **state)
+{
+	struct fixture *f = rooted_fixture(state);
+
+	assert_int_equal(open(proc_path(f, "root/new"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600), -1);
+	assert_int_equal(errno, EROFS);
+	refused(casement_mkdir(f->q, CASEMENT_ROOT, "new", 0755, &(struct fuse_entry_out){ 0 }), EROFS);
+}
+
+static void chroot_has_the_share_as_its_root(void **state)
+{
+	struct fixture *f = rooted_fixture(state);
+
+	assert_true(shares_namespace(f, "mnt"));
+	check_root(f);
+	check_caps(f, SERVING_CAPS);
+	serves(f);
+}
+
+static void none_still_drops_capabilities(void **state)
+{
+	struct fixture *f = rooted_fixture(state);
+
+	assert_true(shares_namespace(f, "mnt"));
+	check_caps(f, SERVING_CAPS);
+	serves(f);
+}
+
+static void modcaps_change_what_stays(void **state)
+{
+	struct fixture *f = rooted_fixture(state);
+
+	check_caps(f, (SERVING_CAPS | (1ull << CAP_SYS_ADMIN)) & ~(1ull << CAP_MKNOD));
+	refused(casement_mknod(f->q, CASEMENT_ROOT, "null", S_IFCHR | 0666, makedev(1, 3),
+			       &(struct fuse_entry_out){ 0 }), EPERM);
+	serves(f);
+}
+
+/* The parent is all that others know; without it the child has no business. */
+static void the_child_does_not_outlive_its_parent(void **state)
+{
+	struct fixture *f = rooted_fixture(state);
+	cleanup_close int pidfd = (int)syscall(SYS_pidfd_open, daemon_serving_pid(&f->daemon), 0);
+	struct pollfd pfd = { .fd = pidfd, .events = POLLIN };
+
+	assert_true(pidfd >= 0);
+	assert_true(daemon_serving_pid(&f->daemon) != f->daemon.pid);
+	kill(f->daemon.pid, SIGKILL);
+	assert_int_equal(poll(&pfd, 1, TEST_WAIT_MS), 1);
+	assert_true(daemon_ended_by(&f->daemon, SIGKILL));
+}
+
+/* A death that nobody asked for is the parent's, too, and is said. */
+static void the_parent_dies_as_its_child_did(void **state)
+{
+	struct fixture *f = rooted_fixture(state);
+
+	kill(daemon_serving_pid(&f->daemon), SIGKILL);
+	assert_true(daemon_ended_by(&f->daemon, SIGKILL));
+	assert_true(daemon_logged(&f->daemon, "ended by signal 9"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FIXTURE_TEST(namespaces_are_its_own, &shut_in), FIXTURE_TEST(one_mount_is_left, &shut_in),
+		FIXTURE_TEST(descriptors_lead_nowhere_else, &shut_in),
+		FIXTURE_TEST(a_device_that_was_made_does_not_open, &shut_in),
+		FIXTURE_TEST(a_readonly_share_is_a_readonly_mount, &read_only),
+		FIXTURE_TEST(chroot_has_the_share_as_its_root, &changed_root),
+		FIXTURE_TEST(none_still_drops_capabilities, &none),
+		FIXTURE_TEST(modcaps_change_what_stays, &other_caps),
+		FIXTURE_TEST(the_child_does_not_outlive_its_parent, &shut_in),
+		FIXTURE_TEST(the_parent_dies_as_its_child_did, &shut_in),
+	};
+
+	/* In a sandbox a sanitizer cannot look for leaks; see daemon_fixture.c. */
+	setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
