@@ -22,6 +22,12 @@ struct fd_budget {
 	uint64_t used;	/* descriptors held now; [A] relaxed: only a count */
 };
 
+/* Are this many left? Only a guess, as others take theirs. */
+static inline bool fd_budget_has(const struct fd_budget *budget, uint64_t n)
+{
+	return __atomic_load_n(&budget->used, __ATOMIC_RELAXED) + n <= budget->limit;
+}
+
 /* One more descriptor. False when the budget is spent. */
 static inline bool fd_budget_take(struct fd_budget *budget)
 {

@@ -60,6 +60,14 @@ static uint64_t fd_limit(void)
 	return limit.rlim_cur - MIN(limit.rlim_cur / 4, (rlim_t)FD_RESERVE);
 }
 
+/* A new file takes a descriptor for its inode and one for its handle. */
+int fs_check_makes(const struct fs *fs)
+{
+	if (fs->config.handles == FS_HANDLES_NEVER && !fd_budget_has(&fs->budget, 2))
+		return -ENFILE;
+	return fs_check_writable(fs);
+}
+
 /* Descriptors that inodes held by handles may keep in each shard; the budget has less then. */
 static uint32_t kept_cells(struct fs *fs)
 {

@@ -58,6 +58,8 @@ void fs_at_put(struct fs_at *at);
 int fs_handle_get(struct fs *fs, uint64_t fh, enum handle_kind kind, struct handle **out);
 /* 0, or -EROFS for a read-only share. */
 int fs_check_writable(const struct fs *fs);
+/* The same, or -ENFILE where what is made could not be handed out: it is not made then. */
+int fs_check_makes(const struct fs *fs);
 
 /* op_attr.c */
 /* Attributes of an open descriptor, also an O_PATH one. 0 or -errno. */

@@ -111,7 +111,7 @@ int fs_create(struct fs *fs, const struct fs_caller *caller, uint64_t parent, co
 	      uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle)
 {
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
-	int err = fs_check_writable(fs);
+	int err = fs_check_makes(fs);
 
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
@@ -134,7 +134,7 @@ int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	cleanup_close int fd = -1;
 	bool append = false;
-	int host_flags, err = fs_check_writable(fs);
+	int host_flags, err = fs_check_makes(fs);
 
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
@@ -195,7 +195,7 @@ int fs_mknod(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 {
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	cleanup_close int fd = -1;
-	int err = fs_check_writable(fs);
+	int err = fs_check_makes(fs);
 
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
@@ -216,7 +216,7 @@ int fs_mkdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 	     uint32_t mode, struct fs_entry *entry)
 {
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
-	int err = fs_check_writable(fs);
+	int err = fs_check_makes(fs);
 
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
@@ -234,7 +234,7 @@ int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, c
 	       const char *target, struct fs_entry *entry)
 {
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
-	int err = fs_check_writable(fs);
+	int err = fs_check_makes(fs);
 
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);

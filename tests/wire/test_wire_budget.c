@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a guest may make the daemon hold. CVE-2020-10717: a guest that opened
+ * files without end took the last descriptor of virtiofsd, which then served
+ * nobody. Here it gets ENFILE, and all that it has goes on working.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "daemon_fixture.h"
+
+#define LIMIT 700
+#define FILES 800
+
+static const struct fixture_config few_files = { .args = { "--rlimit-nofile", "700" } };
+static const struct fixture_config again_and_again = {
+	.args = { "--rlimit-nofile", "700", "--persist" },
+};
+
+static void make_files(const struct fixture *f)
+{
+	char name[16];
+
+	for (unsigned int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "%u", i);
+		close(open(share_path(&f->daemon, name), O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+	}
+}
+
+/* Look up files until it is refused: how many are known. */
+static unsigned int learn_files(struct fixture *f, uint64_t *nodes)
+{
+	struct fuse_entry_out entry;
+	char name[16];
+
+	for (unsigned int n = 0; n < FILES; n++) {
+		int err;
+
+		snprintf(name, sizeof(name), "%u", n);
+		err = casement_lookup(f->q, CASEMENT_ROOT, name, &entry);
+		if (err) {
+			assert_int_equal(err, -ENFILE);
+			return n;
+		}
+		nodes[n] = entry.nodeid;
+	}
+	fail_msg("%u files known, and no limit", FILES);
+	return 0;
+}
+
+/* With nothing left: what is open is read and written, what is known is asked about. */
+static void check_served(struct fixture *f, uint64_t node, uint64_t fh)
+{
+	struct fuse_attr_out attr;
+	struct fuse_statfs_out st;
+	char byte;
+
+	ok(casement_write(f->q, node, fh, 0, "x", 1));
+	assert_int_equal(casement_read(f->q, node, fh, 0, &byte, 1), 1);
+	ok(casement_getattr(f->q, node, CASEMENT_NO_FH, &attr));
+	ok(casement_statfs(f->q, CASEMENT_ROOT, &st));
+	refused(casement_mkdir(f->q, CASEMENT_ROOT, "new", 0755, &(struct fuse_entry_out){ 0 }), ENFILE);
+	/* Nothing half-made is left. */
+	assert_int_equal(access(share_path(&f->daemon, "new"), F_OK), -1);
+	daemon_check(&f->daemon);
+	assert_true(daemon_count_fds(&f->daemon) < LIMIT);
+}
+
+static void cve_2020_10717_files_known_without_end(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct casement_queue *hiprio = casement_hiprio_queue(f->client);
+	uint64_t nodes[FILES], node, fh;
+	unsigned int n;
+
+	make_files(f);
+	fh = open_file(f->q, "0", O_RDWR, &node);
+	n = learn_files(f, nodes);
+	assert_true(n > LIMIT / 2);
+	check_served(f, node, fh);
+	assert_true(daemon_logged(&f->daemon, "the guest holds"));
+	/* What is forgotten makes room. */
+	for (unsigned int i = 1; i < n; i++)
+		ok(casement_forget(hiprio, nodes[i], 1));
+	assert_true(learn_files(f, nodes) > LIMIT / 2);
+}
+
+static void cve_2020_10717_handles_without_end(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_open_out open;
+	uint64_t handles[FILES], node, fh;
+	unsigned int n = 0;
+	int err;
+
+	make_files(f);
+	fh = open_file(f->q, "0", O_RDWR, &node);
+	while (n < FILES && !(err = casement_open(f->q, node, O_RDONLY, &open)))
+		handles[n++] = open.fh;
+	assert_int_equal(err, -ENFILE);
+	while (n < FILES && !(err = casement_opendir(f->q, CASEMENT_ROOT, &open)))
+		n++;
+	assert_int_equal(err, -ENFILE);
+	check_served(f, node, fh);
+	ok(casement_release(f->q, node, handles[0]));
+	ok(casement_open(f->q, node, O_RDONLY, &open));
+}
+
+/* The next VMM finds the whole budget again. */
+static void cve_2020_10717_and_the_next_guest(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t nodes[FILES];
+	unsigned int n;
+
+	make_files(f);
+	n = learn_files(f, nodes);
+	casement_close(f->client);
+	f->client = daemon_connect(&f->daemon, NULL);
+	f->q = casement_request_queue(f->client, 0);
+	ok(casement_init(f->q, NULL, &f->init));
+	assert_int_equal(learn_files(f, nodes), n);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FIXTURE_TEST(cve_2020_10717_files_known_without_end, &few_files),
+		FIXTURE_TEST(cve_2020_10717_handles_without_end, &few_files),
+		FIXTURE_TEST(cve_2020_10717_and_the_next_guest, &again_and_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
