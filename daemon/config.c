@@ -142,6 +142,9 @@ static const struct option_row rows[] = {
 	{ "sandbox", 0, OPTION_CHOICE, AT(sandbox.mode), "MODE",
 	  "How the serving process is shut in: namespace (mount, pid and network namespaces, for an ordinary user in a user namespace, with the directory as its root), chroot (root only), or none. Default: namespace.",
 	  .choices = sandbox_mode_names },
+	{ "seccomp", 0, OPTION_CHOICE, AT(sandbox.seccomp), "ACTION",
+	  "What a system call does that the daemon has no use for: kill ends it, trap ends it and says which it was, log leaves a line in the kernel's log, none lets it be. Default: kill.",
+	  .choices = filter_action_names },
 	{ "modcaps", 0, OPTION_CALL, 0, "LIST",
 	  "Change the capabilities that stay when run as root: +NAME or -NAME, joined by colons, as in +sys_admin:-mknod.",
 	  .call = set_modcaps },
@@ -216,7 +219,9 @@ enum options_result config_parse(int argc, char **argv, struct config *config)
 	int first = 0;
 
 	*config = (struct config){
-		.fd = CONFIG_NO_FD, .cache = CACHE_AUTO, .timeout_ms = 1000, .readdirplus = READDIRPLUS_AUTO, .log_level = LOG_LEVEL_INFO,
+		.fd = CONFIG_NO_FD, .cache = CACHE_AUTO, .timeout_ms = 1000,
+		.readdirplus = READDIRPLUS_AUTO, .log_level = LOG_LEVEL_INFO,
+		.sandbox = { .seccomp = FILTER_KILL },
 		.queues = 1, .announce_submounts = true, .poll_max_us = DEFAULT_POLL_US,
 		.thread_pool_size = DEFAULT_POOL_THREADS, .rlimit_nofile = UINT64_MAX, .window_mappings = DEFAULT_WINDOW_MAPPINGS,
 	};

@@ -14,7 +14,6 @@
 
 #define NOT_MIGRATED "a file system with open files is not migrated yet; leave the option out, and move the guest while it is shut down"
 #define NO_XATTR "extended attributes are not served yet; leave the option out"
-#define NO_SANDBOX "casementd does not confine itself yet; leave the option out, and confine it from outside (systemd, a container)"
 #define NO_IDS "ids are not translated yet; leave the option out, and give the shared directory the ids that the guest uses"
 
 const struct option_refusal legacy_refusals[] = {
@@ -27,7 +26,6 @@ const struct option_refusal legacy_refusals[] = {
 	{ "xattrmap", NO_XATTR },
 	{ "posix-acl", NO_XATTR },
 	{ "security-label", NO_XATTR },
-	{ "seccomp", NO_SANDBOX },
 	{ "translate-uid", NO_IDS },
 	{ "translate-gid", NO_IDS },
 	{ "killpriv-v2", "the guest's kernel clears set-id bits itself; leave the option out" },

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "daemon/sandbox/filter_table.h"
 #include "daemon/sandbox/process.h"
 #include "daemon/sandbox/user_ns.h"
 
@@ -53,6 +54,14 @@ int sandbox_fork(const struct sandbox_config *config, pid_t *child)
 	return err ? err : process_fork(config->mode == SANDBOX_NAMESPACE, child);
 }
 
+static int no_new_privileges(void)
+{
+	if (!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return 0;
+	log_error("cannot confine the daemon: no_new_privs: %m");
+	return -EPERM;
+}
+
 static int unshare_all(void)
 {
 	int err;
@@ -67,31 +76,26 @@ static int unshare_all(void)
 
 int sandbox_enter(const struct sandbox_config *config, struct sandbox_roots *roots)
 {
-	int err;
+	int err = 0;
 
 	switch ((enum sandbox_mode)config->mode) {
 	case SANDBOX_NAMESPACE:
 		err = unshare_all();
-		return err ? err : mounts_enter(config->dir, config->readonly, roots);
-	case SANDBOX_CHROOT:
-		return mounts_chroot(config->dir, roots);
-	case SANDBOX_NONE:
+		if (!err)
+			err = mounts_enter(config->dir, config->readonly, roots);
 		break;
+	case SANDBOX_CHROOT:
+		err = mounts_chroot(config->dir, roots);
+		break;
+	case SANDBOX_NONE:
+		return mounts_plain(config->dir, roots);
 	}
-	return mounts_plain(config->dir, roots);
+	return err;
 }
 
 bool sandbox_has_users(void)
 {
 	return many_users;
-}
-
-static int no_new_privileges(void)
-{
-	if (!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return 0;
-	log_error("cannot confine the daemon: no_new_privs: %m");
-	return -EPERM;
 }
 
 static int keep_capabilities(uint64_t keep)
@@ -113,13 +117,15 @@ int sandbox_seal(const struct sandbox_config *config)
 		err = keep_capabilities(caps_wanted(&config->modcaps, config->file_handles));
 	if (!err && config->mode != SANDBOX_NONE)
 		process_bind();
-	return err;
+	return err ? err : filter_install(&filter_serving, config->seccomp);
 }
 
-int sandbox_confine_stand_ins(const void *config)
+int sandbox_confine_stand_ins(const void *ctx)
 {
+	const struct sandbox_config *config = ctx;
 	int err = no_new_privileges();
 
-	(void)config;
-	return err ? err : keep_capabilities(STAND_IN_CAPS);
+	if (!err)
+		err = keep_capabilities(STAND_IN_CAPS);
+	return err ? err : filter_install(&filter_stand_ins, config->seccomp);
 }

@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "daemon/sandbox/caps.h"
+#include "daemon/sandbox/filter.h"
 #include "daemon/sandbox/id_map.h"
 #include "daemon/sandbox/mounts.h"
 
@@ -29,6 +30,7 @@ struct sandbox_config {
 	bool file_handles;		/* files are opened by handle */
 	struct id_map uid_map, gid_map;	/* of the user namespace; only for an ordinary user */
 	struct modcaps modcaps;
+	int seccomp;			/* enum filter_action */
 };
 
 /* May this user have this? 0, or -EPERM, logged. Changes nothing. */
@@ -46,7 +48,7 @@ bool sandbox_has_users(void);
 /* The last stage. 0, or -errno, logged. */
 int sandbox_seal(const struct sandbox_config *config);
 
-/* For the process that makes stand-ins (dax/file_proxy.h); `config` is a struct sandbox_config. */
-int sandbox_confine_stand_ins(const void *config);
+/* For the process that makes stand-ins (dax/file_proxy.h); `ctx` is a struct sandbox_config. */
+int sandbox_confine_stand_ins(const void *ctx);
 
 #endif

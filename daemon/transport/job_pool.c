@@ -102,6 +102,7 @@ static int pool_grow(struct job_pool *pool)
 	sigfillset(&all);
 	sigdelset(&all, SIGBUS);
 	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGSYS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&new->thread, NULL, pool_main, new);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

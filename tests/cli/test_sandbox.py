@@ -29,12 +29,13 @@ class Place:
     def __init__(self, top):
         self.top = top
         self.socket = top / "run/s"
-        for name in ["share", "run"]:
-            (top / name).mkdir()
-            os.chown(top / name, NOBODY.pw_uid, NOBODY.pw_gid)
+        self.socket.parent.mkdir()
+        # In memory, where making files takes no time that a busy disk could stretch.
+        self.share = pathlib.Path(tempfile.mkdtemp(prefix="casement-sandbox-", dir="/dev/shm"))
+        for directory in [self.share, self.socket.parent]:
+            os.chown(directory, NOBODY.pw_uid, NOBODY.pw_gid)
         for name in ["casementd", "casement"]:
             shutil.copy(BUILD / name, top / name)
-        self.share = top / "share"
         self.started = []
 
     def command(self, *args):
@@ -77,6 +78,7 @@ def place():
             daemon.kill()
         daemon.communicate()
     shutil.rmtree(top)
+    shutil.rmtree(it.share)
 
 
 ROOT = []

@@ -39,6 +39,13 @@ static const struct fixture_config other_caps = {
 	.needs = "sandbox", .args = { "--modcaps", "+sys_admin:-mknod", "--sandbox", "namespace" },
 };
 
+static const struct fixture_config unfiltered = {
+	.needs = "sandbox", .args = { "--seccomp", "none" },
+};
+static const struct fixture_config windowed = {
+	.needs = "sandbox", .args = { "--window-size", "2M", "--sandbox", "namespace" },
+};
+
 static struct fixture *rooted_fixture(void **state)
 {
 	struct fixture *f = fixture_of(state);
@@ -48,13 +55,27 @@ static struct fixture *rooted_fixture(void **state)
 	return f;
 }
 
+/* The first child of a process; 0: it has none. */
+static pid_t child_of(pid_t pid)
+{
+	cleanup_fclose FILE *children = NULL;
+	char path[64];
+	int child;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	children = fopen(path, "re");
+	return children && fscanf(children, "%d", &child) == 1 ? child : 0;
+}
+
+static pid_t looked_at;		/* instead of the serving process */
+
 static const char *proc_path(const struct fixture *f, const char *what)
 {
 	static char paths[4][600];
 	static unsigned int next;
 	char *path = paths[next++ % 4];
 
-	snprintf(path, sizeof(paths[0]), "/proc/%d/%s", (int)daemon_serving_pid(&f->daemon), what);
+	snprintf(path, sizeof(paths[0]), "/proc/%d/%s", (int)(looked_at ? looked_at : daemon_serving_pid(&f->daemon)), what);
 	return path;
 }
 
@@ -237,6 +258,48 @@ static void modcaps_change_what_stays(void **state)
 	serves(f);
 }
 
+/* By default, in each mode: unless it was asked not to be. */
+static void system_calls_are_filtered(void **state)
+{
+	struct fixture *f = rooted_fixture(state);
+
+	assert_int_equal(status_word(f, "Seccomp"), 2);
+	assert_int_equal(status_word(f, "NoNewPrivs"), 1);
+	serves(f);
+}
+
+static void system_calls_are_not_filtered(void **state)
+{
+	struct fixture *f = rooted_fixture(state);
+
+	assert_int_equal(status_word(f, "Seccomp"), 0);
+	serves(f);
+}
+
+/* Who makes stand-ins keeps what that takes, and has nothing to use it on. */
+static void stand_ins_are_made_in_a_corner(void **state)
+{
+	struct fixture *f = rooted_fixture(state);
+	pid_t serving = daemon_serving_pid(&f->daemon), maker = child_of(serving);
+	char path[64], target[256];
+	ssize_t n;
+
+	if (!maker)
+		skip();	/* no FUSE passthrough here */
+	looked_at = maker;
+	check_caps(f, (1ull << CAP_SYS_ADMIN) | (1ull << CAP_SYS_CHROOT));
+	assert_int_equal(status_word(f, "Seccomp"), 2);
+	for (int fd = 0; fd < 32; fd++) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)maker, fd);
+		n = readlink(path, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		/* Its socket and its log; /dev/fuse, the stop token and its mount, which is "/". */
+		assert_true(n < 0 || fd <= 2 || !strcmp(target, "/dev/fuse") || !strcmp(target, "/") ||
+			    !strncmp(target, "anon_inode:", 11));
+	}
+	looked_at = 0;
+}
+
 /* The parent is all that others know; without it the child has no business. */
 static void the_child_does_not_outlive_its_parent(void **state)
 {
@@ -271,6 +334,11 @@ int main(void)
 		FIXTURE_TEST(chroot_has_the_share_as_its_root, &changed_root),
 		FIXTURE_TEST(none_still_drops_capabilities, &none),
 		FIXTURE_TEST(modcaps_change_what_stays, &other_caps),
+		FIXTURE_TEST(system_calls_are_filtered, &shut_in),
+		FIXTURE_TEST(system_calls_are_filtered, &changed_root),
+		FIXTURE_TEST(system_calls_are_filtered, &none),
+		FIXTURE_TEST(system_calls_are_not_filtered, &unfiltered),
+		FIXTURE_TEST(stand_ins_are_made_in_a_corner, &windowed),
 		FIXTURE_TEST(the_child_does_not_outlive_its_parent, &shut_in),
 		FIXTURE_TEST(the_parent_dies_as_its_child_did, &shut_in),
 	};
