@@ -11,6 +11,7 @@
 
 #include "common/log.h"
 #include "daemon/sandbox/filter_table.h"
+#include "daemon/sandbox/landlock.h"
 #include "daemon/sandbox/process.h"
 #include "daemon/sandbox/user_ns.h"
 
@@ -74,6 +75,22 @@ static int unshare_all(void)
 	return err;
 }
 
+/*
+ * A file that is opened by its handle may have no path, and without one it is
+ * below nothing: handles and Landlock exclude each other.
+ */
+static int second_wall(const struct sandbox_config *config, const struct sandbox_roots *roots)
+{
+	int err;
+
+	if (config->file_handles)
+		return 0;
+	err = no_new_privileges();
+	if (!err && landlock_confine(roots->root_fd))
+		log_debug("no Landlock here (Linux 5.19)");
+	return err;
+}
+
 int sandbox_enter(const struct sandbox_config *config, struct sandbox_roots *roots)
 {
 	int err = 0;
@@ -90,7 +107,7 @@ int sandbox_enter(const struct sandbox_config *config, struct sandbox_roots *roo
 	case SANDBOX_NONE:
 		return mounts_plain(config->dir, roots);
 	}
-	return err;
+	return err ? err : second_wall(config, roots);
 }
 
 bool sandbox_has_users(void)

@@ -300,6 +300,54 @@ static void stand_ins_are_made_in_a_corner(void **state)
 	looked_at = 0;
 }
 
+static long landlock_version(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, 1u);
+}
+
+/*
+ * Landlock is there: what is moved out of the share on the host does not open by
+ * its old node. (In a mount namespace newer kernels still count it as below the root.)
+ */
+static void a_file_moved_away_does_not_open(void **state)
+{
+	struct fixture *f = rooted_fixture(state);
+	struct fuse_open_out open;
+	char away[128];
+	uint64_t node;
+
+	if (landlock_version() < 2)
+		skip();	/* no Landlock in this kernel, or one that cannot let files be moved */
+	share_fill(&f->daemon, "file", 100, 1);
+	node = lookup_node(f->q, "file");
+	ok(casement_open(f->q, node, O_RDONLY, &open));
+	snprintf(away, sizeof(away), "%s/away", f->daemon.dir);
+	assert_int_equal(rename(share_path(&f->daemon, "file"), away), 0);
+	refused(casement_open(f->q, node, O_RDONLY, &open), EACCES);
+	assert_int_equal(rename(away, share_path(&f->daemon, "file")), 0);
+	ok(casement_open(f->q, node, O_RDONLY, &open));
+}
+
+/* The second wall lets through what must be: between directories, and what has no name any more. */
+static void landlock_lets_files_be_moved(void **state)
+{
+	struct fixture *f = rooted_fixture(state);
+	struct fuse_entry_out a, b, entry;
+	struct fuse_open_out open;
+	uint64_t node, fh;
+
+	ok(casement_mkdir(f->q, CASEMENT_ROOT, "a", 0755, &a));
+	ok(casement_mkdir(f->q, CASEMENT_ROOT, "b", 0755, &b));
+	fh = create_file(f->q, "file", &node);
+	ok(casement_rename(f->q, CASEMENT_ROOT, "file", a.nodeid, "moved", 0));
+	ok(casement_link(f->q, node, b.nodeid, "linked", &entry));
+	ok(casement_rename(f->q, CASEMENT_ROOT, "a", b.nodeid, "a", 0));
+	ok(casement_unlink(f->q, b.nodeid, "linked"));
+	ok(casement_unlink(f->q, a.nodeid, "moved"));
+	ok(casement_open(f->q, node, O_RDWR, &open));
+	ok(casement_release(f->q, node, fh));
+}
+
 /* The parent is all that others know; without it the child has no business. */
 static void the_child_does_not_outlive_its_parent(void **state)
 {
@@ -339,6 +387,9 @@ int main(void)
 		FIXTURE_TEST(system_calls_are_filtered, &none),
 		FIXTURE_TEST(system_calls_are_not_filtered, &unfiltered),
 		FIXTURE_TEST(stand_ins_are_made_in_a_corner, &windowed),
+		FIXTURE_TEST(a_file_moved_away_does_not_open, &changed_root),
+		FIXTURE_TEST(landlock_lets_files_be_moved, &shut_in),
+		FIXTURE_TEST(landlock_lets_files_be_moved, &changed_root),
 		FIXTURE_TEST(the_child_does_not_outlive_its_parent, &shut_in),
 		FIXTURE_TEST(the_parent_dies_as_its_child_did, &shut_in),
 	};
