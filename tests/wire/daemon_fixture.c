@@ -218,6 +218,8 @@ static void start(struct daemon *daemon, const struct daemon *beside, const char
 	if (SANITIZED && daemon_has_option("sandbox")) {
 		argv[n++] = "--sandbox";
 		argv[n++] = "none";
+		argv[n++] = "--seccomp";
+		argv[n++] = "none";
 	}
 	for (; args && *args && n < ARGS_MAX - 1; args++)
 		argv[n++] = *args;

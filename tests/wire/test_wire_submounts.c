@@ -185,6 +185,8 @@ int main(void)
 	};
 
 	may_mount = unshare(CLONE_NEWNS) == 0 &&
-		    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+		    mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+		    /* What is mounted later reaches the daemon's own namespace, too. */
+		    mount("none", "/", NULL, MS_REC | MS_SHARED, NULL) == 0;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
