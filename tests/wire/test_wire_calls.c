@@ -46,7 +46,7 @@ static bool task_traced(const struct daemon *daemon, const char *task)
 	cleanup_fclose FILE *file = NULL;
 	char path[64], line[128];
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%.16s/status", (int)daemon->pid, task);
+	snprintf(path, sizeof(path), "/proc/%d/task/%.16s/status", (int)daemon_serving_pid(daemon), task);
 	file = fopen(path, "re");
 	while (file && fgets(line, sizeof(line), file))
 		if (!strncmp(line, "TracerPid:", 10))
@@ -62,7 +62,7 @@ static bool all_traced(const struct daemon *daemon)
 	char path[64];
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)daemon->pid);
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)daemon_serving_pid(daemon));
 	dir = opendir(path);
 	assert_non_null(dir);
 	while (all && (entry = readdir(dir)))
@@ -101,7 +101,7 @@ static void tracer_start(struct tracer *tracer, const struct daemon *daemon)
 
 	*tracer = (struct tracer){ 0 };
 	snprintf(tracer->path, sizeof(tracer->path), "%s/calls", daemon->dir);
-	snprintf(pid, sizeof(pid), "%d", (int)daemon->pid);
+	snprintf(pid, sizeof(pid), "%d", (int)daemon_serving_pid(daemon));
 	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
 	err = pipes[0];
 	tracer->pid = fork();

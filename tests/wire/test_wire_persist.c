@@ -43,7 +43,7 @@ static long resident(const struct daemon *daemon)
 	char path[64];
 	long size, pages;
 
-	snprintf(path, sizeof(path), "/proc/%d/statm", (int)daemon->pid);
+	snprintf(path, sizeof(path), "/proc/%d/statm", (int)daemon_serving_pid(daemon));
 	f = fopen(path, "re");
 	assert_non_null(f);
 	assert_int_equal(fscanf(f, "%ld %ld", &size, &pages), 2);
