@@ -23,6 +23,7 @@ static const unsigned int serving[] = {
 	CAP_SETUID,
 	CAP_MKNOD,		/* device nodes: made, never opened */
 	CAP_SETFCAP,		/* security.capability */
+	CAP_LEASE,		/* who writes to anybody's file, asked for a moment; see fs/op_keep.c */
 };
 
 static int capability_number(const char *name)

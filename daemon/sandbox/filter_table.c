@@ -42,10 +42,11 @@ struct filter_backing_map { int32_t fd; uint32_t flags; uint64_t padding; };
 #define SANITIZER_GROUP
 #endif
 
-/* Locks, and what is about descriptors. */
+/* Locks, the lease that tells of writers (fs/op_keep.c), and what is about descriptors. */
 static const uint64_t fcntl_commands[] = {
 	F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW,
 	F_GETLK, F_SETLK, F_SETLKW, F_ADD_SEALS, F_GET_SEALS,
+	F_SETLEASE, F_GETLEASE,
 };
 
 /* What a guest may ask of its files (fs/op_ioctl.c checks it again). Never a device's. */

@@ -23,7 +23,8 @@
 /* What serving takes, as daemon/sandbox/caps.c has it. */
 #define SERVING_CAPS ((1ull << CAP_CHOWN) | (1ull << CAP_DAC_OVERRIDE) | (1ull << CAP_FOWNER) | \
 		      (1ull << CAP_FSETID) | (1ull << CAP_SETGID) | (1ull << CAP_SETUID) | \
-		      (1ull << CAP_MKNOD) | (1ull << CAP_SETFCAP))
+		      (1ull << CAP_MKNOD) | (1ull << CAP_SETFCAP) | \
+		      (1ull << CAP_LEASE))
 
 static const struct fixture_config none = { .needs = "sandbox", .args = { "--sandbox", "none" } };
 static const struct fixture_config changed_root = {
