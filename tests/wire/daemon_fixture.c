@@ -41,6 +41,14 @@
 #define SANITIZED 0
 #endif
 
+static bool as_shipped;
+
+void daemons_are_as_shipped(void)
+{
+	as_shipped = true;
+	setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
+}
+
 /* Daemons whose test has not stopped them: a failed assertion leaves their owner's frame. */
 static struct { pid_t pid; char dir[64]; } strays[DAEMONS_MAX];
 
@@ -215,7 +223,7 @@ static void start(struct daemon *daemon, const struct daemon *beside, const char
 	make_tree(daemon);
 	if (beside)
 		strcpy(daemon->share, beside->share);
-	if (SANITIZED && daemon_has_option("sandbox")) {
+	if (SANITIZED && !as_shipped && daemon_has_option("sandbox")) {
 		argv[n++] = "--sandbox";
 		argv[n++] = "none";
 		argv[n++] = "--seccomp";

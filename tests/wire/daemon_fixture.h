@@ -56,6 +56,11 @@ struct fixture {
 	struct fuse_init_out init;
 };
 
+/*
+ * Later daemons run in their default sandbox also where they have a sanitizer,
+ * which then cannot look for leaks. For tests of the sandbox.
+ */
+void daemons_are_as_shipped(void);
 /* Start a daemon; fails the test when it does not come up. args may be NULL. */
 void daemon_start(struct daemon *daemon, const char *const *args);
 /* The same on the tree of another, which must be stopped after this one. */

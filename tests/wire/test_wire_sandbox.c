@@ -395,7 +395,6 @@ int main(void)
 		FIXTURE_TEST(the_parent_dies_as_its_child_did, &shut_in),
 	};
 
-	/* In a sandbox a sanitizer cannot look for leaks; see daemon_fixture.c. */
-	setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
+	daemons_are_as_shipped();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
