@@ -135,11 +135,12 @@ static void a_number_used_again_is_another_node(void **state)
 	uint64_t old, new, ino;
 
 	(void)state;
+	crowd_in();
 	for (unsigned int i = 0; i < 20; i++) {
 		host_write(f, "a", "old");
 		old = must_lookup(fs, FS_ROOT_NODE, "a");
 		ino = ino_of(old);
-		crowd_in();
+		crowd_out_and_in();
 		assert_int_equal(unlink(host_path(f, "a")), 0);
 		host_write(f, "a", "new");
 		new = must_lookup(fs, FS_ROOT_NODE, "a");
