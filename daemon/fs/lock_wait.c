@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/stop_token.h"
@@ -71,6 +72,23 @@ static void signal_allow(bool allow)
 	pthread_sigmask(allow ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
 }
 
+/* Was this request interrupted before it waited? Under the lock. */
+static bool early_take(struct lock_waits *waits, uint64_t unique)
+{
+	for (unsigned int i = 0; unique && i < LOCK_WAITS_EARLY; i++) {
+		if (waits->early[i] != unique)
+			continue;
+		waits->early[i] = 0;
+		return true;
+	}
+	return false;
+}
+
+static void early_keep(struct lock_waits *waits, uint64_t unique)
+{
+	waits->early[waits->next_early++ % LOCK_WAITS_EARLY] = unique;
+}
+
 int lock_wait_begin(struct lock_waits *waits, struct lock_wait *wait,
 		    const struct lock_wait_keys *keys)
 {
@@ -82,7 +100,7 @@ int lock_wait_begin(struct lock_waits *waits, struct lock_wait *wait,
 		return err;
 	pthread_mutex_lock(&waits->lock);
 	/* Whoever fires the token cancels afterwards, under this lock: one of us sees the other. */
-	if (stop_token_current_fired()) {
+	if (stop_token_current_fired() || early_take(waits, keys->unique)) {
 		err = -EINTR;
 	} else {
 		wait->next = waits->first;
@@ -131,12 +149,21 @@ void lock_waits_cancel(struct lock_waits *waits, enum lock_wait_key key, uint64_
 		.it_value.tv_nsec = 1, .it_interval.tv_nsec = CANCEL_AGAIN_NS,
 	};
 
+	bool found = false;
+
 	pthread_mutex_lock(&waits->lock);
 	for (struct lock_wait *wait = waits->first; wait; wait = wait->next) {
-		if (wait->cancelled || !wait_matches(wait, key, value))
+		if (!wait_matches(wait, key, value))
+			continue;
+		found = true;
+		if (wait->cancelled)
 			continue;
 		__atomic_store_n(&wait->cancelled, true, __ATOMIC_RELAXED);
 		timer_settime(wait->timer, 0, &now, NULL);
 	}
+	if (key == LOCK_WAIT_UNIQUE && !found)
+		early_keep(waits, value);
+	if (key == LOCK_WAIT_ALL)
+		memset(waits->early, 0, sizeof(waits->early));
 	pthread_mutex_unlock(&waits->lock);
 }

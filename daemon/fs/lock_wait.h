@@ -27,9 +27,18 @@ struct lock_wait {
 	timer_t timer;			/* [I] */
 };
 
+/*
+ * A request may be interrupted before it is served: INTERRUPT has a queue of
+ * its own. So many are remembered, the oldest is forgotten first: more than
+ * can wait at once.
+ */
+#define LOCK_WAITS_EARLY (2 * FS_LOCK_WAITS_MAX)
+
 struct lock_waits {
 	pthread_mutex_t lock;
 	struct lock_wait *first;	/* [L:lock] */
+	uint64_t early[LOCK_WAITS_EARLY];	/* [L:lock] uniques that nobody waited for; 0: none */
+	unsigned int next_early;	/* [L:lock] */
 	unsigned int reserved;		/* [A] waits that there are or will be */
 };
 
@@ -42,8 +51,9 @@ bool lock_waits_reserve(struct lock_waits *waits);
 void lock_waits_unreserve(struct lock_waits *waits);
 
 /*
- * The calling thread is about to wait. 0; -EINTR when its stop token has fired
- * already (common/stop_token.h), -errno when there is no timer to be had.
+ * The calling thread is about to wait. 0; -EINTR when its request was cancelled
+ * or its stop token has fired already (common/stop_token.h), -errno when there
+ * is no timer to be had.
  */
 int lock_wait_begin(struct lock_waits *waits, struct lock_wait *wait,
 		    const struct lock_wait_keys *keys);
@@ -52,7 +62,10 @@ bool lock_wait_end(struct lock_waits *waits, struct lock_wait *wait);
 
 /* Which waits to cancel: those with the same value in this field. */
 enum lock_wait_key { LOCK_WAIT_UNIQUE, LOCK_WAIT_HANDLE, LOCK_WAIT_OWNER, LOCK_WAIT_ALL };
-/* Have waits give up with -EINTR. Any thread. */
+/*
+ * Have waits give up with -EINTR. A unique that nobody waits with is kept for
+ * the wait that may begin with it; LOCK_WAIT_ALL forgets those. Any thread.
+ */
 void lock_waits_cancel(struct lock_waits *waits, enum lock_wait_key key, uint64_t value);
 
 #endif

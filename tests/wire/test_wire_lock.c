@@ -120,24 +120,35 @@ static void test_flock(void **state)
 	assert_int_equal(flock(host, LOCK_SH | LOCK_NB), 0);
 }
 
-/* An interrupt that comes before the wait began is lost, as on any Linux; one of many is not. */
+/* One is enough, whether it comes while the request waits, or before it began to. */
 static void test_interrupt(void **state)
 {
 	struct fixture *f = fixture_of(state);
 	uint64_t node, fh = create_file(f->q, "file", &node);
 	cleanup_close int host = host_lock(f, "file", F_WRLCK);
-	struct casement_request *done[1];
-	struct fuse_interrupt_in in;
-	struct iovec iov = { &in, sizeof(in) };
 	struct wait wait;
+	uint64_t unique;
 
-	wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, 0));
-	in.unique = f->q->unique;
-	do
-		ok(casement_call(f->q, FUSE_INTERRUPT, node, &iov, 1, NULL, 0));
-	while (casement_complete(f->q, done, 1, 1) == 0);
-	assert_ptr_equal(done[0], &wait.request);
-	assert_int_equal(wait.request.result, -EINTR);
+	for (int round = 0; round < 20; round++) {
+		wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, 0));
+		unique = f->q->unique;
+		if (round % 2)
+			check_alive(f);
+		ok(casement_interrupt(casement_hiprio_queue(f->client), unique));
+		assert_int_equal(wait_end(f, &wait), -EINTR);
+	}
+}
+
+/* Of an interrupted request that did not wait nothing is left for others. */
+static void test_interrupt_of_nothing(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "file", &node);
+
+	for (int i = 0; i < 200; i++)
+		ok(casement_interrupt(casement_hiprio_queue(f->client), f->q->unique));
+	ok(ask(f, FUSE_SETLKW, node, lock_in(fh, 1, F_WRLCK, 0)));
+	ok(ask(f, FUSE_SETLK, node, lock_in(fh, 1, F_UNLCK, 0)));
 }
 
 /* A stop of the ring ends the wait: the guest hears EINTR, the VMM need not wait. */
@@ -243,6 +254,7 @@ int main(void)
 		FIXTURE_TEST(test_with_the_host, &locks),
 		FIXTURE_TEST(test_flock, &locks),
 		FIXTURE_TEST(test_interrupt, &locks),
+		FIXTURE_TEST(test_interrupt_of_nothing, &locks),
 		FIXTURE_TEST(test_stop, &locks),
 		FIXTURE_TEST(test_too_many, &locks),
 		FIXTURE_TEST(test_two_guests, &locks),
