@@ -155,7 +155,10 @@ int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 	return err ? err : enter_created(fs, &fd, append, entry, handle);
 }
 
-/* The entry of a name that we just made. */
+/*
+ * The entry of a name that we just made. Somebody else's new file of another
+ * type under it means that ours was removed since.
+ */
 static int enter_made(struct fs *fs, const struct fs_at *dir, const char *name, mode_t type,
 		      struct fs_entry *entry)
 {
@@ -164,7 +167,7 @@ static int enter_made(struct fs *fs, const struct fs_at *dir, const char *name, 
 	if (err || (entry->attr.stx.stx_mode & S_IFMT) == type)
 		return err;
 	fs_forget(fs, entry->node, 1);
-	return -EIO;
+	return -ENOENT;
 }
 
 /*
