@@ -129,7 +129,8 @@ static void queue_wake(void *ctx)
 
 int share_check(const struct config *config)
 {
-	cleanup_close int fd = open(config->shared_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* Whether it may be read is asked by the ids of the sandbox, which may be others. */
+	cleanup_close int fd = open(config->shared_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0) {
 		int err = -errno;

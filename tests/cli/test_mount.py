@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from daemons import BUILD, CASEMENT, PATIENCE, find_virtiofsd, share, shares  # noqa: F401
+from daemons import BUILD, CASEMENT, PATIENCE, find_virtiofsd, serving, share, shares  # noqa: F401
 
 HERE = pathlib.Path(__file__).resolve().parent
 NOBODY = 65534
@@ -286,7 +286,7 @@ def test_the_daemons_death_is_an_error_not_a_wait(share, mounts):
 def test_a_stopped_daemon_is_waited_for_until_it_dies(share, mounts):
     """A request in flight at the daemon's death gets an error."""
     mounted = mounts(share)
-    share.daemon.send_signal(signal.SIGSTOP)
+    os.kill(serving(share.daemon), signal.SIGSTOP)
     reader = subprocess.Popen(["ls", mounted.dir / "name"], stderr=subprocess.PIPE, text=True)
     with pytest.raises(subprocess.TimeoutExpired):
         reader.wait(timeout=0.3)

@@ -14,8 +14,8 @@ import time
 
 import pytest
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("CASEMENT_BUILD", TOP / "build"))
+from daemons import BUILD, serving
+
 PATIENCE = 30
 NOBODY = pwd.getpwnam("nobody")
 SUBORDINATE = 300000
@@ -83,13 +83,6 @@ def place():
 
 ROOT = []
 USER = ["setpriv", f"--reuid={NOBODY.pw_uid}", f"--regid={NOBODY.pw_gid}", "--clear-groups"]
-
-
-def serving(daemon):
-    """The serving process of a daemon with a parent."""
-    children = pathlib.Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children").read_text().split()
-    assert len(children) == 1
-    return int(children[0])
 
 
 def status(pid):
