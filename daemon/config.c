@@ -125,6 +125,10 @@ static const struct option_row rows[] = {
 	  "Show file systems mounted inside the shared directory as mounts of their own, so that device and inode numbers tell files apart. The default." },
 	{ "no-announce-submounts", 0, OPTION_UNFLAG, AT(announce_submounts), NULL,
 	  "Show them as plain directories." },
+	{ "xattr", 0, OPTION_FLAG, AT(xattr), NULL,
+	  "Serve extended attributes: those of the host's files, as far as casementd may change them." },
+	{ "xattrmap", 0, OPTION_STRING, AT(xattrmap), "RULES",
+	  "Give the guest's extended attributes other names on the host, by virtiofsd's rules: ':map::user.virtiofs.:' keeps them all out of the host's own. Implies --xattr. See SECURITY.md for what single rules leave open." },
 	{ "queues", 0, OPTION_NUMBER, AT(queues), "N",
 	  "Request queues that the device has, each served by a thread of its own. Must be what the VMM was told. Default: 1.",
 	  .min = 1, .max = MAX_QUEUES },
@@ -212,6 +216,24 @@ static const char *config_problem(const struct config *config)
 	return NULL;
 }
 
+/* What one option means for others, and what has to be parsed. 0 or -errno, logged. */
+static int config_complete(struct config *config)
+{
+	unsigned int rule;
+	const char *why;
+
+	if (!config->xattrmap)
+		return 0;
+	config->xattr = true;
+	if (!xattr_map_parse(&config->xattr_map, config->xattrmap, &why, &rule))
+		return 0;
+	if (rule)
+		log_error("--xattrmap: rule %u: %s", rule, why);
+	else
+		log_error("--xattrmap: %s", why);
+	return -EINVAL;
+}
+
 enum options_result config_parse(int argc, char **argv, struct config *config)
 {
 	enum options_result result;
@@ -250,5 +272,5 @@ enum options_result config_parse(int argc, char **argv, struct config *config)
 	config->sandbox.dir = config->shared_dir;
 	config->sandbox.readonly = config->readonly;
 	config->sandbox.file_handles = config->inode_file_handles != FS_HANDLES_NEVER;
-	return OPTIONS_GO;
+	return config_complete(config) ? OPTIONS_BAD : OPTIONS_GO;
 }

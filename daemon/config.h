@@ -8,6 +8,7 @@
 
 #include "common/options.h"
 #include "daemon/sandbox/sandbox.h"
+#include "daemon/fs/xattr_map.h"
 
 #define CONFIG_LEGACY_MAX 32
 
@@ -28,6 +29,9 @@ struct config {
 	int readdirplus;		/* enum readdirplus_mode */
 	bool no_readdirplus;
 	bool announce_submounts;
+	bool xattr;
+	const char *xattrmap;		/* the rules; NULL: none */
+	struct xattr_map xattr_map;	/* the same, parsed */
 	uint64_t queues;
 	uint64_t poll_max_us;
 	bool posix_lock, flock;

@@ -22,8 +22,6 @@ const struct option_refusal legacy_refusals[] = {
 	{ "migration-verify-handles", NOT_MIGRATED },
 	{ "migration-confirm-paths", NOT_MIGRATED },
 	{ "daemonize", "casementd stays in the foreground; start it from systemd, or with & in a shell" },
-	{ "xattr", NO_XATTR },
-	{ "xattrmap", NO_XATTR },
 	{ "posix-acl", NO_XATTR },
 	{ "security-label", NO_XATTR },
 	{ "translate-uid", NO_IDS },

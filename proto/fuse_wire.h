@@ -109,6 +109,15 @@ struct fuse_copy_file_range_out {
 };
 #endif
 
+/*
+ * Extensions behind the names of a request that makes something: each begins
+ * with a struct fuse_ext_header, types up to FUSE_MAX_NR_SECCTX being a count of
+ * struct fuse_secctx. The other type, whose body is a count and so many group
+ * ids of 32 bits, is an enumerator in newer headers and nothing in older ones.
+ */
+#define FUSE_WIRE_EXT_GROUPS 32
+#define FUSE_WIRE_EXT_ALIGN 8
+
 #define FUSE_OPCODE_LIMIT 64		/* request numbers we know are below this */
 #define FUSE_MAX_MAX_PAGES_OFFERED 256	/* pages a READ or WRITE may have: 1 MiB */
 #define FUSE_HEADER_SLACK 4096		/* room for headers beside a full WRITE */
@@ -122,5 +131,9 @@ _Static_assert(sizeof(struct fuse_attr_out) == 104, "fuse_attr_out");
 _Static_assert(sizeof(struct fuse_open_out) == 16, "fuse_open_out");
 _Static_assert(sizeof(struct fuse_statx_out) == 288, "fuse_statx_out");
 _Static_assert(sizeof(struct fuse_setupmapping_in) == 40, "fuse_setupmapping_in");
+_Static_assert(sizeof(struct fuse_setxattr_in) == 16, "fuse_setxattr_in");
+_Static_assert(sizeof(struct fuse_getxattr_in) == 8, "fuse_getxattr_in");
+_Static_assert(sizeof(struct fuse_secctx) == 8, "fuse_secctx");
+_Static_assert(sizeof(struct fuse_ext_header) == 8, "fuse_ext_header");
 
 #endif

@@ -133,6 +133,7 @@ int fs_new(const struct fs_config *config, struct fs **out)
 		goto free_kept;
 	handle_table_init(&fs->handles, &fs->budget);
 	lock_table_init(&fs->locks, &fs->open, &fs->budget);
+	fs_xattr_setup(fs);
 	*out = fs;
 	return 0;
 

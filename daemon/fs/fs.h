@@ -28,6 +28,7 @@
 #define FS_NO_HANDLE UINT64_MAX	/* "without a file handle", where allowed */
 
 struct fs;
+struct xattr_map;
 
 /* What the window above the file system is told and asked; see fs_set_watch(). */
 struct fs_watch {
@@ -63,12 +64,25 @@ struct fs_config {
 	bool dax_whole_pages;	/* offer only files of whole 4 KiB pages for mapping */
 	enum fs_handles handles;
 	unsigned int kept_fds;	/* with handles: descriptors kept of files used lately; 0: as many as is good */
+	const struct xattr_map *xattr_map; /* of attributes' names; borrowed, outlives the fs; NULL: none */
 };
 
-/* Who asks; from the FUSE header. */
+/* A security label: an attribute that a file has from its making on. */
+struct fs_label {
+	const char *name;	/* the guest's; NULL: no label */
+	const void *value;
+	size_t size;
+};
+
+/* Who asks; from the FUSE header, and from what makers send beside it. */
+#define FS_GROUPS_MAX 32
 struct fs_caller {
 	uint32_t uid, gid;
 	uint32_t pid;
+	uint32_t umask;		/* to apply to what is made, unless a default ACL does; 0: the guest has */
+	uint32_t n_groups;	/* supplementary groups that matter, at most FS_GROUPS_MAX */
+	const uint32_t *groups;
+	struct fs_label label;	/* of what is made */
 };
 
 /* Attributes of one file: the host's own words, and what we say of it. */
@@ -263,6 +277,22 @@ int fs_ioctl(struct fs *fs, const struct fs_caller *caller, uint64_t handle, boo
 	     struct fs_ioctl *io);
 /* True when it takes as long as reading the whole file. */
 bool fs_ioctl_waits(uint32_t cmd);
+
+/* extended attributes (op_xattr.c); `name` is the guest's, not empty */
+#define FS_XATTR_SIZE_MAX 65536	/* what Linux allows a value and a list of names */
+#define FS_XATTR_LIST_MAX 65536
+/*
+ * `flags` are setxattr(2)'s. `acl_kill_sgid`: the caller is not in the file's
+ * group, so that a new access ACL clears the set-gid bit. 0, -errno of
+ * setxattr(2), or what the map says of the name: -EPERM, -EOPNOTSUPP, -ERANGE.
+ */
+int fs_setxattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, const char *name,
+		const void *value, size_t size, uint32_t flags, bool acl_kill_sgid);
+/* The value's length, which with size 0 is all that is asked; -ERANGE when it is longer. */
+ssize_t fs_getxattr(struct fs *fs, uint64_t node, const char *name, void *value, size_t size);
+/* All names the guest may see, each with its NUL, in FS_XATTR_LIST_MAX bytes; their length. */
+ssize_t fs_listxattr(struct fs *fs, uint64_t node, char *names);
+int fs_removexattr(struct fs *fs, uint64_t node, const char *name);
 
 /* for the window (op_dax.c) */
 /* A new descriptor, O_RDWR|O_CLOEXEC, of a regular file that may be mapped; caller closes. -errno if not. */

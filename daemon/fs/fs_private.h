@@ -22,6 +22,7 @@
 #include "daemon/fs/lock_table.h"
 #include "daemon/fs/lock_wait.h"
 #include "daemon/fs/safe_open.h"
+#include "daemon/fs/xattr_map.h"
 
 _Static_assert(FS_ROOT_NODE == INODE_ROOT_ID, "one root");
 
@@ -36,6 +37,7 @@ struct fs {
 	struct fs_config config;	/* root_fd is -1: the root inode owns it; [I] */
 	struct fs_watch watch;		/* [I] from the first request on */
 	bool remote;			/* the root is on a network file system; [I] */
+	char capability[XATTR_MAP_NAME_SIZE];	/* where the map moves security.capability; "": nowhere; [I] */
 };
 
 /* fs.c */
@@ -95,6 +97,15 @@ int fs_check_regular(const struct inode *inode);
 /* op_keep.c */
 /* The guest reads through this handle: its cache was emptied when it opened it. */
 void fs_keep_from_here(struct fs *fs, struct handle *open);
+
+/* op_xattr.c */
+/* Look at the map, once, at fs_new(). */
+void fs_xattr_setup(struct fs *fs);
+/*
+ * The file is about to change: drop the capabilities it has under another name.
+ * `opened`: `fd` is not an O_PATH one. 0 or -errno; nothing to drop is no error.
+ */
+int fs_drop_capability(const struct fs *fs, int fd, bool opened);
 
 /* op_dax.c */
 /* May this file, with these attributes, go through the window? */

@@ -67,8 +67,8 @@ static int announce_cut(struct fs *fs, const struct target *t, uint64_t size)
 
 static int set_size(struct fs *fs, const struct target *t, const struct fs_setattr *set)
 {
-	cleanup_close int fd = -1;
-	int err = fs_check_regular(t->inode);
+	cleanup_close int opened = -1;
+	int fd, err = fs_check_regular(t->inode);
 
 	if (!err && set->size > INT64_MAX)
 		err = -EINVAL;
@@ -77,21 +77,30 @@ static int set_size(struct fs *fs, const struct target *t, const struct fs_setat
 	if (err)
 		return err;
 	if (!t->handle) {
-		fd = inode_fd_open(t->inode, O_WRONLY);
-		if (fd < 0)
-			return fd;
+		opened = inode_fd_open(t->inode, O_WRONLY);
+		if (opened < 0)
+			return opened;
 	}
+	fd = t->handle ? t->handle->fd : opened;
+	err = fs_drop_capability(fs, fd, true);
+	if (err)
+		return err;
 	creds_keep_setid(!(set->valid & FS_SET_KILL_SUIDGID));
-	if (ftruncate(t->handle ? t->handle->fd : fd, (off_t)set->size) < 0)
+	if (ftruncate(fd, (off_t)set->size) < 0)
 		return -errno;
 	return fs_watch_size(fs, t->inode, set->size);
 }
 
-static int set_owner(const struct target *t, const struct fs_setattr *set)
+static int set_owner(const struct fs *fs, const struct target *t, const struct fs_setattr *set)
 {
 	uid_t uid = set->valid & FS_SET_UID ? set->uid : (uid_t)-1;
 	gid_t gid = set->valid & FS_SET_GID ? set->gid : (gid_t)-1;
+	int err = 0;
 
+	if (!S_ISDIR(t->inode->type))
+		err = fs_drop_capability(fs, t->fd, t->handle);
+	if (err)
+		return err;
 	if (fchownat(t->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	return 0;
@@ -150,7 +159,7 @@ static int set_all(struct fs *fs, const struct target *t, const struct fs_setatt
 	if (set->valid & FS_SET_SIZE)
 		err = set_size(fs, t, set);
 	if (!err && (set->valid & (FS_SET_UID | FS_SET_GID)))
-		err = set_owner(t, set);
+		err = set_owner(fs, t, set);
 	if (!err && (set->valid & FS_SET_MODE))
 		err = set_mode(fs, t, set);
 	if (!err && (set->valid & times))

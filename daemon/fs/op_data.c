@@ -154,6 +154,8 @@ ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset,
 		err = check_range(offset, size);
 	if (!err && size > from->left)
 		err = -EINVAL;
+	if (!err)
+		err = fs_drop_capability(fs, open->fd, true);
 	if (err)
 		return err;
 	creds_keep_setid(!kill_suidgid);
@@ -201,6 +203,9 @@ int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, u
 	if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) &&
 	    fs_watch_writable(fs, open->inode, offset, len))
 		return -EOPNOTSUPP;
+	err = fs_drop_capability(fs, open->fd, true);
+	if (err)
+		return err;
 	creds_keep_setid(true);	/* the guest's kernel strips set-id bits by a SETATTR of its own */
 	if (fallocate(open->fd, (int)mode, (off_t)offset, (off_t)len) < 0)
 		return -errno;
@@ -252,6 +257,9 @@ ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, u
 	if (fs_watch_writable(fs, in->inode, off_in, len) ||
 	    fs_watch_writable(fs, out->inode, off_out, len))
 		return -EOPNOTSUPP;
+	err = fs_drop_capability(fs, out->fd, true);
+	if (err)
+		return err;
 	creds_keep_setid(true);
 	n = copy_file_range(in->fd, &from, out->fd, &to, len, 0);
 	if (n < 0)

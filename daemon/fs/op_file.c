@@ -74,6 +74,22 @@ static int open_with_fallbacks(struct inode *inode, int flags, bool append)
 	return fd;
 }
 
+/* The file is about to lose all it has: who must know, and what must go with it. */
+static int prepare_cut(struct fs *fs, struct inode *inode, bool kill_suidgid)
+{
+	struct inode_fd held = INODE_FD_NONE;
+	int err = fs_watch_cut(fs, inode, 0);
+
+	if (!err && fs->capability[0]) {
+		err = inode_fd_get(inode, &held);
+		if (!err)
+			err = fs_drop_capability(fs, held.fd, false);
+		inode_fd_put(&held);
+	}
+	creds_keep_setid(!kill_suidgid);
+	return err;
+}
+
 int fs_open_inode(struct fs *fs, struct inode *inode, uint32_t flags, uint64_t *handle)
 {
 	struct handle_parts parts = { .inode = inode };
@@ -89,10 +105,9 @@ int fs_open_inode(struct fs *fs, struct inode *inode, uint32_t flags, uint64_t *
 	parts.direct = host_flags & O_DIRECT;
 	parts.reader = (host_flags & O_ACCMODE) == O_RDONLY;
 	if (host_flags & O_TRUNC) {
-		err = fs_watch_cut(fs, inode, 0);
+		err = prepare_cut(fs, inode, flags & FS_OPEN_KILL_SUIDGID);
 		if (err)
 			return err;
-		creds_keep_setid(!(flags & FS_OPEN_KILL_SUIDGID));
 	}
 	fd = open_with_fallbacks(inode, host_flags, parts.append);
 	if (fd < 0)

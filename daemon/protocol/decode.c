@@ -9,10 +9,12 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/limits.h>
 #include <string.h>
 
 #include "common/checked.h"
 #include "daemon/fs/fs.h"
+#include "daemon/protocol/decode_ext.h"
 #include "daemon/protocol/opcodes.h"
 
 /* Text that was copied and is not used up yet. */
@@ -23,29 +25,31 @@ struct text {
 
 static int decode_fixed(struct request *req)
 {
-	size_t want = req->op->arg_size;
-	size_t least = req->op->arg_min ? req->op->arg_min : want;
+	const struct opcode *op = req->op;
+	size_t want = op->long_if && !(req->session & op->long_if) ? op->arg_min : op->arg_size;
+	size_t least = op->arg_min ? op->arg_min : want;
 	size_t have = MIN(req->in->left, want);
 
 	if (have < least)
 		return -EINVAL;
 	/* A peer of an older minor sends less; what it does not know is zero. */
-	if (have < want)
-		memset(&req->args, 0, want);
+	if (have < op->arg_size)
+		memset(&req->args, 0, op->arg_size);
 	iov_cursor_read(req->in, &req->args, have);
 	return 0;
 }
 
-/* Copy what may be names, and no more than names can be, in one go. */
-static struct text decode_copy_text(struct request *req)
+/* Copy what may be names, and no more than names can be, in one go; req->in stays where it is. */
+static struct text decode_copy_text(const struct request *req)
 {
 	size_t max = (size_t)req->op->names * (NAME_MAX + 1);
 	struct text text = { .at = req->sq->text };
+	struct iov_cursor ahead = *req->in;
 
 	if (req->op->flags & OP_TARGET)
 		max = SESSION_TEXT_MAX;
-	text.left = MIN(req->in->left, max);
-	iov_cursor_read(req->in, text.at, text.left);
+	text.left = MIN(ahead.left, max);
+	iov_cursor_read(&ahead, text.at, text.left);
 	return text;
 }
 
@@ -87,30 +91,62 @@ static int decode_target(struct text *text, const char **out)
 	return len == 0 ? -EINVAL : 0;
 }
 
+/* Any text, also with a slash in it. */
+static int decode_xattr_name(struct text *text, const char **out)
+{
+	int len = decode_string(text, XATTR_NAME_MAX, out);
+
+	if (len == -ENAMETOOLONG)
+		return -ERANGE;	/* what setxattr(2) says */
+	if (len < 0)
+		return len;
+	return len == 0 ? -EINVAL : 0;
+}
+
+static int decode_unnamed(struct text *text, const char **out)
+{
+	int len = decode_string(text, NAME_MAX, out);
+
+	return len < 0 ? len : 0;
+}
+
+static int decode_one(const struct opcode *op, unsigned int i, struct text *text, const char **out)
+{
+	if (i == 1 && op->flags & OP_TARGET)
+		return decode_target(text, out);
+	if (op->flags & OP_XATTR)
+		return decode_xattr_name(text, out);
+	if (op->flags & OP_UNNAMED)
+		return decode_unnamed(text, out);
+	return decode_name(text, out);
+}
+
 static int decode_names(struct request *req)
 {
 	const struct opcode *op = req->op;
 	struct text text = decode_copy_text(req);
 	int rc = 0;
 
-	for (unsigned int i = 0; i < op->names && !rc; i++) {
-		if (i == 1 && op->flags & OP_TARGET)
-			rc = decode_target(&text, &req->name[i]);
-		else
-			rc = decode_name(&text, &req->name[i]);
-	}
+	for (unsigned int i = 0; i < op->names && !rc; i++)
+		rc = decode_one(op, i, &text, &req->name[i]);
 	if (rc)
 		return rc;
-	/* Extensions would be negotiated: bytes behind the last NUL are a name with a NUL in it. */
-	if (text.left || req->in->left)
-		return -EINVAL;
-	return 0;
+	iov_cursor_skip(req->in, (size_t)(text.at - req->sq->text));
+	if (op->flags & OP_DATA)
+		return 0;
+	if (op->flags & OP_EXTENDS)
+		return decode_extensions(req);
+	/* Bytes behind the last NUL are a name with a NUL in it. */
+	return req->in->left ? -EINVAL : 0;
 }
 
 int decode_request(struct request *req)
 {
-	int rc = decode_fixed(req);
+	int rc;
 
+	req->label.name = NULL;
+	req->n_groups = 0;
+	rc = decode_fixed(req);
 	if (!rc && req->op->names)
 		rc = decode_names(req);
 	return rc;
@@ -122,5 +158,8 @@ struct fs_caller decode_caller(const struct request *req)
 		.uid = req->head.uid,
 		.gid = req->head.gid,
 		.pid = req->head.pid,
+		.n_groups = req->n_groups,
+		.groups = req->groups,
+		.label = req->label,
 	};
 }

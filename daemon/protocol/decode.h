@@ -9,10 +9,10 @@
 #include <stdint.h>
 
 #include "common/iov_cursor.h"
+#include "daemon/fs/fs.h"
 #include "daemon/protocol/session.h"
 #include "proto/fuse_wire.h"
 
-struct fs_caller;
 struct opcode;
 
 /* The fixed part of each kind of request; which one is valid follows from the opcode. */
@@ -26,6 +26,7 @@ union request_args {
 	struct fuse_forget_in forget;
 	struct fuse_fsync_in fsync;		/* FSYNCDIR too */
 	struct fuse_getattr_in getattr;
+	struct fuse_getxattr_in getxattr;	/* LISTXATTR too */
 	struct fuse_init_in init;
 	struct fuse_interrupt_in interrupt;
 	struct fuse_ioctl_in ioctl;
@@ -41,6 +42,7 @@ union request_args {
 	struct fuse_rename_in rename;
 	struct fuse_rename2_in rename2;
 	struct fuse_setattr_in setattr;
+	struct fuse_setxattr_in setxattr;
 	struct fuse_setupmapping_in setupmapping;
 	struct fuse_statx_in statx;
 	struct fuse_syncfs_in syncfs;
@@ -56,6 +58,9 @@ struct request {
 	struct fuse_in_header head;	/* our copy */
 	union request_args args;	/* our copy */
 	const char *name[2];		/* checked, in sq->text; as many as op->names */
+	struct fs_label label;		/* from an extension, in sq->value; name NULL: none */
+	uint32_t n_groups;		/* from an extension */
+	uint32_t groups[FS_GROUPS_MAX];
 	struct iov_cursor *in;		/* what follows the decoded part, up to head.len */
 	struct iov_cursor *out;		/* room for the reply's body */
 	struct iov_cursor reply_at;	/* where the reply's header goes */
@@ -73,9 +78,11 @@ struct request {
 
 /*
  * Take the fixed part and the names of req->op from req->in, whose end is the
- * request's end, and check them. Afterwards every name is one path component,
- * a link's target is 1 to PATH_MAX - 1 bytes, and nobody needs to look again.
- * 0, -EINVAL, or -ENAMETOOLONG.
+ * request's end, and check them. Afterwards every name is one path component
+ * (or an attribute's name, 1 to 255 bytes), a link's target is 1 to PATH_MAX - 1
+ * bytes, extensions are those negotiated, and nobody needs to look again. With
+ * OP_DATA req->in is at what follows the name. 0, -EINVAL, -ENAMETOOLONG, or
+ * -ERANGE for an attribute's name.
  */
 int decode_request(struct request *req);
 

@@ -15,7 +15,9 @@
 #include "daemon/protocol/handle_ioctl.h"
 #include "daemon/protocol/handle_lock.h"
 #include "daemon/protocol/handle_name.h"
+#include "daemon/protocol/handle_xattr.h"
 #include "daemon/protocol/init.h"
+#include "daemon/protocol/session.h"
 #include "proto/fuse_wire.h"
 
 #define ARG(type) .arg_size = sizeof(struct type)
@@ -38,11 +40,11 @@ static const struct opcode opcodes[FUSE_OPCODE_LIMIT] = {
 	[FUSE_BATCH_FORGET] = { "BATCH_FORGET", ARG(fuse_batch_forget_in),
 		.flags = OP_ANYTIME | OP_NO_REPLY, .handle = handle_batch_forget },
 	[FUSE_MKNOD] = { "MKNOD", ARG(fuse_mknod_in), REPLY(fuse_entry_out), .names = 1,
-		.flags = OP_CHANGES, .handle = handle_mknod },
+		.flags = OP_CHANGES | OP_EXTENDS, .handle = handle_mknod },
 	[FUSE_MKDIR] = { "MKDIR", ARG(fuse_mkdir_in), REPLY(fuse_entry_out), .names = 1,
-		.flags = OP_CHANGES, .handle = handle_mkdir },
+		.flags = OP_CHANGES | OP_EXTENDS, .handle = handle_mkdir },
 	[FUSE_SYMLINK] = { "SYMLINK", REPLY(fuse_entry_out), .names = 2,
-		.flags = OP_CHANGES | OP_TARGET, .handle = handle_symlink },
+		.flags = OP_CHANGES | OP_TARGET | OP_EXTENDS, .handle = handle_symlink },
 	[FUSE_LINK] = { "LINK", ARG(fuse_link_in), REPLY(fuse_entry_out), .names = 1,
 		.flags = OP_CHANGES, .handle = handle_link },
 	[FUSE_UNLINK] = { "UNLINK", .names = 1, .flags = OP_CHANGES, .handle = handle_unlink },
@@ -63,14 +65,25 @@ static const struct opcode opcodes[FUSE_OPCODE_LIMIT] = {
 	[FUSE_STATFS] = { "STATFS", REPLY(fuse_statfs_out), .handle = handle_statfs },
 	[FUSE_ACCESS] = { "ACCESS", ARG(fuse_access_in), .handle = handle_access },
 
+	/* extended attributes */
+	[FUSE_SETXATTR] = { "SETXATTR", ARG(fuse_setxattr_in), .names = 1,
+		.arg_min = FUSE_COMPAT_SETXATTR_IN_SIZE, .long_if = SESSION_SETXATTR_EXT,
+		.flags = OP_CHANGES | OP_XATTR | OP_DATA, .handle = handle_setxattr },
+	[FUSE_GETXATTR] = { "GETXATTR", ARG(fuse_getxattr_in), .names = 1,
+		.flags = OP_XATTR, .handle = handle_getxattr },
+	[FUSE_LISTXATTR] = { "LISTXATTR", ARG(fuse_getxattr_in),
+		.flags = OP_XATTR, .handle = handle_listxattr },
+	[FUSE_REMOVEXATTR] = { "REMOVEXATTR", .names = 1,
+		.flags = OP_CHANGES | OP_XATTR, .handle = handle_removexattr },
+
 	/* files */
 	[FUSE_OPEN] = { "OPEN", ARG(fuse_open_in), REPLY(fuse_open_out),
 		.handle = handle_open },
 	[FUSE_CREATE] = { "CREATE", ARG(fuse_create_in), REPLY_ENTRY_OPEN, .names = 1,
-		.flags = OP_CHANGES, .handle = handle_create },
-	/* TMPFILE has a name on the wire, always "/", that says nothing: left unread. */
-	[FUSE_TMPFILE] = { "TMPFILE", ARG(fuse_create_in), REPLY_ENTRY_OPEN,
-		.flags = OP_CHANGES, .handle = handle_tmpfile },
+		.flags = OP_CHANGES | OP_EXTENDS, .handle = handle_create },
+	/* TMPFILE has a name on the wire, always "/". */
+	[FUSE_TMPFILE] = { "TMPFILE", ARG(fuse_create_in), REPLY_ENTRY_OPEN, .names = 1,
+		.flags = OP_CHANGES | OP_EXTENDS | OP_UNNAMED, .handle = handle_tmpfile },
 	[FUSE_RELEASE] = { "RELEASE", ARG(fuse_release_in), .handle = handle_release },
 	[FUSE_FLUSH] = { "FLUSH", ARG(fuse_flush_in), .handle = handle_flush },
 	[FUSE_FSYNC] = { "FSYNC", ARG(fuse_fsync_in), .flags = OP_WAITS, .handle = handle_fsync },
@@ -114,10 +127,6 @@ static const struct opcode opcodes[FUSE_OPCODE_LIMIT] = {
 };
 
 static const struct opcode_refusal refusals[] = {
-	{ FUSE_SETXATTR, "SETXATTR", "extended attributes are not served yet" },
-	{ FUSE_GETXATTR, "GETXATTR", "as SETXATTR" },
-	{ FUSE_LISTXATTR, "LISTXATTR", "as SETXATTR" },
-	{ FUSE_REMOVEXATTR, "REMOVEXATTR", "as SETXATTR" },
 	{ FUSE_BMAP, "BMAP", "a block number means something only to a guest that has the disk; Linux asks of fuseblk alone" },
 	{ FUSE_POLL, "POLL", "regular files and directories are always ready, which is what a guest concludes from ENOSYS" },
 	{ FUSE_NOTIFY_REPLY, "NOTIFY_REPLY", "an answer to a notification, and there is no queue to notify by" },

@@ -18,14 +18,19 @@ struct request;
 #define OP_TARGET	(1u << 3)	/* the second string is a link's target, not a name */
 #define OP_WAITS	(1u << 4)	/* waits for a disk by its nature */
 #define OP_WAITS_UNWINDOWED (1u << 5)	/* the same, but with a window it may talk to the VMM */
+#define OP_XATTR	(1u << 6)	/* about attributes: only with --xattr, and the name is one's */
+#define OP_DATA		(1u << 7)	/* bytes of the handler's follow the name */
+#define OP_EXTENDS	(1u << 8)	/* extensions may follow the names, if negotiated */
+#define OP_UNNAMED	(1u << 9)	/* the name says nothing, and may be anything */
 
 struct opcode {
 	const char *name;
 	uint16_t arg_size;	/* bytes of the fixed part */
 	uint16_t arg_min;	/* least we accept of it, the rest being zero; 0: all of it */
+	uint32_t long_if;	/* SESSION_* bit without which the fixed part ends at arg_min; 0: none */
 	uint16_t reply_min;	/* bytes of body for which the guest must have room */
 	uint8_t names;		/* strings that follow the fixed part: 0, 1 or 2 */
-	uint8_t flags;		/* OP_* */
+	uint16_t flags;		/* OP_* */
 	/*
 	 * Do it: 0 when the body, if any, is written to req->out, -errno, or
 	 * REQUEST_DEFERRED. Not called unless all the above is true of the request.

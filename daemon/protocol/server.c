@@ -100,6 +100,8 @@ static int server_accept(struct request *req)
 	/* A guest's reboot can leave requests behind that were meant for the old session. */
 	if (!rc && !(req->session & SESSION_STARTED) && !(req->op->flags & OP_ANYTIME))
 		return -EIO;
+	if (!rc && req->op->flags & OP_XATTR && !req->server->config.xattr)
+		return -ENOSYS;
 	if (!rc)
 		rc = decode_request(req);
 	if (rc == -EINVAL)

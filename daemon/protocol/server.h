@@ -53,6 +53,7 @@ struct server_config {
 	bool posix_lock, flock;	/* locks are shared with the host and other guests */
 	uint32_t timeout_ms;	/* of entries and attributes in CACHE_AUTO */
 	uint32_t negative_ms;	/* of missing names in CACHE_AUTO */
+	bool xattr;		/* serve extended attributes */
 };
 
 /*

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/fs/fs.h"
 #include "daemon/protocol/server.h"
 
 /* What INIT agreed upon, as far as later requests need it; 0: no session. */
@@ -20,6 +21,11 @@
 #define SESSION_NOFLUSH		(1u << 2)	/* FOPEN_NOFLUSH is known, and loses nothing */
 #define SESSION_PARALLEL_WRITES	(1u << 3)	/* FOPEN_PARALLEL_DIRECT_WRITES is known */
 #define SESSION_SUBMOUNTS	(1u << 4)	/* the guest mounts what FUSE_ATTR_SUBMOUNT marks */
+#define SESSION_POSIX_ACL	(1u << 5)	/* ACLs are served, and umasks are ours to apply */
+#define SESSION_SETXATTR_EXT	(1u << 6)	/* SETXATTR has its long form */
+#define SESSION_SECURITY_CTX	(1u << 7)	/* makers send a label */
+#define SESSION_SUPP_GROUP	(1u << 8)	/* makers send the group that matters */
+#define SESSION_KILLPRIV	(1u << 9)	/* set-id bits are ours to clear */
 
 struct server {
 	struct fs *fs;			/* borrowed [I] */
@@ -39,6 +45,7 @@ struct server {
 struct server_queue {
 	struct server *server;		/* borrowed [I] */
 	char text[SESSION_TEXT_MAX];	/* names of the request at hand, or a link's target [Q] */
+	char value[FS_XATTR_SIZE_MAX];	/* an attribute's value, names of attributes, or extensions [Q] */
 };
 
 /* True when the VMM gave us a window that is usable now. */

@@ -44,6 +44,19 @@ static int entered(const char *function, uint64_t node, const char *name, struct
 	return rc;
 }
 
+/* What the caller points to is gone when the handler returns. */
+static void called_by(const struct fs_caller *caller)
+{
+	fake.caller = *caller;
+	if (caller->n_groups)
+		memcpy(fake.groups, caller->groups, caller->n_groups * sizeof(uint32_t));
+	fake.caller.groups = fake.groups;
+	if (!caller->label.name)
+		return;
+	snprintf(fake.label_name, sizeof(fake.label_name), "%s", caller->label.name);
+	memcpy(fake.label, caller->label.value, MIN(caller->label.size, sizeof(fake.label)));
+}
+
 void fs_reset(struct fs *fs)
 {
 	(void)fs;
@@ -74,7 +87,7 @@ int fs_getattr(struct fs *fs, uint64_t node, uint64_t handle, struct fs_attr *at
 int fs_setattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint64_t handle,
 	       const struct fs_setattr *set, struct fs_attr *attr)
 {
-	fake.caller = *caller;
+	called_by(caller);
 	fake.set = *set;
 	fs_getattr(fs, node, handle, attr);
 	fake.calls--;
@@ -91,7 +104,7 @@ int fs_statfs(struct fs *fs, uint64_t node, struct statvfs *st)
 int fs_access(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint32_t mask)
 {
 	(void)fs;
-	fake.caller = *caller;
+	called_by(caller);
 	fake.mode = mask;
 	return called(__func__, node);
 }
@@ -100,7 +113,7 @@ int fs_mknod(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 	     uint32_t mode, uint32_t rdev, struct fs_entry *entry)
 {
 	(void)fs;
-	fake.caller = *caller;
+	called_by(caller);
 	fake.mode = mode;
 	fake.rdev = rdev;
 	return entered(__func__, parent, name, entry);
@@ -110,7 +123,7 @@ int fs_mkdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 	     uint32_t mode, struct fs_entry *entry)
 {
 	(void)fs;
-	fake.caller = *caller;
+	called_by(caller);
 	fake.mode = mode;
 	return entered(__func__, parent, name, entry);
 }
@@ -119,7 +132,7 @@ int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, c
 	       const char *target, struct fs_entry *entry)
 {
 	(void)fs;
-	fake.caller = *caller;
+	called_by(caller);
 	snprintf(fake.name2, sizeof(fake.name2), "%s", target);
 	return entered(__func__, parent, name, entry);
 }
@@ -135,7 +148,7 @@ int fs_create(struct fs *fs, const struct fs_caller *caller, uint64_t parent, co
 	      uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle)
 {
 	(void)fs;
-	fake.caller = *caller;
+	called_by(caller);
 	fake.flags = flags;
 	fake.mode = mode;
 	*handle = 77;
@@ -146,7 +159,7 @@ int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent, u
 	       uint32_t mode, struct fs_entry *entry, uint64_t *handle)
 {
 	(void)fs;
-	fake.caller = *caller;
+	called_by(caller);
 	fake.flags = flags;
 	fake.mode = mode;
 	*handle = 78;
@@ -474,7 +487,7 @@ int fs_ioctl(struct fs *fs, const struct fs_caller *caller, uint64_t handle, boo
 	     struct fs_ioctl *io)
 {
 	(void)fs;
-	fake.caller = *caller;
+	called_by(caller);
 	fake.flags = io->cmd;
 	fake.bit = dir;
 	fake.size = io->in_size;
@@ -487,4 +500,52 @@ int fs_ioctl(struct fs *fs, const struct fs_caller *caller, uint64_t handle, boo
 bool fs_ioctl_waits(uint32_t cmd)
 {
 	return cmd == FAKE_SLOW_IOCTL;
+}
+
+int fs_setxattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, const char *name,
+		const void *value, size_t size, uint32_t flags, bool acl_kill_sgid)
+{
+	(void)fs;
+	called_by(caller);
+	snprintf(fake.name, sizeof(fake.name), "%s", name);
+	memcpy(fake.data, value, MIN(size, sizeof(fake.data)));
+	fake.size = size;
+	fake.flags = flags;
+	fake.kill = acl_kill_sgid;
+	return called(__func__, node);
+}
+
+/* The value, or as much of the error as the kernel would give for too little room. */
+static ssize_t give_value(void *to, size_t size)
+{
+	if (size && size < fake.value_len)
+		return -ERANGE;
+	if (size)
+		memcpy(to, fake.value, fake.value_len);
+	return (ssize_t)fake.value_len;
+}
+
+ssize_t fs_getxattr(struct fs *fs, uint64_t node, const char *name, void *value, size_t size)
+{
+	int rc = called(__func__, node);
+
+	(void)fs;
+	snprintf(fake.name, sizeof(fake.name), "%s", name);
+	fake.size = size;
+	return rc ? rc : give_value(value, size);
+}
+
+ssize_t fs_listxattr(struct fs *fs, uint64_t node, char *names)
+{
+	int rc = called(__func__, node);
+
+	(void)fs;
+	return rc ? rc : give_value(names, FS_XATTR_LIST_MAX);
+}
+
+int fs_removexattr(struct fs *fs, uint64_t node, const char *name)
+{
+	(void)fs;
+	snprintf(fake.name, sizeof(fake.name), "%s", name);
+	return called(__func__, node);
 }

@@ -32,9 +32,11 @@ struct fake_fs {
 	bool bit, kill;
 	enum fs_place place;
 	char name[NAME_MAX + 1], name2[PATH_MAX];
-	struct fs_caller caller;
+	struct fs_caller caller;	/* its pointers: see the next three */
+	uint32_t groups[FS_GROUPS_MAX];
+	char label_name[NAME_MAX + 1], label[64];
 	struct fs_setattr set;
-	char data[FAKE_DATA_MAX];	/* last fs_write() */
+	char data[FAKE_DATA_MAX];	/* last fs_write() or fs_setxattr() */
 	/* what to answer */
 	int64_t result;			/* negative: the error of every function */
 	struct fs_entry entry;
@@ -42,6 +44,8 @@ struct fake_fs {
 	bool may_keep;
 	const char *target;
 	const char *contents;		/* what fs_read() finds at any offset */
+	const char *value;		/* of every attribute, and of every list of names */
+	size_t value_len;
 	unsigned int dirents;		/* entries fs_readdir() has to give */
 	unsigned int dirent_name_len;
 	unsigned int dirent_fail_at;	/* fail with -EIO before this entry; 0: never */

@@ -37,7 +37,7 @@ void share_restart(const struct server_config *config, uint32_t minor, uint64_t 
 int share_setup(void **state)
 {
 	struct server_config config = { .cache = CACHE_AUTO, .timeout_ms = 1500,
-		.readdirplus = true, .posix_lock = true, .flock = true };
+		.readdirplus = true, .posix_lock = true, .flock = true, .xattr = true };
 
 	(void)state;
 	share_restart(&config, 46, SHARE_ALL_FLAGS);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -36,7 +37,7 @@ static void add_fixed(uint32_t number, const struct opcode *op)
 	} else if (number == FUSE_INIT) {
 		exchange_add(&x, init, sizeof(init));
 	} else {
-		exchange_add(&x, zeros, op->arg_size);
+		exchange_add(&x, zeros, op->long_if ? op->arg_min : op->arg_size);
 	}
 }
 
@@ -119,6 +120,7 @@ static const uint32_t served[] = {
 	FUSE_COPY_FILE_RANGE_64, FUSE_OPENDIR, FUSE_READDIR, FUSE_READDIRPLUS, FUSE_RELEASEDIR,
 	FUSE_FSYNCDIR, FUSE_SETUPMAPPING, FUSE_REMOVEMAPPING, FUSE_GETLK, FUSE_SETLK, FUSE_SETLKW,
 	FUSE_IOCTL,
+	FUSE_SETXATTR, FUSE_GETXATTR, FUSE_LISTXATTR, FUSE_REMOVEXATTR,
 };
 
 static void test_rows(void **state)
@@ -172,8 +174,8 @@ static void test_protocol(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(protocol); i++)
-		if (!opcode_find(protocol[i]) && !is_refused(protocol[i]))
-			fail_msg("opcode %u is neither served nor refused with a reason", protocol[i]);
+		if (!opcode_find(protocol[i]) == !is_refused(protocol[i]))
+			fail_msg("opcode %u must be either served or refused with a reason", protocol[i]);
 	for (size_t i = 0; i < n; i++) {
 		assert_true(strlen(refusals[i].name) > 0 && strlen(refusals[i].why) > 0);
 		assert_true(in_protocol(refusals[i].number));
@@ -238,7 +240,8 @@ static void test_names(void **state)
 	FOR_EACH_ROW(number, op) {
 		bool two = op->names == 2 && !(op->flags & OP_TARGET);
 
-		if (!op->names)
+		/* Those are no names of files: test_attribute_names() below, test_decode.c. */
+		if (!op->names || op->flags & (OP_XATTR | OP_UNNAMED))
 			continue;
 		for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 			build(number, op, bad[i], "good");
@@ -256,6 +259,44 @@ static void test_names(void **state)
 			continue;
 		build(number, op, "good", too_long);
 		check_refused(-ENAMETOOLONG);
+	}
+}
+
+/* An attribute's name may have anything in it but nothing. */
+static void test_attribute_names(void **state)
+{
+	char too_long[XATTR_NAME_MAX + 2];
+
+	(void)state;
+	memset(too_long, 'n', sizeof(too_long) - 1);
+	too_long[sizeof(too_long) - 1] = '\0';
+	FOR_EACH_ROW(number, op) {
+		if (!(op->flags & OP_XATTR) || !op->names)
+			continue;
+		build(number, op, "", NULL);
+		check_refused(-EINVAL);
+		build(number, op, too_long, NULL);
+		check_refused(-ERANGE);
+		build(number, op, too_long + 1, NULL);
+		check_served(op);
+		build(number, op, "user./etc/../.", NULL);
+		check_served(op);
+		assert_string_equal(fake.name, "user./etc/../.");
+	}
+}
+
+/* Without --xattr a guest hears at the first question that it need not ask again. */
+static void test_no_xattr(void **state)
+{
+	struct server_config config = { .cache = CACHE_AUTO, .readonly = true };
+
+	(void)state;
+	share_restart(&config, 46, SHARE_ALL_FLAGS);
+	FOR_EACH_ROW(number, op) {
+		if (!(op->flags & OP_XATTR))
+			continue;
+		build(number, op, "first", NULL);
+		check_refused(-ENOSYS);
 	}
 }
 
@@ -279,8 +320,8 @@ static void test_room(void **state)
 			x.room = 16 + op->reply_min - 1u;
 			check_refused(-EINVAL);
 		}
-		/* READLINK's target needs room that the row cannot know of */
-		x.room = 16 + op->reply_min + (number == FUSE_READLINK ? 6u : 0u);
+		/* a link's target and an attribute's value need room that the row cannot know of */
+		x.room = 16 + op->reply_min + (number == FUSE_READLINK || op->flags & OP_XATTR ? 8u : 0u);
 		check_served(op);
 	}
 }
@@ -322,7 +363,7 @@ static void test_no_session(void **state)
 static void test_readonly(void **state)
 {
 	struct server_config config = { .cache = CACHE_AUTO, .readonly = true,
-		.posix_lock = true, .flock = true };
+		.posix_lock = true, .flock = true, .xattr = true };
 
 	(void)state;
 	share_restart(&config, 46, SHARE_ALL_FLAGS);
@@ -380,6 +421,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sizes, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_header_length, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_names, share_setup, share_teardown),
+		cmocka_unit_test_setup_teardown(test_attribute_names, share_setup, share_teardown),
+		cmocka_unit_test_setup_teardown(test_no_xattr, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_room, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_pieces, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_no_session, share_setup, share_teardown),

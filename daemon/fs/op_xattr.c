@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Extended attributes of files of every type, by path below /proc/self/fd
+ * (thread_fs.h): nothing is opened for it, so that a device or a FIFO never is,
+ * and a symbolic link's own attributes are meant, never its target's.
+ *
+ * Names pass through the map (xattr_map.h) on their way in and out. Where it
+ * moves security.capability, the host's kernel does not know what it is any
+ * more and does not drop it from a file that changes: fs_drop_capability() does.
+ *
+ * System calls: 1, and 2 more the first time on a thread; see fs_at_get() for its own.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "common/cleanup.h"
+#include "daemon/fs/creds.h"
+#include "daemon/fs/fs_private.h"
+#include "daemon/fs/thread_fs.h"
+
+#define CAPABILITY "security.capability"
+#define ACL_ACCESS "system.posix_acl_access"
+
+/* A path that leads to what a descriptor refers to, a link itself where it is one. */
+struct fd_path {
+	char text[32];
+};
+
+static struct fd_path path_of(const struct fs *fs, int fd)
+{
+	/* Where a thread cannot have its own working directory, /proc may be in sight. */
+	bool own = thread_fs_enter(fs->open.proc_fd) == 0;
+	struct fd_path path;
+
+	snprintf(path.text, sizeof(path.text), "%s%d", own ? "" : "/proc/self/fd/", fd);
+	return path;
+}
+
+static int host_name(const struct fs *fs, const char *name, char host[XATTR_MAP_NAME_SIZE])
+{
+	static const struct xattr_map none;
+
+	return xattr_map_to_host(fs->config.xattr_map ? fs->config.xattr_map : &none, name, host);
+}
+
+void fs_xattr_setup(struct fs *fs)
+{
+	if (host_name(fs, CAPABILITY, fs->capability) < 0 || !strcmp(fs->capability, CAPABILITY))
+		fs->capability[0] = '\0';
+}
+
+int fs_drop_capability(const struct fs *fs, int fd, bool opened)
+{
+	int rc;
+
+	if (!fs->capability[0])
+		return 0;
+	rc = opened ? fremovexattr(fd, fs->capability) :
+		      removexattr(path_of(fs, fd).text, fs->capability);
+	if (rc < 0 && errno != ENODATA && errno != EOPNOTSUPP)
+		return -errno;
+	return 0;
+}
+
+/*
+ * The host's kernel clears the set-gid bit that a new ACL must not leave to a
+ * caller outside the file's group, when it is asked by that caller.
+ */
+static int set_acl_as(struct fs *fs, const struct fs_caller *caller, const char *path,
+		      const void *value, size_t size, int flags)
+{
+	int err = creds_become(caller->uid, caller->gid);
+
+	if (err)
+		return err;
+	creds_keep_setid(false);
+	if (setxattr(path, ACL_ACCESS, value, size, flags) < 0)
+		err = -errno;
+	creds_leave(fs->remote);
+	return err;
+}
+
+int fs_setxattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, const char *name,
+		const void *value, size_t size, uint32_t flags, bool acl_kill_sgid)
+{
+	cleanup_fs_at struct fs_at at = FS_AT_NONE;
+	char host[XATTR_MAP_NAME_SIZE];
+	struct fd_path path;
+	int err = fs_check_writable(fs);
+
+	if (!err && (flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)))
+		err = -EINVAL;
+	if (!err && size > FS_XATTR_SIZE_MAX)
+		err = -E2BIG;
+	if (!err)
+		err = fs_at_get(fs, node, &at);
+	if (!err)
+		err = host_name(fs, name, host);
+	if (err)
+		return err;
+	path = path_of(fs, at.fd);
+	if (acl_kill_sgid && !strcmp(host, ACL_ACCESS))
+		return set_acl_as(fs, caller, path.text, value, size, (int)flags);
+	creds_keep_setid(true);	/* else an ACL takes the set-gid bit away from its own group */
+	return setxattr(path.text, host, value, size, (int)flags) < 0 ? -errno : 0;
+}
+
+ssize_t fs_getxattr(struct fs *fs, uint64_t node, const char *name, void *value, size_t size)
+{
+	cleanup_fs_at struct fs_at at = FS_AT_NONE;
+	char host[XATTR_MAP_NAME_SIZE];
+	ssize_t n;
+	int err = fs_at_get(fs, node, &at);
+
+	if (!err)
+		err = host_name(fs, name, host);
+	if (err == -EPERM)	/* of the map: to the guest there is none of that name */
+		return -ENODATA;
+	if (err)
+		return err;
+	n = getxattr(path_of(fs, at.fd).text, host, value, size);
+	return n < 0 ? -errno : n;
+}
+
+ssize_t fs_listxattr(struct fs *fs, uint64_t node, char *names)
+{
+	cleanup_fs_at struct fs_at at = FS_AT_NONE;
+	ssize_t n;
+	int err = fs_at_get(fs, node, &at);
+
+	if (err)
+		return err;
+	n = listxattr(path_of(fs, at.fd).text, names, FS_XATTR_LIST_MAX);
+	if (n < 0)
+		return -errno;
+	if (fs->config.xattr_map)
+		n = (ssize_t)xattr_map_list(fs->config.xattr_map, names, (size_t)n);
+	return n;
+}
+
+int fs_removexattr(struct fs *fs, uint64_t node, const char *name)
+{
+	cleanup_fs_at struct fs_at at = FS_AT_NONE;
+	char host[XATTR_MAP_NAME_SIZE];
+	int err = fs_check_writable(fs);
+
+	if (!err)
+		err = fs_at_get(fs, node, &at);
+	if (!err)
+		err = host_name(fs, name, host);
+	if (err)
+		return err;
+	return removexattr(path_of(fs, at.fd).text, host) < 0 ? -errno : 0;
+}
