@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ static __thread struct {
 	uint32_t own_uid, own_gid;
 	/* Ids that the kernel took once, plus one, by their low bits: it will take them again. */
 	uint32_t taken_uids[IDS_REMEMBERED], taken_gids[IDS_REMEMBERED];
+	bool in_groups;		/* supplementary ones, of a caller's */
 	enum setid_state setid;
 	struct __user_cap_data_struct caps[CAP_WORDS];
 } thread_creds;
@@ -90,10 +92,46 @@ static void thread_switch(uint32_t uid, uint32_t gid)
 	switch_id(uid, set_fsuid, &thread_creds.uid, thread_creds.taken_uids);
 }
 
-int creds_become(uint32_t uid, uint32_t gid)
+/* Raw, the call is for this thread alone. */
+static int set_groups(const uint32_t *groups, uint32_t n)
+{
+	return syscall(SYS_setgroups, n, groups) < 0 ? -errno : 0;
+}
+
+static int drop_groups(void)
+{
+	int err = thread_creds.in_groups ? set_groups(NULL, 0) : 0;
+
+	if (err)
+		log_guest(LOG_LEVEL_ERROR, "cannot leave the groups of a caller: %s", strerror(-err));
+	else
+		thread_creds.in_groups = false;
+	return err;
+}
+
+void creds_leave(bool restore)
+{
+	int saved = errno;
+
+	if (!creds_switch)
+		return;
+	drop_groups();
+	if (!creds_detached || restore)
+		thread_switch(thread_creds.own_uid, thread_creds.own_gid);
+	/* Going back to root raises the file system capabilities, where they are attached. */
+	if (!creds_detached && thread_creds.setid == SETID_DROPPED)
+		thread_creds.setid = SETID_KEPT;
+	errno = saved;
+}
+
+int creds_become_member(uint32_t uid, uint32_t gid, const uint32_t *groups, uint32_t n)
 {
 	if (!creds_switch)
 		return 0;
+	if (drop_groups())
+		return -EPERM;
+	if (n)
+		thread_creds.in_groups = set_groups(groups, n) == 0;
 	thread_learn();
 	thread_switch(uid, gid);
 	if (thread_creds.uid == uid && thread_creds.gid == gid)
@@ -102,17 +140,9 @@ int creds_become(uint32_t uid, uint32_t gid)
 	return -EPERM;
 }
 
-void creds_leave(bool restore)
+int creds_become(uint32_t uid, uint32_t gid)
 {
-	int saved = errno;
-
-	if (!creds_switch || (creds_detached && !restore))
-		return;
-	thread_switch(thread_creds.own_uid, thread_creds.own_gid);
-	/* Going back to root raises the file system capabilities, where they are attached. */
-	if (!creds_detached && thread_creds.setid == SETID_DROPPED)
-		thread_creds.setid = SETID_KEPT;
-	errno = saved;
+	return creds_become_member(uid, gid, NULL, 0);
 }
 
 static enum setid_state setid_learn(void)

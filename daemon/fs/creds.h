@@ -36,6 +36,15 @@ int creds_setup(void);
 int creds_become(uint32_t uid, uint32_t gid);
 
 /*
+ * The same for a caller that is in `n` further groups. They are this thread's
+ * until creds_leave(), which always takes them away: a thread that could not be
+ * rid of them makes nothing for anybody (-EPERM). Where the process may not set
+ * groups it goes without: the kernel then takes a set-gid bit too many, never
+ * one too few.
+ */
+int creds_become_member(uint32_t uid, uint32_t gid, const uint32_t *groups, uint32_t n);
+
+/*
  * The making operation is over (errno is kept). `restore`: go back to the
  * daemon's own ids at once, for a share on a network file system, where the
  * ids of every call travel to a server that knows nothing of our capabilities.

@@ -57,6 +57,7 @@ struct fs_config {
 	int root_fd;		/* directory to share; the fs takes it over and closes it */
 	int proc_fd;		/* O_PATH /proc/self/fd, taken over as well; 0: it opens that itself */
 	bool readonly;		/* every change answers -EROFS; files open read-only */
+	bool preserve_noatime;	/* else O_NOATIME is dropped from open flags */
 	bool allow_direct_io;	/* else O_DIRECT is dropped from open flags */
 	bool writeback;		/* WRONLY opens become RDWR, O_APPEND is dropped */
 	uint64_t dax_min_size;	/* smallest file offered for mapping; 0 = no window at all */
@@ -228,9 +229,11 @@ enum fs_place {
 /* Write exactly `size` bytes of `from`: bytes written, or -errno if none was. kill_suidgid: strip set-id bits. */
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
 		 struct iov_cursor *from, enum fs_place place, bool kill_suidgid);
+#define FS_FALLOCATE_KILL_SUIDGID (1u << 31)	/* beside `mode`: by a caller without CAP_FSETID */
 int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, uint64_t offset,
 		 uint64_t len);
 int64_t fs_lseek(struct fs *fs, uint64_t handle, uint64_t offset, uint32_t whence);
+#define FS_COPY_KILL_SUIDGID (1ULL << 63)	/* the only one of `flags` */
 ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, uint64_t node_out,
 			   uint64_t handle_out, uint64_t off_out, uint64_t len, uint64_t flags);
 
@@ -293,6 +296,11 @@ ssize_t fs_getxattr(struct fs *fs, uint64_t node, const char *name, void *value,
 /* All names the guest may see, each with its NUL, in FS_XATTR_LIST_MAX bytes; their length. */
 ssize_t fs_listxattr(struct fs *fs, uint64_t node, char *names);
 int fs_removexattr(struct fs *fs, uint64_t node, const char *name);
+/*
+ * 0 when fs_caller.umask may be used: the calling thread can have a umask of its
+ * own, and so can others. Else -errno: a filter forbids it.
+ */
+int fs_umask_ready(struct fs *fs);
 
 /* for the window (op_dax.c) */
 /* A new descriptor, O_RDWR|O_CLOEXEC, of a regular file that may be mapped; caller closes. -errno if not. */

@@ -106,6 +106,8 @@ void fs_xattr_setup(struct fs *fs);
  * `opened`: `fd` is not an O_PATH one. 0 or -errno; nothing to drop is no error.
  */
 int fs_drop_capability(const struct fs *fs, int fd, bool opened);
+/* Give a new file its label; `opened` as above. 0, or -errno of setxattr(2) or the map. */
+int fs_set_label(const struct fs *fs, int fd, bool opened, const struct fs_label *label);
 
 /* op_dax.c */
 /* May this file, with these attributes, go through the window? */

@@ -2,7 +2,8 @@
 /*
  * Making things: files, directories, nodes, links.
  *
- * What is made belongs to the caller (creds.h). A file is entered through the
+ * What is made belongs to the caller (creds.h), and has the label that came with
+ * the request, or is removed again: for a moment it is there without. A file is entered through the
  * descriptor that made it, never by its name again. The calls that return no
  * descriptor (mkdir, mknod, symlink) are followed by a lookup of the name: if
  * somebody on the host swaps it in between, the guest gets an entry of what is
@@ -18,19 +19,38 @@
 #include "common/cleanup.h"
 #include "daemon/fs/creds.h"
 #include "daemon/fs/fs_private.h"
+#include "daemon/fs/thread_fs.h"
 
 /* A name may vanish between "exists" and its lookup; not for ever, though. */
 #define CREATE_TRIES 8
 
 /*
  * An ordinary user's new file in a directory of a foreign group must not be
- * set-gid for that group: the kernel sees to it when CAP_FSETID is away.
+ * set-gid for that group: the kernel sees to it when CAP_FSETID is away, and the
+ * group is none of the thread's. And only the kernel knows whether the umask or
+ * a default ACL counts; so it gets both, on a thread that has its own umask.
  */
-static int become_maker(const struct fs_caller *caller, uint32_t mode)
+static int become_maker(const struct fs *fs, const struct fs_caller *caller, uint32_t mode)
 {
+	int err = caller->umask ? thread_fs_enter(fs->open.proc_fd) : 0;
+
+	if (err)
+		return err;
+	thread_fs_umask(caller->umask & 0777);
 	if (mode & S_ISGID)
 		creds_keep_setid(caller->uid == 0);
-	return creds_become(caller->uid, caller->gid);
+	return creds_become_member(caller->uid, caller->gid, caller->groups, caller->n_groups);
+}
+
+/* A file without the label it was to have must not stay. `fd`: as for fs_set_label(). */
+static int label_new(const struct fs *fs, const struct fs_caller *caller, int fd, bool opened,
+		     int dir_fd, const char *name, int remove_flags)
+{
+	int err = caller->label.name ? fs_set_label(fs, fd, opened, &caller->label) : 0;
+
+	if (err && name)
+		unlinkat(dir_fd, name, remove_flags);
+	return err;
 }
 
 /* Enter the file of a descriptor that was opened for I/O; it stays the caller's. */
@@ -75,14 +95,15 @@ static int create_new(struct fs *fs, const struct fs_caller *caller, const struc
 
 	if (host_flags < 0)
 		return host_flags;
-	err = become_maker(caller, mode);
+	err = become_maker(fs, caller, mode);
 	if (err)
 		return err;
 	fd = safe_open_new(dir->fd, name, host_flags & ~O_TRUNC, mode & 07777);
 	creds_leave(fs->remote);
 	if (fd < 0)
 		return fd;
-	return enter_created(fs, &fd, append, entry, handle);
+	err = label_new(fs, caller, fd, true, dir->fd, name, 0);
+	return err ? err : enter_created(fs, &fd, append, entry, handle);
 }
 
 /* CREATE of a name that is taken, without O_EXCL: an open. */
@@ -146,28 +167,39 @@ int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 	if (host_flags < 0)
 		return host_flags;
 	host_flags = (host_flags & ~O_TRUNC) | (int)(flags & O_EXCL) | O_TMPFILE | O_CLOEXEC;
-	err = become_maker(caller, mode);
+	err = become_maker(fs, caller, mode);
 	if (err)
 		return err;
 	fd = openat(dir.fd, ".", host_flags, mode & 07777);
 	err = fd < 0 ? -errno : 0;
 	creds_leave(fs->remote);
+	if (!err)
+		err = label_new(fs, caller, fd, true, -1, NULL, 0);
 	return err ? err : enter_created(fs, &fd, append, entry, handle);
 }
 
 /*
- * The entry of a name that we just made. Somebody else's new file of another
- * type under it means that ours was removed since.
+ * The entry of a name that we just made, labelled. Somebody else's new file of
+ * another type under it means that ours was removed since.
  */
-static int enter_made(struct fs *fs, const struct fs_at *dir, const char *name, mode_t type,
-		      struct fs_entry *entry)
+static int enter_made(struct fs *fs, const struct fs_caller *caller, const struct fs_at *dir,
+		      const char *name, mode_t type, struct fs_entry *entry)
 {
+	cleanup_fs_at struct fs_at made = FS_AT_NONE;
 	int err = fs_lookup_child(fs, dir, name, LOOK_LATER, entry);
 
-	if (err || (entry->attr.stx.stx_mode & S_IFMT) == type)
+	if (err)
 		return err;
-	fs_forget(fs, entry->node, 1);
-	return -ENOENT;
+	if ((entry->attr.stx.stx_mode & S_IFMT) != type)
+		err = -ENOENT;
+	else if (caller->label.name)
+		err = fs_at_get(fs, entry->node, &made);
+	if (!err && caller->label.name)
+		err = label_new(fs, caller, made.fd, false, dir->fd, name,
+				type == S_IFDIR ? AT_REMOVEDIR : 0);
+	if (err)
+		fs_forget(fs, entry->node, 1);
+	return err;
 }
 
 /*
@@ -203,16 +235,17 @@ int fs_mknod(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
 	if (!err)
-		err = become_maker(caller, mode);
+		err = become_maker(fs, caller, mode);
 	if (err)
 		return err;
 	err = make_node(&dir, name, mode, rdev, &fd);
 	creds_leave(fs->remote);
 	if (err)
 		return err;
-	if (fd >= 0)
-		return enter_opened(fs, fd, entry);
-	return enter_made(fs, &dir, name, mode & S_IFMT, entry);
+	if (fd < 0)
+		return enter_made(fs, caller, &dir, name, mode & S_IFMT, entry);
+	err = label_new(fs, caller, fd, true, dir.fd, name, 0);
+	return err ? err : enter_opened(fs, fd, entry);
 }
 
 int fs_mkdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
@@ -224,13 +257,13 @@ int fs_mkdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
 	if (!err)
-		err = creds_become(caller->uid, caller->gid);
+		err = become_maker(fs, caller, 0);	/* mkdir(2) takes no set-gid bit from anybody */
 	if (err)
 		return err;
 	if (mkdirat(dir.fd, name, mode & 07777) < 0)
 		err = -errno;
 	creds_leave(fs->remote);
-	return err ? err : enter_made(fs, &dir, name, S_IFDIR, entry);
+	return err ? err : enter_made(fs, caller, &dir, name, S_IFDIR, entry);
 }
 
 int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
@@ -242,13 +275,13 @@ int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, c
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
 	if (!err)
-		err = creds_become(caller->uid, caller->gid);
+		err = become_maker(fs, caller, 0);
 	if (err)
 		return err;
 	if (symlinkat(target, dir.fd, name) < 0)
 		err = -errno;
 	creds_leave(fs->remote);
-	return err ? err : enter_made(fs, &dir, name, S_IFLNK, entry);
+	return err ? err : enter_made(fs, caller, &dir, name, S_IFLNK, entry);
 }
 
 int fs_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name,

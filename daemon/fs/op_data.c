@@ -188,9 +188,11 @@ int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, u
 		 uint64_t len)
 {
 	cleanup_handle struct handle *open = NULL;
+	bool kill_suidgid = mode & FS_FALLOCATE_KILL_SUIDGID;
 	int err = fs_check_writable(fs);
 
 	(void)node;
+	mode &= ~FS_FALLOCATE_KILL_SUIDGID;
 	if (!err)
 		err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
 	if (!err)
@@ -206,7 +208,7 @@ int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, u
 	err = fs_drop_capability(fs, open->fd, true);
 	if (err)
 		return err;
-	creds_keep_setid(true);	/* the guest's kernel strips set-id bits by a SETATTR of its own */
+	creds_keep_setid(!kill_suidgid);
 	if (fallocate(open->fd, (int)mode, (off_t)offset, (off_t)len) < 0)
 		return -errno;
 	if (mode & FALLOC_FL_KEEP_SIZE)
@@ -241,7 +243,7 @@ ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, u
 
 	(void)node_out;
 	len = MIN(len, COPY_MAX);
-	if (!err && flags)
+	if (!err && flags & ~FS_COPY_KILL_SUIDGID)
 		err = -EINVAL;
 	if (!err)
 		err = fs_handle_get(fs, handle_in, HANDLE_FILE, &in);
@@ -260,7 +262,7 @@ ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, u
 	err = fs_drop_capability(fs, out->fd, true);
 	if (err)
 		return err;
-	creds_keep_setid(true);
+	creds_keep_setid(!(flags & FS_COPY_KILL_SUIDGID));
 	n = copy_file_range(in->fd, &from, out->fd, &to, len, 0);
 	if (n < 0)
 		return -errno;

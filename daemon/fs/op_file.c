@@ -17,7 +17,7 @@
 #include "daemon/fs/fs_private.h"
 
 /* What may reach the host's open(2) beside the access mode. */
-#define PASSED_FLAGS (O_TRUNC | O_NOATIME | O_SYNC | O_DSYNC)
+#define PASSED_FLAGS (O_TRUNC | O_SYNC | O_DSYNC)
 
 int fs_check_regular(const struct inode *inode)
 {
@@ -46,6 +46,8 @@ int fs_open_flags(const struct fs *fs, uint32_t flags, bool *append)
 		if (err)
 			return err;
 	}
+	if (fs->config.preserve_noatime)
+		passed |= (int)(flags & O_NOATIME);
 	if (fs->config.allow_direct_io)
 		passed |= (int)(flags & O_DIRECT);
 	/* A guest that caches writes reads the rest of a page first, and knows the end itself. */

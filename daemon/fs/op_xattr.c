@@ -63,6 +63,23 @@ int fs_drop_capability(const struct fs *fs, int fd, bool opened)
 	return 0;
 }
 
+int fs_set_label(const struct fs *fs, int fd, bool opened, const struct fs_label *label)
+{
+	char host[XATTR_MAP_NAME_SIZE];
+	int rc = host_name(fs, label->name, host);
+
+	if (rc)
+		return rc;
+	rc = opened ? fsetxattr(fd, host, label->value, label->size, 0) :
+		      setxattr(path_of(fs, fd).text, host, label->value, label->size, 0);
+	return rc < 0 ? -errno : 0;
+}
+
+int fs_umask_ready(struct fs *fs)
+{
+	return thread_fs_enter(fs->open.proc_fd);
+}
+
 /*
  * The host's kernel clears the set-gid bit that a new ACL must not leave to a
  * caller outside the file's group, when it is asked by that caller.

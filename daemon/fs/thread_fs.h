@@ -22,8 +22,8 @@
 int thread_fs_enter(int proc_fd);
 
 /*
- * The umask of what this thread makes next, in the place of 0; give it back
- * with thread_fs_umask(0). Only after thread_fs_enter() said 0.
+ * The umask of what this thread makes from here on, at first 0: whoever makes
+ * something says which. Another than 0 only after thread_fs_enter() said 0.
  */
 void thread_fs_umask(mode_t mask);
 

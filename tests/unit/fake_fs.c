@@ -549,3 +549,9 @@ int fs_removexattr(struct fs *fs, uint64_t node, const char *name)
 	snprintf(fake.name, sizeof(fake.name), "%s", name);
 	return called(__func__, node);
 }
+
+int fs_umask_ready(struct fs *fs)
+{
+	(void)fs;
+	return fake.no_umask ? -EPERM : 0;
+}

@@ -44,6 +44,7 @@ struct fake_fs {
 	bool may_keep;
 	const char *target;
 	const char *contents;		/* what fs_read() finds at any offset */
+	bool no_umask;			/* fs_umask_ready() says no */
 	const char *value;		/* of every attribute, and of every list of names */
 	size_t value_len;
 	unsigned int dirents;		/* entries fs_readdir() has to give */
