@@ -34,7 +34,10 @@ static int print_capabilities(void *config, const char *argument)
 {
 	(void)config;
 	(void)argument;
-	printf("{\n  \"type\": \"fs\",\n  \"features\": [\n    \"separate-options\"\n  ]\n}\n");
+	puts("{\n  \"type\": \"fs\",\n  \"features\": [\n"
+	     "    \"posix-acl-negotiation-mode\",\n"
+	     "    \"security-label-negotiation-mode\",\n"
+	     "    \"separate-options\"\n  ]\n}");
 	return 1;
 }
 
@@ -84,6 +87,26 @@ static int set_gid_map(void *config, const char *text)
 	return set_id_map("gid-map", &((struct config *)config)->sandbox.gid_map, text);
 }
 
+static int add_translation(struct id_translation *map, const char *option, const char *rule)
+{
+	const char *why;
+	int err = id_translation_add(map, rule, &why);
+
+	if (err)
+		log_error("--%s %s: %s", option, rule, why);
+	return err;
+}
+
+static int translate_uid(void *config, const char *argument)
+{
+	return add_translation(&((struct config *)config)->translate_uid, "translate-uid", argument);
+}
+
+static int translate_gid(void *config, const char *argument)
+{
+	return add_translation(&((struct config *)config)->translate_gid, "translate-gid", argument);
+}
+
 static const struct option_row rows[] = {
 	{ "shared-dir", 0, OPTION_STRING, AT(shared_dir), "DIR",
 	  "The directory to share. Required." },
@@ -129,6 +152,23 @@ static const struct option_row rows[] = {
 	  "Serve extended attributes: those of the host's files, as far as casementd may change them." },
 	{ "xattrmap", 0, OPTION_STRING, AT(xattrmap), "RULES",
 	  "Give the guest's extended attributes other names on the host, by virtiofsd's rules: ':map::user.virtiofs.:' keeps them all out of the host's own. Implies --xattr. See SECURITY.md for what single rules leave open." },
+	{ "posix-acl", 0, OPTION_CHOICE, AT(posix_acl), "WHEN",
+	  "Serve POSIX ACLs: never, auto (if the guest's kernel can) or always (a guest that cannot is refused). Alone it means always. Implies --xattr. Default: never.",
+	  .choices = server_demand_names, .bare = "always" },
+	{ "security-label", 0, OPTION_CHOICE, AT(security_label), "WHEN",
+	  "Give new files the label that the guest's security module (SELinux) sends with them: never, auto or always, as for --posix-acl. Implies --xattr. Default: never.",
+	  .choices = server_demand_names, .bare = "always" },
+	{ "killpriv-v2", 0, OPTION_FLAG, AT(killpriv_v2), NULL,
+	  "Clear set-id bits and capabilities of files that change here, which spares the guest's kernel a question before each write. Not for a shared NFS." },
+	{ "no-killpriv-v2", 0, OPTION_UNFLAG, AT(killpriv_v2), NULL,
+	  "Leave that to the guest's kernel. The default." },
+	{ "preserve-noatime", 0, OPTION_FLAG, AT(preserve_noatime), NULL,
+	  "Pass O_NOATIME on to the host; else it is dropped." },
+	{ "translate-uid", 0, OPTION_CALL, 0, "TYPE:SOURCE:TARGET:COUNT",
+	  "Translate user ids: guest (the guest's ids from SOURCE on are the host's from TARGET on), host (the host's are the guest's), map (both: SOURCE is the guest's), squash-guest and squash-host (all are the one id TARGET), or forbid-guest:SOURCE:COUNT. Ids that no rule names stay as they are. May be repeated. Not with --posix-acl.",
+	  .call = translate_uid },
+	{ "translate-gid", 0, OPTION_CALL, 0, "TYPE:SOURCE:TARGET:COUNT",
+	  "The same for group ids.", .call = translate_gid },
 	{ "queues", 0, OPTION_NUMBER, AT(queues), "N",
 	  "Request queues that the device has, each served by a thread of its own. Must be what the VMM was told. Default: 1.",
 	  .min = 1, .max = MAX_QUEUES },
@@ -213,6 +253,9 @@ static const char *config_problem(const struct config *config)
 	if ((config->sandbox.uid_map.n || config->sandbox.gid_map.n) &&
 	    config->sandbox.mode != SANDBOX_NAMESPACE)
 		return "--uid-map and --gid-map need --sandbox namespace";
+	if (config->posix_acl && !(id_translation_empty(&config->translate_uid) &&
+				    id_translation_empty(&config->translate_gid)))
+		return "--posix-acl excludes --translate-uid and --translate-gid: the ids in an ACL are not translated";
 	return NULL;
 }
 
@@ -222,6 +265,8 @@ static int config_complete(struct config *config)
 	unsigned int rule;
 	const char *why;
 
+	if (config->posix_acl || config->security_label)
+		config->xattr = true;
 	if (!config->xattrmap)
 		return 0;
 	config->xattr = true;

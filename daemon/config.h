@@ -9,6 +9,7 @@
 #include "common/options.h"
 #include "daemon/sandbox/sandbox.h"
 #include "daemon/fs/xattr_map.h"
+#include "daemon/protocol/id_translate.h"
 
 #define CONFIG_LEGACY_MAX 32
 
@@ -32,6 +33,10 @@ struct config {
 	bool xattr;
 	const char *xattrmap;		/* the rules; NULL: none */
 	struct xattr_map xattr_map;	/* the same, parsed */
+	int posix_acl, security_label;	/* enum server_demand */
+	bool killpriv_v2;
+	bool preserve_noatime;
+	struct id_translation translate_uid, translate_gid;
 	uint64_t queues;
 	uint64_t poll_max_us;
 	bool posix_lock, flock;

@@ -13,8 +13,6 @@
 #include "common/log.h"
 
 #define NOT_MIGRATED "a file system with open files is not migrated yet; leave the option out, and move the guest while it is shut down"
-#define NO_XATTR "extended attributes are not served yet; leave the option out"
-#define NO_IDS "ids are not translated yet; leave the option out, and give the shared directory the ids that the guest uses"
 
 const struct option_refusal legacy_refusals[] = {
 	{ "migration-mode", NOT_MIGRATED },
@@ -22,13 +20,6 @@ const struct option_refusal legacy_refusals[] = {
 	{ "migration-verify-handles", NOT_MIGRATED },
 	{ "migration-confirm-paths", NOT_MIGRATED },
 	{ "daemonize", "casementd stays in the foreground; start it from systemd, or with & in a shell" },
-	{ "posix-acl", NO_XATTR },
-	{ "security-label", NO_XATTR },
-	{ "translate-uid", NO_IDS },
-	{ "translate-gid", NO_IDS },
-	{ "killpriv-v2", "the guest's kernel clears set-id bits itself; leave the option out" },
-	{ "no-killpriv-v2", "it is so in any case; leave the option out" },
-	{ "preserve-noatime", "O_NOATIME is passed on in any case; leave the option out" },
 	{ NULL },
 };
 

@@ -236,7 +236,10 @@ static int make_server(const struct config *config, struct share *share)
 		.timeout_ms = (uint32_t)config->timeout_ms,
 		.negative_ms = (uint32_t)config->negative_timeout_ms,
 		.posix_lock = config->posix_lock, .flock = config->flock,
-		.xattr = config->xattr,
+		.xattr = config->xattr, .killpriv_v2 = config->killpriv_v2,
+		.posix_acl = config->posix_acl, .security_label = config->security_label,
+		.uid_map = id_translation_empty(&config->translate_uid) ? NULL : &config->translate_uid,
+		.gid_map = id_translation_empty(&config->translate_gid) ? NULL : &config->translate_gid,
 	};
 	struct window_ops window = {
 		.ctx = share->window, .setup = ops_setup, .remove = ops_remove,
@@ -253,6 +256,7 @@ int share_open(const struct config *config, struct sandbox_roots *roots, struct 
 		.root_fd = roots->root_fd, .proc_fd = roots->proc_fd,
 		.readonly = config->readonly, .writeback = config->writeback,
 		.xattr_map = config->xattrmap ? &config->xattr_map : NULL,
+		.preserve_noatime = config->preserve_noatime,
 		.allow_direct_io = config->allow_direct_io,
 		.handles = (enum fs_handles)config->inode_file_handles,
 		.dax_min_size = window_size ? DAX_MIN_FILE : 0, .dax_max_size = window_size,

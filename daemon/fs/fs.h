@@ -229,13 +229,15 @@ enum fs_place {
 /* Write exactly `size` bytes of `from`: bytes written, or -errno if none was. kill_suidgid: strip set-id bits. */
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
 		 struct iov_cursor *from, enum fs_place place, bool kill_suidgid);
-#define FS_FALLOCATE_KILL_SUIDGID (1u << 31)	/* beside `mode`: by a caller without CAP_FSETID */
 int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, uint64_t offset,
 		 uint64_t len);
 int64_t fs_lseek(struct fs *fs, uint64_t handle, uint64_t offset, uint32_t whence);
-#define FS_COPY_KILL_SUIDGID (1ULL << 63)	/* the only one of `flags` */
 ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, uint64_t node_out,
 			   uint64_t handle_out, uint64_t off_out, uint64_t len, uint64_t flags);
+
+/* Beside fallocate's `mode`, and the only one of copy's `flags`: by a caller without CAP_FSETID. */
+#define FS_FALLOCATE_KILL_SUIDGID (1u << 31)
+#define FS_COPY_KILL_SUIDGID (1ULL << 63)
 
 /* directories (op_dir.c) */
 int fs_opendir(struct fs *fs, uint64_t node, uint64_t *handle);

@@ -15,6 +15,7 @@
 #include "common/checked.h"
 #include "daemon/fs/fs.h"
 #include "daemon/protocol/decode_ext.h"
+#include "daemon/protocol/id_translate.h"
 #include "daemon/protocol/opcodes.h"
 
 /* Text that was copied and is not used up yet. */
@@ -140,24 +141,69 @@ static int decode_names(struct request *req)
 	return req->in->left ? -EINVAL : 0;
 }
 
+static int decode_id(const struct id_translation *map, uint32_t guest, uint32_t *host)
+{
+	*host = guest;
+	if (map && !id_to_host(map, guest, host))
+		return -EPERM;
+	return 0;
+}
+
+int decode_uid(const struct request *req, uint32_t guest, uint32_t *host)
+{
+	return decode_id(req->server->config.uid_map, guest, host);
+}
+
+int decode_gid(const struct request *req, uint32_t guest, uint32_t *host)
+{
+	return decode_id(req->server->config.gid_map, guest, host);
+}
+
+/* For those that make or change something in the caller's name. */
+static int decode_ids(struct request *req)
+{
+	int rc = decode_uid(req, req->uid, &req->uid);
+
+	if (!rc)
+		rc = decode_gid(req, req->gid, &req->gid);
+	for (uint32_t i = 0; i < req->n_groups && !rc; i++)
+		rc = decode_gid(req, req->groups[i], &req->groups[i]);
+	return rc;
+}
+
 int decode_request(struct request *req)
 {
 	int rc;
 
 	req->label.name = NULL;
 	req->n_groups = 0;
+	req->uid = req->head.uid;
+	req->gid = req->head.gid;
 	rc = decode_fixed(req);
 	if (!rc && req->op->names)
 		rc = decode_names(req);
+	if (!rc && req->op->flags & OP_CALLER)
+		rc = decode_ids(req);
 	return rc;
+}
+
+/* Without DONT_MASK, which comes with ACLs, the guest has applied the umask already. */
+static uint32_t decode_umask(const struct request *req)
+{
+	uint32_t mask = 0;
+
+	if (req->op->umask_at && req->session & SESSION_POSIX_ACL)
+		memcpy(&mask, (const char *)&req->args + req->op->umask_at, sizeof(mask));
+	return mask & 0777;
 }
 
 struct fs_caller decode_caller(const struct request *req)
 {
 	return (struct fs_caller){
-		.uid = req->head.uid,
-		.gid = req->head.gid,
+		.uid = req->uid,
+		.gid = req->gid,
 		.pid = req->head.pid,
+		.umask = decode_umask(req),
 		.n_groups = req->n_groups,
 		.groups = req->groups,
 		.label = req->label,

@@ -59,6 +59,7 @@ struct request {
 	union request_args args;	/* our copy */
 	const char *name[2];		/* checked, in sq->text; as many as op->names */
 	struct fs_label label;		/* from an extension, in sq->value; name NULL: none */
+	uint32_t uid, gid;		/* of the caller; the host's with OP_CALLER */
 	uint32_t n_groups;		/* from an extension */
 	uint32_t groups[FS_GROUPS_MAX];
 	struct iov_cursor *in;		/* what follows the decoded part, up to head.len */
@@ -81,12 +82,17 @@ struct request {
  * request's end, and check them. Afterwards every name is one path component
  * (or an attribute's name, 1 to 255 bytes), a link's target is 1 to PATH_MAX - 1
  * bytes, extensions are those negotiated, and nobody needs to look again. With
- * OP_DATA req->in is at what follows the name. 0, -EINVAL, -ENAMETOOLONG, or
- * -ERANGE for an attribute's name.
+ * OP_DATA req->in is at what follows the name, and with OP_CALLER the ids of the
+ * caller are the host's. 0, -EINVAL, -ENAMETOOLONG, -ERANGE for an attribute's
+ * name, or -EPERM for ids that the guest may not use.
  */
 int decode_request(struct request *req);
 
-/* Who sent the request, in the words of fs.h. */
+/* Who sent the request, in the words of fs.h; with OP_CALLER by the host's ids, which were checked. */
 struct fs_caller decode_caller(const struct request *req);
+
+/* The host's ids of the guest's; 0 or -EPERM. */
+int decode_uid(const struct request *req, uint32_t guest, uint32_t *host);
+int decode_gid(const struct request *req, uint32_t guest, uint32_t *host);
 
 #endif

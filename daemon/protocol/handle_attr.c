@@ -75,6 +75,10 @@ int handle_setattr(struct request *req)
 	struct fs_attr attr;
 	int rc = setattr_convert(in, &set);
 
+	if (!rc && set.valid & FS_SET_UID)
+		rc = decode_uid(req, in->uid, &set.uid);
+	if (!rc && set.valid & FS_SET_GID)
+		rc = decode_gid(req, in->gid, &set.gid);
 	if (!rc)
 		rc = fs_setattr(req->server->fs, &caller, req->head.nodeid, handle, &set, &attr);
 	return rc ? rc : reply_attr(req, &attr);

@@ -148,13 +148,25 @@ int handle_lseek(struct request *req)
 	return at < 0 ? (int)at : reply_put(req, &out, sizeof(out));
 }
 
+/*
+ * Requests that have no word for it: with HANDLE_KILLPRIV_V2 set-id bits are
+ * ours to clear, and root alone is taken to have the right to keep them.
+ */
+static bool kills_suidgid(const struct request *req)
+{
+	return req->session & SESSION_KILLPRIV && req->head.uid != 0;
+}
+
 int handle_fallocate(struct request *req)
 {
 	const struct fuse_fallocate_in *in = &req->args.fallocate;
+	uint32_t kill = kills_suidgid(req) ? FS_FALLOCATE_KILL_SUIDGID : 0;
 
 	if (!range_within(in->offset, in->length, INT64_MAX))
 		return -EFBIG;
-	return fs_fallocate(req->server->fs, req->head.nodeid, in->fh, in->mode, in->offset,
+	if (in->mode & FS_FALLOCATE_KILL_SUIDGID)
+		return -EOPNOTSUPP;
+	return fs_fallocate(req->server->fs, req->head.nodeid, in->fh, in->mode | kill, in->offset,
 			    in->length);
 }
 
@@ -162,12 +174,15 @@ int handle_fallocate(struct request *req)
 static ssize_t copy_range(struct request *req, uint64_t max)
 {
 	const struct fuse_copy_file_range_in *in = &req->args.copy;
+	uint64_t kill = kills_suidgid(req) ? FS_COPY_KILL_SUIDGID : 0;
 	uint64_t len = MIN(in->len, max);
 
 	if (!range_within(in->off_in, len, INT64_MAX) || !range_within(in->off_out, len, INT64_MAX))
 		return -EINVAL;
+	if (in->flags & FS_COPY_KILL_SUIDGID)
+		return -EINVAL;
 	return fs_copy_file_range(req->server->fs, in->fh_in, in->off_in, in->nodeid_out,
-				  in->fh_out, in->off_out, len, in->flags);
+				  in->fh_out, in->off_out, len, in->flags | kill);
 }
 
 int handle_copy_file_range(struct request *req)

@@ -45,7 +45,6 @@ int handle_batch_forget(struct request *req)
 	return 0;
 }
 
-/* The guest has applied the umask already: DONT_MASK is not negotiated. */
 int handle_mknod(struct request *req)
 {
 	const struct fuse_mknod_in *in = &req->args.mknod;

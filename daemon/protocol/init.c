@@ -78,6 +78,21 @@ static bool want_if_window(const struct server *server)
 	return session_has_window(server);
 }
 
+static bool want_if_killpriv(const struct server *server)
+{
+	return server->config.killpriv_v2;
+}
+
+static bool want_if_acl(const struct server *server)
+{
+	return server->config.posix_acl != DEMAND_NEVER && !fs_umask_ready(server->fs);
+}
+
+static bool want_if_label(const struct server *server)
+{
+	return server->config.security_label != DEMAND_NEVER;
+}
+
 /* A bit that <linux/fuse.h> has no usable name for. */
 #define BIT_OF(n) (1ULL << (n))
 
@@ -94,8 +109,8 @@ static const struct init_feature features[] = {
 	  "LOOKUP of . and .. is refused like every such name" },
 	{ FUSE_BIG_WRITES, "BIG_WRITES", want_always,
 	  "writes of more than a page" },
-	{ FUSE_DONT_MASK, "DONT_MASK", NULL,
-	  "the guest's kernel knows the umask; only default ACLs would need it unapplied" },
+	{ FUSE_DONT_MASK, "DONT_MASK", want_if_acl,
+	  "a umask does not count where a default ACL does, which only the host sees" },
 	{ FUSE_SPLICE_WRITE, "SPLICE_WRITE", NULL, "about /dev/fuse" },
 	{ FUSE_SPLICE_MOVE, "SPLICE_MOVE", NULL, "about /dev/fuse" },
 	{ FUSE_SPLICE_READ, "SPLICE_READ", NULL, "about /dev/fuse" },
@@ -119,8 +134,8 @@ static const struct init_feature features[] = {
 	  "look-ups in one directory may run side by side" },
 	{ FUSE_HANDLE_KILLPRIV, "HANDLE_KILLPRIV", NULL,
 	  "the guest's kernel clears set-id bits itself, knowing the caller's capabilities" },
-	{ FUSE_POSIX_ACL, "POSIX_ACL", NULL,
-	  "extended attributes are not served" },
+	{ FUSE_POSIX_ACL, "POSIX_ACL", want_if_acl,
+	  "ACLs are the host's; asked for by --posix-acl" },
 	{ FUSE_ABORT_ERROR, "ABORT_ERROR", NULL, "about /dev/fuse" },
 	{ FUSE_MAX_PAGES, "MAX_PAGES", want_always,
 	  "requests of up to 1 MiB instead of 128 KiB" },
@@ -134,20 +149,20 @@ static const struct init_feature features[] = {
 	  "mappings start at pages" },
 	{ FUSE_SUBMOUNTS, "SUBMOUNTS", want_if_submounts,
 	  "mounts inside the share are mounts in the guest, too, unless --no-announce-submounts" },
-	{ FUSE_HANDLE_KILLPRIV_V2, "HANDLE_KILLPRIV_V2", NULL,
-	  "the guest's kernel clears set-id bits itself, knowing the caller's capabilities" },
-	{ FUSE_SETXATTR_EXT, "SETXATTR_EXT", NULL,
-	  "extended attributes are not served" },
+	{ FUSE_HANDLE_KILLPRIV_V2, "HANDLE_KILLPRIV_V2", want_if_killpriv,
+	  "by --killpriv-v2; else the guest's kernel clears set-id bits itself" },
+	{ FUSE_SETXATTR_EXT, "SETXATTR_EXT", want_if_acl,
+	  "tells when a new ACL is to clear the set-gid bit" },
 	{ FUSE_INIT_EXT, "INIT_EXT", want_always,
 	  "the flags from bit 32 on" },
 	{ BIT_OF(31), "INIT_RESERVED", NULL,
 	  "reserved by the protocol" },
-	{ FUSE_SECURITY_CTX, "SECURITY_CTX", NULL,
-	  "extended attributes are not served, and labels are some" },
+	{ FUSE_SECURITY_CTX, "SECURITY_CTX", want_if_label,
+	  "the label of a new file comes with the request; asked for by --security-label" },
 	{ FUSE_HAS_INODE_DAX, "HAS_INODE_DAX", want_if_window,
 	  "we say of each file whether it may go through the window" },
-	{ FUSE_CREATE_SUPP_GROUP, "CREATE_SUPP_GROUP", NULL,
-	  "files are made with the caller's uid and gid alone" },
+	{ FUSE_CREATE_SUPP_GROUP, "CREATE_SUPP_GROUP", want_always,
+	  "a new file keeps the set-gid bit when its maker is in the group" },
 	{ FUSE_HAS_EXPIRE_ONLY, "HAS_EXPIRE_ONLY", NULL,
 	  "there is no queue to notify the guest by" },
 	{ FUSE_DIRECT_IO_ALLOW_MMAP, "DIRECT_IO_ALLOW_MMAP", want_if_mmap,
@@ -212,13 +227,49 @@ static uint64_t init_choose(const struct server *server, uint64_t offered)
 	return chosen;
 }
 
+#define INIT_ACL_FLAGS (FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_SETXATTR_EXT)
+
+/*
+ * ACLs go with all that they need, or not at all; and what the command line
+ * demands must be there. 0, or -EPROTO.
+ */
+static int init_check_demands(const struct server *server, uint64_t *chosen)
+{
+	const struct server_config *config = &server->config;
+	const char *missing = NULL;
+
+	if ((*chosen & INIT_ACL_FLAGS) != INIT_ACL_FLAGS)
+		*chosen &= ~(uint64_t)INIT_ACL_FLAGS;
+	if (config->posix_acl == DEMAND_ALWAYS && !(*chosen & FUSE_POSIX_ACL))
+		missing = "--posix-acl=always: POSIX_ACL, DONT_MASK and SETXATTR_EXT";
+	if (config->security_label == DEMAND_ALWAYS && !(*chosen & FUSE_SECURITY_CTX))
+		missing = "--security-label=always: SECURITY_CTX";
+	if (!missing)
+		return 0;
+	log_guest(LOG_LEVEL_ERROR, "this guest, or this host, has not what is needed for %s", missing);
+	return -EPROTO;
+}
+
+static const struct {
+	uint64_t flag;
+	uint32_t session;
+} session_bits[] = {
+	{ FUSE_HAS_INODE_DAX, SESSION_INODE_DAX },
+	{ FUSE_POSIX_ACL, SESSION_POSIX_ACL },
+	{ FUSE_SETXATTR_EXT, SESSION_SETXATTR_EXT },
+	{ FUSE_SECURITY_CTX, SESSION_SECURITY_CTX },
+	{ FUSE_CREATE_SUPP_GROUP, SESSION_SUPP_GROUP },
+	{ FUSE_HANDLE_KILLPRIV_V2, SESSION_KILLPRIV },
+};
+
 /* What later requests need to know of the agreement. */
 static uint32_t init_session_bits(uint64_t chosen, uint32_t minor)
 {
 	uint32_t bits = 0;
 
-	if (chosen & FUSE_HAS_INODE_DAX)
-		bits |= SESSION_INODE_DAX;
+	for (size_t i = 0; i < ARRAY_SIZE(session_bits); i++)
+		if (chosen & session_bits[i].flag)
+			bits |= session_bits[i].session;
 	/* A close gives POSIX locks back, and only FLUSH tells of it. */
 	if (minor >= INIT_MINOR_NOFLUSH && !(chosen & (FUSE_WRITEBACK_CACHE | FUSE_POSIX_LOCKS)))
 		bits |= SESSION_NOFLUSH;
@@ -265,6 +316,9 @@ int handle_init(struct request *req)
 	if (rc)
 		return rc;
 	chosen = init_choose(req->server, init_offered(in));
+	rc = init_check_demands(req->server, &chosen);
+	if (rc)
+		return rc;
 	log_guest(LOG_LEVEL_INFO,
 		  "guest mounts the share: FUSE %u.%u, flags 0x%llx of 0x%llx offered",
 		  CASEMENT_FUSE_MAJOR, minor, (unsigned long long)chosen,

@@ -21,6 +21,7 @@
 #include "proto/fuse_wire.h"
 
 #define ARG(type) .arg_size = sizeof(struct type)
+#define UMASK(type) .umask_at = offsetof(struct type, umask)
 #define REPLY(type) .reply_min = sizeof(struct type)
 #define REPLY_ENTRY_OPEN \
 	.reply_min = sizeof(struct fuse_entry_out) + sizeof(struct fuse_open_out)
@@ -40,11 +41,13 @@ static const struct opcode opcodes[FUSE_OPCODE_LIMIT] = {
 	[FUSE_BATCH_FORGET] = { "BATCH_FORGET", ARG(fuse_batch_forget_in),
 		.flags = OP_ANYTIME | OP_NO_REPLY, .handle = handle_batch_forget },
 	[FUSE_MKNOD] = { "MKNOD", ARG(fuse_mknod_in), REPLY(fuse_entry_out), .names = 1,
-		.flags = OP_CHANGES | OP_EXTENDS, .handle = handle_mknod },
+		UMASK(fuse_mknod_in), .flags = OP_CHANGES | OP_EXTENDS | OP_CALLER,
+		.handle = handle_mknod },
 	[FUSE_MKDIR] = { "MKDIR", ARG(fuse_mkdir_in), REPLY(fuse_entry_out), .names = 1,
-		.flags = OP_CHANGES | OP_EXTENDS, .handle = handle_mkdir },
+		UMASK(fuse_mkdir_in), .flags = OP_CHANGES | OP_EXTENDS | OP_CALLER,
+		.handle = handle_mkdir },
 	[FUSE_SYMLINK] = { "SYMLINK", REPLY(fuse_entry_out), .names = 2,
-		.flags = OP_CHANGES | OP_TARGET | OP_EXTENDS, .handle = handle_symlink },
+		.flags = OP_CHANGES | OP_TARGET | OP_EXTENDS | OP_CALLER, .handle = handle_symlink },
 	[FUSE_LINK] = { "LINK", ARG(fuse_link_in), REPLY(fuse_entry_out), .names = 1,
 		.flags = OP_CHANGES, .handle = handle_link },
 	[FUSE_UNLINK] = { "UNLINK", .names = 1, .flags = OP_CHANGES, .handle = handle_unlink },
@@ -63,12 +66,13 @@ static const struct opcode opcodes[FUSE_OPCODE_LIMIT] = {
 	[FUSE_STATX] = { "STATX", ARG(fuse_statx_in), REPLY(fuse_statx_out),
 		.handle = handle_statx },
 	[FUSE_STATFS] = { "STATFS", REPLY(fuse_statfs_out), .handle = handle_statfs },
-	[FUSE_ACCESS] = { "ACCESS", ARG(fuse_access_in), .handle = handle_access },
+	[FUSE_ACCESS] = { "ACCESS", ARG(fuse_access_in),
+		.flags = OP_CALLER, .handle = handle_access },
 
 	/* extended attributes */
 	[FUSE_SETXATTR] = { "SETXATTR", ARG(fuse_setxattr_in), .names = 1,
 		.arg_min = FUSE_COMPAT_SETXATTR_IN_SIZE, .long_if = SESSION_SETXATTR_EXT,
-		.flags = OP_CHANGES | OP_XATTR | OP_DATA, .handle = handle_setxattr },
+		.flags = OP_CHANGES | OP_XATTR | OP_DATA | OP_CALLER, .handle = handle_setxattr },
 	[FUSE_GETXATTR] = { "GETXATTR", ARG(fuse_getxattr_in), .names = 1,
 		.flags = OP_XATTR, .handle = handle_getxattr },
 	[FUSE_LISTXATTR] = { "LISTXATTR", ARG(fuse_getxattr_in),
@@ -80,10 +84,12 @@ static const struct opcode opcodes[FUSE_OPCODE_LIMIT] = {
 	[FUSE_OPEN] = { "OPEN", ARG(fuse_open_in), REPLY(fuse_open_out),
 		.handle = handle_open },
 	[FUSE_CREATE] = { "CREATE", ARG(fuse_create_in), REPLY_ENTRY_OPEN, .names = 1,
-		.flags = OP_CHANGES | OP_EXTENDS, .handle = handle_create },
+		UMASK(fuse_create_in), .flags = OP_CHANGES | OP_EXTENDS | OP_CALLER,
+		.handle = handle_create },
 	/* TMPFILE has a name on the wire, always "/". */
 	[FUSE_TMPFILE] = { "TMPFILE", ARG(fuse_create_in), REPLY_ENTRY_OPEN, .names = 1,
-		.flags = OP_CHANGES | OP_EXTENDS | OP_UNNAMED, .handle = handle_tmpfile },
+		UMASK(fuse_create_in), .flags = OP_CHANGES | OP_EXTENDS | OP_CALLER | OP_UNNAMED,
+		.handle = handle_tmpfile },
 	[FUSE_RELEASE] = { "RELEASE", ARG(fuse_release_in), .handle = handle_release },
 	[FUSE_FLUSH] = { "FLUSH", ARG(fuse_flush_in), .handle = handle_flush },
 	[FUSE_FSYNC] = { "FSYNC", ARG(fuse_fsync_in), .flags = OP_WAITS, .handle = handle_fsync },
@@ -103,7 +109,7 @@ static const struct opcode opcodes[FUSE_OPCODE_LIMIT] = {
 		REPLY(fuse_copy_file_range_out), .flags = OP_CHANGES | OP_WAITS_UNWINDOWED,
 		.handle = handle_copy_file_range_64 },
 	[FUSE_IOCTL] = { "IOCTL", ARG(fuse_ioctl_in), REPLY(fuse_ioctl_out),
-		.handle = handle_ioctl },
+		.flags = OP_CALLER, .handle = handle_ioctl },
 
 	/* locks */
 	[FUSE_GETLK] = { "GETLK", ARG(fuse_lk_in), REPLY(fuse_lk_out), .handle = handle_getlk },

@@ -21,6 +21,7 @@ struct request;
 #define OP_XATTR	(1u << 6)	/* about attributes: only with --xattr, and the name is one's */
 #define OP_DATA		(1u << 7)	/* bytes of the handler's follow the name */
 #define OP_EXTENDS	(1u << 8)	/* extensions may follow the names, if negotiated */
+#define OP_CALLER	(1u << 10)	/* done in the caller's name, whose ids must be good */
 #define OP_UNNAMED	(1u << 9)	/* the name says nothing, and may be anything */
 
 struct opcode {
@@ -28,6 +29,7 @@ struct opcode {
 	uint16_t arg_size;	/* bytes of the fixed part */
 	uint16_t arg_min;	/* least we accept of it, the rest being zero; 0: all of it */
 	uint32_t long_if;	/* SESSION_* bit without which the fixed part ends at arg_min; 0: none */
+	uint16_t umask_at;	/* offset in the fixed part of the maker's umask; 0: has none */
 	uint16_t reply_min;	/* bytes of body for which the guest must have room */
 	uint8_t names;		/* strings that follow the fixed part: 0, 1 or 2 */
 	uint16_t flags;		/* OP_* */

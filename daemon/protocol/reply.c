@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "daemon/protocol/id_translate.h"
+
 #define A_DAY_S 86400u
 
 /* Errors below this never come from a system call, and a guest's kernel refuses them. */
@@ -67,6 +69,11 @@ static uint32_t reply_encode_dev(uint32_t major, uint32_t minor)
 	return (minor & 0xff) | (major << 8) | ((minor & ~0xffu) << 12);
 }
 
+static uint32_t reply_id(const struct id_translation *map, uint32_t host)
+{
+	return map ? id_to_guest(map, host) : host;
+}
+
 static void reply_fill_attr(const struct request *req, const struct fs_attr *attr,
 			    struct fuse_attr *out)
 {
@@ -84,8 +91,8 @@ static void reply_fill_attr(const struct request *req, const struct fs_attr *att
 		.ctimensec = stx->stx_ctime.tv_nsec,
 		.mode = stx->stx_mode,
 		.nlink = stx->stx_nlink,
-		.uid = stx->stx_uid,
-		.gid = stx->stx_gid,
+		.uid = reply_id(req->server->config.uid_map, stx->stx_uid),
+		.gid = reply_id(req->server->config.gid_map, stx->stx_gid),
 		.rdev = reply_encode_dev(stx->stx_rdev_major, stx->stx_rdev_minor),
 		.blksize = stx->stx_blksize,
 	};
@@ -139,15 +146,16 @@ static struct fuse_sx_time reply_sx_time(const struct statx_timestamp *from)
 	return (struct fuse_sx_time){ .tv_sec = from->tv_sec, .tv_nsec = from->tv_nsec };
 }
 
-static void reply_fill_statx(const struct statx *stx, struct fuse_statx *out)
+static void reply_fill_statx(const struct request *req, const struct statx *stx,
+			     struct fuse_statx *out)
 {
 	*out = (struct fuse_statx){
 		.mask = stx->stx_mask & (STATX_BASIC_STATS | STATX_BTIME),
 		.blksize = stx->stx_blksize,
 		.attributes = stx->stx_attributes & STATX_ATTRS_PASSED,
 		.nlink = stx->stx_nlink,
-		.uid = stx->stx_uid,
-		.gid = stx->stx_gid,
+		.uid = reply_id(req->server->config.uid_map, stx->stx_uid),
+		.gid = reply_id(req->server->config.gid_map, stx->stx_gid),
 		.mode = stx->stx_mode,
 		.ino = stx->stx_ino,
 		.size = stx->stx_size,
@@ -169,7 +177,7 @@ int reply_statx(struct request *req, const struct fs_attr *attr)
 	struct fuse_statx_out out = { .flags = 0 };
 
 	reply_fill_valid(req, &out.attr_valid, &out.attr_valid_nsec);
-	reply_fill_statx(&attr->stx, &out.stat);
+	reply_fill_statx(req, &attr->stx, &out.stat);
 	return reply_put(req, &out, sizeof(out));
 }
 

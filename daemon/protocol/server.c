@@ -18,6 +18,7 @@
 
 const char *const server_cache_names[] = { "auto", "always", "never", "metadata", NULL };
 const char *const server_readdirplus_names[] = { "never", "auto", "always", NULL };
+const char *const server_demand_names[] = { "never", "auto", "always", NULL };
 
 int server_new(struct fs *fs, const struct server_config *config, const struct window_ops *window,
 	       struct server **out)

@@ -14,6 +14,7 @@
 #include "common/iov_cursor.h"
 
 struct fs;
+struct id_translation;
 struct server;
 struct server_queue;
 
@@ -24,6 +25,14 @@ extern const char *const server_cache_names[];
 /* When listing looks up, too; the order is that of server_readdirplus_names[]. */
 enum readdirplus_mode { READDIRPLUS_NEVER, READDIRPLUS_AUTO, READDIRPLUS_ALWAYS };
 extern const char *const server_readdirplus_names[];
+
+/* virtiofsd's words for what a guest may have to agree to; in the order of server_demand_names[]. */
+enum server_demand {
+	DEMAND_NEVER,	/* not offered */
+	DEMAND_AUTO,	/* if the guest can */
+	DEMAND_ALWAYS,	/* a guest that cannot is not served: its INIT fails with -EPROTO */
+};
+extern const char *const server_demand_names[];
 
 /*
  * What the server asks of the window. A function called on a queue's thread
@@ -53,7 +62,10 @@ struct server_config {
 	bool posix_lock, flock;	/* locks are shared with the host and other guests */
 	uint32_t timeout_ms;	/* of entries and attributes in CACHE_AUTO */
 	uint32_t negative_ms;	/* of missing names in CACHE_AUTO */
-	bool xattr;		/* serve extended attributes */
+	bool xattr;		/* serve extended attributes; the next two are about some of them */
+	enum server_demand posix_acl, security_label;
+	bool killpriv_v2;	/* set-id bits are cleared here, not by the guest's kernel */
+	const struct id_translation *uid_map, *gid_map;	/* borrowed, outlive the server; NULL: ids are the same */
 };
 
 /*

@@ -132,9 +132,10 @@ static void test_table(void **state)
 }
 
 #define ALWAYS (FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_ASYNC_DIO | \
-	FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_INIT_EXT | FUSE_HAS_IOCTL_DIR)
+	FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_INIT_EXT | FUSE_HAS_IOCTL_DIR | FUSE_CREATE_SUPP_GROUP)
 #define PLUS (FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO)
 #define CACHED (FUSE_AUTO_INVAL_DATA | FUSE_CACHE_SYMLINKS)
+#define ACL (FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_SETXATTR_EXT)
 #define WINDOW (FUSE_MAP_ALIGNMENT | FUSE_HAS_INODE_DAX)
 
 static const struct {
@@ -157,6 +158,9 @@ static const struct {
 	{ { .cache = CACHE_METADATA, .readdirplus = READDIRPLUS_AUTO }, false,
 	  ALWAYS | CACHED | PLUS },
 	{ { .cache = CACHE_AUTO, .writeback = true }, false, ALWAYS | CACHED | FUSE_WRITEBACK_CACHE },
+	{ { .cache = CACHE_AUTO, .posix_acl = DEMAND_AUTO }, false, ALWAYS | CACHED | ACL },
+	{ { .cache = CACHE_AUTO, .security_label = DEMAND_AUTO, .killpriv_v2 = true }, false,
+	  ALWAYS | CACHED | FUSE_SECURITY_CTX | FUSE_HANDLE_KILLPRIV_V2 },
 };
 
 static void test_agreements(void **state)
@@ -174,6 +178,38 @@ static void test_agreements(void **state)
 		run_init(46, FUSE_INIT_EXT | FUSE_HAS_INODE_DAX);
 		assert_true((accepted() & ~(FUSE_INIT_EXT | FUSE_HAS_INODE_DAX)) == 0);
 	}
+}
+
+/* ACLs come with all that they need or not at all; what is demanded must be had. */
+static void test_demands(void **state)
+{
+	static const uint64_t parts[] = { FUSE_POSIX_ACL, FUSE_DONT_MASK, FUSE_SETXATTR_EXT };
+	struct server_config config = { .cache = CACHE_AUTO, .posix_acl = DEMAND_AUTO };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		config.posix_acl = DEMAND_AUTO;
+		share_restart(&config, 46, 0);
+		run_init(46, UINT64_MAX & ~parts[i]);
+		assert_true((accepted() & ACL) == 0);
+		config.posix_acl = DEMAND_ALWAYS;
+		share_free();
+		share_new(&config, &fake_window_ops);
+		assert_int_equal(exchange_init(&x, sq, 46, UINT64_MAX & ~parts[i]), -EPROTO);
+		assert_false(serving());
+		run_init(46, UINT64_MAX);
+		assert_true((accepted() & ACL) == ACL);
+		assert_true(serving());
+	}
+	/* a host whose threads cannot have umasks */
+	fake.no_umask = true;
+	assert_int_equal(exchange_init(&x, sq, 46, UINT64_MAX), -EPROTO);
+	config = (struct server_config){ .cache = CACHE_AUTO, .security_label = DEMAND_ALWAYS };
+	share_free();
+	share_new(&config, &fake_window_ops);
+	assert_int_equal(exchange_init(&x, sq, 46, UINT64_MAX & ~FUSE_SECURITY_CTX), -EPROTO);
+	run_init(46, UINT64_MAX);
+	assert_true(accepted() & FUSE_SECURITY_CTX);
 }
 
 static void test_no_window_at_all(void **state)
@@ -235,6 +271,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_short_body, start, share_teardown),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test_setup_teardown(test_agreements, start, share_teardown),
+		cmocka_unit_test_setup_teardown(test_demands, start, share_teardown),
 		cmocka_unit_test_setup_teardown(test_no_window_at_all, start, share_teardown),
 		cmocka_unit_test_setup_teardown(test_sessions, start, share_teardown),
 		cmocka_unit_test_setup_teardown(test_clear_fails, start, share_teardown),

@@ -235,7 +235,7 @@ static void test_targets(void **state)
 
 static const struct fixture_config no_init = { .no_init = true };
 static const struct fixture_config with_window = {
-	.args = { "--window-size", "16M", NULL },
+	.args = { "--window-size", "16M", "--xattr", NULL },
 	.needs = "window-size",
 };
 

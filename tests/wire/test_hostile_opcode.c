@@ -493,7 +493,8 @@ static void test_orders(void **state)
 }
 
 static const struct fixture_config bench_config = {
-	.args = { "--window-size", "16M", "--queues", "2", "--posix-lock", "--flock", NULL },
+	.args = { "--window-size", "16M", "--queues", "2", "--posix-lock", "--flock",
+		  "--posix-acl=auto", "--killpriv-v2", NULL },
 	.options = { .request_queues = 2, .queue_size = 64, .depth = 8 },
 	.needs = "posix-lock",
 };
