@@ -20,6 +20,7 @@ static void check_names(uint32_t opcode)
 	FUZZ_CHECK(!*fake.name || is_component(fake.name), "opcode %u: \"%s\"", opcode, fake.name);
 	if (fake.last && !strcmp(fake.last, "fs_rename"))
 		FUZZ_CHECK(is_component(fake.name2), "\"%s\"", fake.name2);
+	FUZZ_CHECK(fake.caller.n_groups <= FS_GROUPS_MAX, "opcode %u", opcode);
 	FUZZ_CHECK(fake.waits >= 0, "opcode %u", opcode);
 }
 
@@ -27,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct server_config config = {
 		.cache = CACHE_AUTO, .timeout_ms = 1000, .readdirplus = true, .posix_lock = true,
-		.flock = true,
+		.flock = true, .xattr = true, .posix_acl = DEMAND_AUTO, .security_label = DEMAND_AUTO,
 	};
 	struct fuzz_bytes bytes = { data, size };
 	uint8_t first = fuzz_u8(&bytes);

@@ -10,7 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "$1" && pwd) || exit 2
 seconds=$2
 shift 2
-[ $# -gt 0 ] || set -- decode virtqueue session server
+[ $# -gt 0 ] || set -- decode virtqueue session server rules
 
 status=0
 for target; do

@@ -507,7 +507,7 @@ int fs_setxattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, co
 {
 	(void)fs;
 	called_by(caller);
-	snprintf(fake.name, sizeof(fake.name), "%s", name);
+	snprintf(fake.xattr, sizeof(fake.xattr), "%s", name);
 	memcpy(fake.data, value, MIN(size, sizeof(fake.data)));
 	fake.size = size;
 	fake.flags = flags;
@@ -530,7 +530,7 @@ ssize_t fs_getxattr(struct fs *fs, uint64_t node, const char *name, void *value,
 	int rc = called(__func__, node);
 
 	(void)fs;
-	snprintf(fake.name, sizeof(fake.name), "%s", name);
+	snprintf(fake.xattr, sizeof(fake.xattr), "%s", name);
 	fake.size = size;
 	return rc ? rc : give_value(value, size);
 }
@@ -546,7 +546,7 @@ ssize_t fs_listxattr(struct fs *fs, uint64_t node, char *names)
 int fs_removexattr(struct fs *fs, uint64_t node, const char *name)
 {
 	(void)fs;
-	snprintf(fake.name, sizeof(fake.name), "%s", name);
+	snprintf(fake.xattr, sizeof(fake.xattr), "%s", name);
 	return called(__func__, node);
 }
 

@@ -32,6 +32,7 @@ struct fake_fs {
 	bool bit, kill;
 	enum fs_place place;
 	char name[NAME_MAX + 1], name2[PATH_MAX];
+	char xattr[NAME_MAX + 1];	/* an attribute's name, which is none of the above */
 	struct fs_caller caller;	/* its pointers: see the next three */
 	uint32_t groups[FS_GROUPS_MAX];
 	char label_name[NAME_MAX + 1], label[64];

@@ -36,7 +36,7 @@ static void test_set(void **state)
 	(void)state;
 	assert_int_equal(set(&in, 8, "user.a", "value", 5), 0);
 	assert_int_equal(fake.node, 7);
-	assert_string_equal(fake.name, "user.a");
+	assert_string_equal(fake.xattr, "user.a");
 	assert_memory_equal(fake.data, "value", 5);
 	assert_int_equal(fake.size, 5);
 	assert_int_equal(fake.flags, 1);

@@ -281,7 +281,7 @@ static void test_attribute_names(void **state)
 		check_served(op);
 		build(number, op, "user./etc/../.", NULL);
 		check_served(op);
-		assert_string_equal(fake.name, "user./etc/../.");
+		assert_string_equal(fake.xattr, "user./etc/../.");
 	}
 }
 
