@@ -13,12 +13,12 @@ import tempfile
 
 import pytest
 
-from conftest import BUILD, CASEMENTD, PATIENCE, TOP
+from conftest import BUILD, PATIENCE, TOP
 
 CHECK = BUILD / "tests" / "posix" / "posix-check"
 LEAST = 400	# assertions of a run
-# What a daemon may be without; its subjects are not compared then.
-OPTIONAL = {"--xattr": "xattr", "--posix-acl": "acl"}
+# What a share must be asked for.
+FEATURES = ["--xattr", "--posix-acl"]
 
 MODES = {"never": ["--cache=never", "--allow-mmap"], "auto": ["--cache=auto"],
          "always": ["--cache=always"]}
@@ -58,11 +58,6 @@ def by_share(output):
     return dict(zip(parts[1::2], (results(part.splitlines()) for part in parts[2::2])))
 
 
-def daemon_features():
-    said = subprocess.run([CASEMENTD, "--help"], capture_output=True, text=True, check=True).stdout
-    return [option for option in OPTIONAL if re.search(rf"^ *{option}\b", said, re.M)]
-
-
 def on_host(directory, program=CHECK, **user):
     directory.mkdir()
     directory.chmod(0o777)
@@ -71,7 +66,7 @@ def on_host(directory, program=CHECK, **user):
     return results(ran.stdout.splitlines())
 
 
-def start_guest(machines, tmp_path, kind, shares, features, *args):
+def start_guest(machines, tmp_path, kind, shares, *args):
     tools = tmp_path / f"tools-{kind}"
     tools.mkdir()
     shutil.copy(CHECK, tools)
@@ -81,7 +76,7 @@ def start_guest(machines, tmp_path, kind, shares, features, *args):
         directory.mkdir()
         directory.chmod(0o777)
         words += ["--share", f"{directory}:{'-'.join(share)}"]
-        options = MODES[share[0]] + features + ["--writeback"] * ("writeback" in share)
+        options = MODES[share[0]] + FEATURES + ["--writeback"] * ("writeback" in share)
         words += [word for option in options for word in ("--share-arg", option)]
     names = " ".join("-".join(share) for share in shares)
     return machines(f"set -- {names}\n{RUN}", *words, name=kind)
@@ -102,10 +97,8 @@ def unexplained(host, guest, share, table, used):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
 def test_posix(machines, tmp_path):
-    features = daemon_features()
-    absent = tuple(f"{OPTIONAL[option]}." for option in OPTIONAL if option not in features)
-    guests = [start_guest(machines, tmp_path, "plain", PLAIN, features),
-              start_guest(machines, tmp_path, "window", WINDOW, features, "--window", "64M")]
+    guests = [start_guest(machines, tmp_path, "plain", PLAIN),
+              start_guest(machines, tmp_path, "window", WINDOW, "--window", "64M")]
     host = on_host(tmp_path / "host")
     assert len(host) >= LEAST
     found = {}
@@ -114,9 +107,7 @@ def test_posix(machines, tmp_path):
     table, used, problems = listed_differences(), set(), []
     for share in PLAIN + WINDOW:
         guest = found["-".join(share)]
-        both = [{name: what for name, what in side.items() if not name.startswith(absent)}
-                if absent else side for side in (host, guest)]
-        problems += unexplained(*both, share, table, used)
+        problems += unexplained(host, guest, share, table, used)
     assert not problems, "\n".join(problems)
     stale = [row for row in table if row not in used and "sometimes" not in row[1]]
     assert not stale, f"docs/posix.md lists what is no difference: {stale}"
