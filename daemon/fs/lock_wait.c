@@ -128,22 +128,25 @@ bool lock_wait_end(struct lock_waits *waits, struct lock_wait *wait)
 	return wait->cancelled;
 }
 
-static bool wait_matches(const struct lock_wait *wait, enum lock_wait_key key, uint64_t value)
+static bool wait_matches(const struct lock_wait *wait, enum lock_wait_key key,
+			 const struct lock_wait_keys *like)
 {
 	switch (key) {
 	case LOCK_WAIT_UNIQUE:
-		return wait->keys.unique == value;
+		return wait->keys.unique == like->unique;
 	case LOCK_WAIT_HANDLE:
-		return wait->keys.handle == value;
+		return wait->keys.handle == like->handle;
 	case LOCK_WAIT_OWNER:
-		return wait->keys.owner == value;
+		/* An owner is a process: another file's close is no business of its other threads. */
+		return wait->keys.owner == like->owner && wait->keys.node == like->node;
 	case LOCK_WAIT_ALL:
 		break;
 	}
 	return true;
 }
 
-void lock_waits_cancel(struct lock_waits *waits, enum lock_wait_key key, uint64_t value)
+void lock_waits_cancel(struct lock_waits *waits, enum lock_wait_key key,
+		       const struct lock_wait_keys *like)
 {
 	static const struct itimerspec now = {
 		.it_value.tv_nsec = 1, .it_interval.tv_nsec = CANCEL_AGAIN_NS,
@@ -153,7 +156,7 @@ void lock_waits_cancel(struct lock_waits *waits, enum lock_wait_key key, uint64_
 
 	pthread_mutex_lock(&waits->lock);
 	for (struct lock_wait *wait = waits->first; wait; wait = wait->next) {
-		if (!wait_matches(wait, key, value))
+		if (!wait_matches(wait, key, like))
 			continue;
 		found = true;
 		if (wait->cancelled)
@@ -162,7 +165,7 @@ void lock_waits_cancel(struct lock_waits *waits, enum lock_wait_key key, uint64_
 		timer_settime(wait->timer, 0, &now, NULL);
 	}
 	if (key == LOCK_WAIT_UNIQUE && !found)
-		early_keep(waits, value);
+		early_keep(waits, like->unique);
 	if (key == LOCK_WAIT_ALL)
 		memset(waits->early, 0, sizeof(waits->early));
 	pthread_mutex_unlock(&waits->lock);

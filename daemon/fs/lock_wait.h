@@ -18,6 +18,7 @@
 struct lock_wait_keys {
 	uint64_t unique;	/* of the request */
 	uint64_t handle, owner;
+	uint64_t node;		/* of the file */
 };
 
 struct lock_wait {
@@ -60,12 +61,14 @@ int lock_wait_begin(struct lock_waits *waits, struct lock_wait *wait,
 /* The wait is over. True when it was cancelled. */
 bool lock_wait_end(struct lock_waits *waits, struct lock_wait *wait);
 
-/* Which waits to cancel: those with the same value in this field. */
+/* Which waits to cancel: those of the same request, handle, or owner and file. */
 enum lock_wait_key { LOCK_WAIT_UNIQUE, LOCK_WAIT_HANDLE, LOCK_WAIT_OWNER, LOCK_WAIT_ALL };
 /*
- * Have waits give up with -EINTR. A unique that nobody waits with is kept for
- * the wait that may begin with it; LOCK_WAIT_ALL forgets those. Any thread.
+ * Have waits like this one give up with -EINTR. A unique that nobody waits with is
+ * kept for the wait that may begin with it; LOCK_WAIT_ALL, whose `like` may be
+ * NULL, forgets those. Any thread.
  */
-void lock_waits_cancel(struct lock_waits *waits, enum lock_wait_key key, uint64_t value);
+void lock_waits_cancel(struct lock_waits *waits, enum lock_wait_key key,
+		       const struct lock_wait_keys *like);
 
 #endif

@@ -144,7 +144,8 @@ int fs_release(struct fs *fs, uint64_t handle)
 {
 	/* A wait for a lock would keep the file open. */
 	if (__atomic_load_n(&fs->waits.reserved, __ATOMIC_RELAXED))
-		lock_waits_cancel(&fs->waits, LOCK_WAIT_HANDLE, handle);
+		lock_waits_cancel(&fs->waits, LOCK_WAIT_HANDLE,
+				  &(struct lock_wait_keys){ .handle = handle });
 	drop_locks(fs, handle);
 	return handle_table_release(&fs->handles, handle, HANDLE_FILE);
 }

@@ -101,8 +101,10 @@ int fs_setlk(struct fs *fs, uint64_t handle, uint64_t owner, const struct fs_loc
 	struct flock fl;
 	int err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
 
-	if (!err)
+	if (!err) {
+		keys.node = inode_id(open->inode);
 		err = lock_range(lock, &fl);
+	}
 	if (!err && lock->type == F_UNLCK) {
 		/* An owner of no locks has nothing to unlock. */
 		file = lock_table_find(&fs->locks, open, owner);
@@ -128,6 +130,7 @@ int fs_flock(struct fs *fs, uint64_t handle, uint64_t owner, uint32_t type, uint
 		return err;
 	if (type != F_RDLCK && type != F_WRLCK && type != F_UNLCK)
 		return -EINVAL;
+	keys.node = inode_id(open->inode);
 	target.fd = open->fd;
 	target.operation = type == F_RDLCK ? LOCK_SH : type == F_WRLCK ? LOCK_EX : LOCK_UN;
 	return lock_target(fs, &target, &keys, wait);
@@ -145,22 +148,24 @@ void fs_lock_waited(struct fs *fs)
 
 void fs_lock_interrupt(struct fs *fs, uint64_t unique)
 {
-	lock_waits_cancel(&fs->waits, LOCK_WAIT_UNIQUE, unique);
+	lock_waits_cancel(&fs->waits, LOCK_WAIT_UNIQUE, &(struct lock_wait_keys){ .unique = unique });
 }
 
 void fs_lock_interrupt_all(struct fs *fs)
 {
-	lock_waits_cancel(&fs->waits, LOCK_WAIT_ALL, 0);
+	lock_waits_cancel(&fs->waits, LOCK_WAIT_ALL, NULL);
 }
 
 int fs_lock_closed(struct fs *fs, uint64_t handle, uint64_t owner)
 {
+	struct lock_wait_keys keys = { .owner = owner };
 	cleanup_handle struct handle *open = NULL;
 	int err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
 
 	if (err)
 		return err;
-	lock_waits_cancel(&fs->waits, LOCK_WAIT_OWNER, owner);
+	keys.node = inode_id(open->inode);
+	lock_waits_cancel(&fs->waits, LOCK_WAIT_OWNER, &keys);
 	lock_table_drop(&fs->locks, open, owner);
 	return 0;
 }

@@ -18,6 +18,7 @@
 #define A 0xaaaaaaaaaaaaaaaau	/* two lock owners */
 #define B 1u
 #define TO_END INT64_MAX
+#define QUIET_NS 60000000	/* to see that something does not happen */
 
 static struct fixture *f;
 static struct fs *fs;
@@ -197,9 +198,11 @@ struct waiter {
 	int result;
 };
 
-/* True when the thread sleeps in flock(2). */
+/* True when the thread sleeps in its system call. */
 static bool waits_in_the_kernel(const struct waiter *w)
 {
+	long number;
+
 	char path[64], text[64] = "";
 	cleanup_close int fd = -1;
 
@@ -207,7 +210,8 @@ static bool waits_in_the_kernel(const struct waiter *w)
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
 		return false;
-	return strtol(text, NULL, 10) == SYS_flock;
+	number = strtol(text, NULL, 10);
+	return number == (w->flock ? SYS_flock : SYS_fcntl);
 }
 
 static void *waiter_main(void *arg)
@@ -294,6 +298,30 @@ static void waits_can_be_given_up(void **state)
 	assert_int_equal(host_can(F_WRLCK, 0, 0), 0);
 }
 
+/* A process waits in one thread and closes another file in the next: that ends no wait. */
+static void a_close_of_another_file_ends_no_wait(void **state)
+{
+	struct waiter w = { .result = 1 };
+	struct timespec soon;
+	uint64_t other;
+
+	(void)state;
+	must_create(fs, FS_ROOT_NODE, "other", &other);
+	assert_int_equal(set(A, F_RDLCK, 0, 0), 0);
+	waiter_start(&w);
+	while (!waits_in_the_kernel(&w))
+		sched_yield();
+	assert_int_equal(fs_lock_closed(fs, other, B), 0);
+	clock_gettime(CLOCK_REALTIME, &soon);
+	soon.tv_nsec += QUIET_NS;
+	soon.tv_sec += soon.tv_nsec / 1000000000;
+	soon.tv_nsec %= 1000000000;
+	assert_int_equal(pthread_timedjoin_np(w.thread, NULL, &soon), ETIMEDOUT);
+	assert_int_equal(set(A, F_UNLCK, 0, 0), 0);
+	pthread_join(w.thread, NULL);
+	assert_int_equal(w.result, 0);
+}
+
 /* The last user of a handle closes it; a wait is one, so a release ends the wait. */
 static void a_release_ends_its_waits(void **state)
 {
@@ -348,6 +376,7 @@ int main(void)
 		TEST(a_reset_gives_all_back), TEST(nonsense_is_refused),
 		TEST(flocks_are_the_handles), TEST(a_readonly_share_locks_for_reading),
 		TEST(waits_end_with_the_lock), TEST(waits_can_be_given_up), TEST(a_release_ends_its_waits),
+		TEST(a_close_of_another_file_ends_no_wait),
 		TEST(a_fired_token_forbids_to_wait), TEST(only_so_many_wait),
 	};
 

@@ -6,10 +6,14 @@
  */
 #include "daemon_fixture.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "client/queue.h"
@@ -139,6 +143,102 @@ static void test_interrupt(void **state)
 	}
 }
 
+static long flush(struct fixture *f, uint64_t node, uint64_t fh, uint64_t owner)
+{
+	struct fuse_flush_in in = { .fh = fh, .lock_owner = owner };
+	struct iovec iov = { &in, sizeof(in) };
+
+	return casement_call(f->q, FUSE_FLUSH, node, &iov, 1, NULL, 0);
+}
+
+/* A close of the file by its owner ends the owner's waits for it; no other close does. */
+static void test_flush(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "file", &node);
+	uint64_t other, other_fh = create_file(f->q, "other", &other);
+	int host = host_lock(f, "file", F_WRLCK);
+	struct casement_request *done[1];
+	struct wait wait;
+
+	wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, 0));
+	check_alive(f);
+	ok(flush(f, node, fh, 2));
+	ok(flush(f, other, other_fh, 1));
+	assert_int_equal(casement_complete(f->q, done, 1, TEST_QUIET_MS), 0);
+	close(host);
+	assert_int_equal(wait_end(f, &wait), 0);
+	ok(flush(f, node, fh, 1));
+	host = host_lock(f, "file", F_WRLCK);
+	wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, 0));
+	/* Until the wait has begun a close has nothing to end. */
+	do {
+		check_alive(f);
+		ok(flush(f, node, fh, 1));
+	} while (!ok(casement_complete(f->q, done, 1, 1)));
+	assert_int_equal(wait.request.result, -EINTR);
+	close(host);
+}
+
+/* Does a thread of the daemon sleep in this system call? Skips where that cannot be seen. */
+static bool daemon_waits_in(const struct fixture *f, long number)
+{
+	char path[600], text[32];
+	const struct dirent *task;
+	bool found = false;
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)daemon_serving_pid(&f->daemon));
+	tasks = opendir(path);
+	assert_non_null(tasks);
+	while (!found && (task = readdir(tasks))) {
+		cleanup_close int fd = -1;
+		ssize_t n;
+
+		if (task->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/syscall",
+			 (int)daemon_serving_pid(&f->daemon), task->d_name);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 && errno == EACCES) {
+			closedir(tasks);
+			skip();
+		}
+		n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+		text[n > 0 ? n : 0] = '\0';
+		found = strtol(text, NULL, 10) == number;
+	}
+	closedir(tasks);
+	return found;
+}
+
+/* Who waits keeps the file open: its release ends the wait, and then the file is closed. */
+static void test_release(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	unsigned int before = daemon_count_fds(&f->daemon);
+	uint64_t node, fh;
+	struct wait wait;
+	int host;
+
+	for (uint32_t flags = 0; flags <= FUSE_LK_FLOCK; flags += FUSE_LK_FLOCK) {
+		fh = create_file(f->q, "file", &node);
+		host = open(share_path(&f->daemon, "file"), O_RDWR | O_CLOEXEC);
+		assert_int_equal(flock(host, LOCK_EX), 0);
+		assert_int_equal(fcntl(host, F_OFD_SETLK, &(struct flock){ .l_type = F_WRLCK }), 0);
+		wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, flags));
+		while (!daemon_waits_in(f, flags ? SYS_flock : SYS_fcntl))
+			check_alive(f);
+		ok(casement_release(f->q, node, fh));
+		assert_int_equal(wait_end(f, &wait), -EINTR);
+		refused(ask(f, FUSE_SETLK, node, lock_in(fh, 1, F_UNLCK, flags)), EBADF);
+		ok(casement_unlink(f->q, CASEMENT_ROOT, "file"));
+		ok(casement_forget(casement_hiprio_queue(f->client), node, 1));
+		close(host);
+	}
+	assert_int_equal(daemon_count_fds(&f->daemon), before);
+}
+
 /* Of an interrupted request that did not wait nothing is left for others. */
 static void test_interrupt_of_nothing(void **state)
 {
@@ -255,6 +355,8 @@ int main(void)
 		FIXTURE_TEST(test_flock, &locks),
 		FIXTURE_TEST(test_interrupt, &locks),
 		FIXTURE_TEST(test_interrupt_of_nothing, &locks),
+		FIXTURE_TEST(test_flush, &locks),
+		FIXTURE_TEST(test_release, &locks),
 		FIXTURE_TEST(test_stop, &locks),
 		FIXTURE_TEST(test_too_many, &locks),
 		FIXTURE_TEST(test_two_guests, &locks),
