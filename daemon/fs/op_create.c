@@ -166,15 +166,15 @@ int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 	host_flags = fs_open_flags(fs, flags, &append);
 	if (host_flags < 0)
 		return host_flags;
-	host_flags = (host_flags & ~O_TRUNC) | (int)(flags & O_EXCL) | O_TMPFILE | O_CLOEXEC;
+	host_flags = (host_flags & ~O_TRUNC) | (int)(flags & O_EXCL);
 	err = become_maker(fs, caller, mode);
 	if (err)
 		return err;
-	fd = openat(dir.fd, ".", host_flags, mode & 07777);
-	err = fd < 0 ? -errno : 0;
+	fd = safe_open_unnamed(dir.fd, host_flags, mode & 07777);
 	creds_leave(fs->remote);
-	if (!err)
-		err = label_new(fs, caller, fd, true, -1, NULL, 0);
+	if (fd < 0)
+		return fd;
+	err = label_new(fs, caller, fd, true, -1, NULL, 0);
 	return err ? err : enter_created(fs, &fd, append, entry, handle);
 }
 

@@ -50,6 +50,12 @@ int safe_open_new(int parent_fd, const char *name, int flags, mode_t mode)
 				  flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
 }
 
+int safe_open_unnamed(int parent_fd, int flags, mode_t mode)
+{
+	/* "." is the directory we hold: there is no name to be led away by. */
+	return open_result(openat(parent_fd, ".", flags | O_TMPFILE | O_CLOEXEC, mode));
+}
+
 struct fd_name safe_open_name(int fd)
 {
 	struct fd_name name;

@@ -6,8 +6,10 @@
  *
  * Relies on /proc being mounted when safe_open_init() runs (or its caller
  * opened what it wants of it), in the process that will serve: a fork
- * afterwards would leave us with the parent's descriptors. Never opens a device, FIFO or socket for I/O: the callers
- * check the type that was recorded with the O_PATH descriptor.
+ * afterwards would leave us with the parent's descriptors. Never opens a
+ * device, FIFO or socket for I/O: the callers check the type that was recorded
+ * with the O_PATH descriptor. Nothing else in daemon/fs/ opens files, but by
+ * file handle (tests/tree/check_tree.py).
  */
 #ifndef CASEMENT_DAEMON_FS_SAFE_OPEN_H
 #define CASEMENT_DAEMON_FS_SAFE_OPEN_H
@@ -44,6 +46,12 @@ int safe_open_child(const struct safe_open *so, int parent_fd, const char *name)
  * that name, whatever it was. `flags` without O_CREAT. The caller owns the result.
  */
 int safe_open_new(int parent_fd, const char *name, int flags, mode_t mode);
+
+/*
+ * A new file without a name on the file system of the directory `parent_fd`.
+ * `flags` without O_TMPFILE; with O_EXCL it cannot be linked later. The caller owns the result.
+ */
+int safe_open_unnamed(int parent_fd, int flags, mode_t mode);
 
 /*
  * Open what `fd` refers to once more, with `flags` (O_NOFOLLOW and O_CREAT

@@ -467,6 +467,35 @@ static void descriptors_are_rationed(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 }
 
+/* The process itself may open no more, whatever the budget says: ENFILE as well, from each that opens. */
+static void the_hosts_limit_is_enfile(void **state)
+{
+	struct fs_entry entry;
+	struct rlimit limit, old;
+	uint64_t node, handle;
+	int lowest;
+
+	(void)state;
+	host_write(f, "a", "abc");
+	host_write(f, "b", "");
+	node = must_lookup(fs, FS_ROOT_NODE, "a");
+	lowest = dup(STDERR_FILENO);
+	close(lowest);
+	getrlimit(RLIMIT_NOFILE, &old);
+	limit = (struct rlimit){ .rlim_cur = (rlim_t)lowest, .rlim_max = old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(fs_lookup(fs, FS_ROOT_NODE, "b", &entry), -ENFILE);
+	assert_int_equal(fs_open(fs, node, O_RDONLY, &handle), -ENFILE);
+	assert_int_equal(fs_opendir(fs, FS_ROOT_NODE, &handle), -ENFILE);
+	assert_int_equal(fs_create(fs, &root_caller, FS_ROOT_NODE, "c", O_RDWR, 0600, &entry, &handle),
+			 -ENFILE);
+	assert_int_equal(fs_tmpfile(fs, &root_caller, FS_ROOT_NODE, O_RDWR, 0600, &entry, &handle), -ENFILE);
+	assert_int_equal(fs_mknod(fs, &root_caller, FS_ROOT_NODE, "c", S_IFREG | 0600, 0, &entry), -ENFILE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	assert_int_equal(fs_lookup(fs, FS_ROOT_NODE, "c", &entry), -ENOENT);
+	assert_int_equal(fs_open(fs, node, O_RDONLY, &handle), 0);
+}
+
 static void statfs_works(void **state)
 {
 	struct statvfs st;
@@ -512,7 +541,7 @@ int main(void)
 		FS_TEST(readonly_refuses_every_change),
 		FS_TEST(stale_handles_are_refused),
 		FS_TEST(reset_forgets_all),
-		FS_TEST(descriptors_are_rationed),
+		FS_TEST(descriptors_are_rationed), FS_TEST(the_hosts_limit_is_enfile),
 		FS_TEST(statfs_works),
 		FS_TEST(a_file_is_no_share),
 	};
