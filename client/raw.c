@@ -146,7 +146,7 @@ bool raw_window_held(struct casement *client, int timeout_ms)
 	struct timespec end;
 	bool held;
 
-	clock_gettime(CLOCK_REALTIME, &end);
+	clock_gettime(CLOCK_MONOTONIC, &end);
 	end.tv_sec += timeout_ms / 1000;
 	end.tv_nsec += timeout_ms % 1000 * 1000000L;
 	if (end.tv_nsec >= 1000000000L) {
@@ -154,7 +154,8 @@ bool raw_window_held(struct casement *client, int timeout_ms)
 		end.tv_sec++;
 	}
 	pthread_mutex_lock(&window->lock);
-	while (!window->held && !pthread_cond_timedwait(&window->changed, &window->lock, &end))
+	while (!window->held &&
+	       !pthread_cond_clockwait(&window->changed, &window->lock, CLOCK_MONOTONIC, &end))
 		continue;
 	held = window->held;
 	pthread_mutex_unlock(&window->lock);
