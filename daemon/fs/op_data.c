@@ -229,7 +229,10 @@ int64_t fs_lseek(struct fs *fs, uint64_t handle, uint64_t offset, uint32_t whenc
 	if (err)
 		return err;
 	at = lseek(open->fd, (off_t)offset, (int)whence);
-	return at < 0 ? -errno : at;
+	if (at == -1)
+		return -errno;
+	/* tmpfs counts past the end of the number line, and sets no errno for it. */
+	return at < 0 ? -EOVERFLOW : at;
 }
 
 ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, uint64_t node_out,

@@ -57,6 +57,18 @@ def check_openers(root):
             yield f"{path.relative_to(root)}: {found[1]} is safe_open.c's"
 
 
+def check_clocks(root, files):
+    """A wait by the time of day ends early, or in years, when somebody sets the clock."""
+    calls = re.compile(r"\b(pthread_cond_timedwait|pthread_mutex_timedlock|pthread_rwlock_timed\w+|"
+                       r"pthread_timedjoin_np|sem_timedwait|alarm|ualarm|setitimer)\(|"
+                       r"\b((?:timerfd_create|timer_create|clock_nanosleep|pthread_cond_clockwait)"
+                       r"\([^;]*CLOCK_REALTIME)")
+    for path in files:
+        found = calls.search(path.read_text())
+        if found and path.relative_to(root).parts[0] != "tests":
+            yield f"{path.relative_to(root)}: {(found[1] or found[2])} waits by the time of day"
+
+
 def check_sizes(root, files):
     for path in files:
         lines = path.read_text().count("\n")
@@ -87,7 +99,8 @@ def main():
     folders = ["proto", "common", "daemon", "client", "cli", "guest", "tests", "demo"]
     files = sorted(p for f in folders for p in (root / f).rglob("*.[ch]"))
     scripts = sorted(p for f in [*folders, "bench", "scripts"] for p in (root / f).rglob("*.py"))
-    problems = [*check_layers(root, files), *check_openers(root), *check_sizes(root, files + scripts),
+    problems = [*check_layers(root, files), *check_openers(root), *check_clocks(root, files),
+                *check_sizes(root, files + scripts),
                 *check_licences(root, files + scripts),
                 *check_headers(root, files, sys.argv[2:])]
     for problem in problems:

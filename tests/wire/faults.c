@@ -3,7 +3,8 @@
  * A bad disk, for a daemon under test: loaded before libc (LD_PRELOAD), it makes
  * the calls that move file data fail, or do less than asked, as CASEMENT_FAULT
  * says: "short", "again" (every other call is interrupted), or an errno's name.
- * Descriptors that are no regular files are left alone.
+ * Descriptors that are no regular files are left alone. With "clock" it is the
+ * time of day that is bad: it jumps by years whenever it is asked for.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,10 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
 
 #define PAGE 4096u
+#define JUMP (10L * 365 * 24 * 3600)	/* seconds */
 
 typedef ssize_t (*vector_fn)(int fd, const struct iovec *iov, int n, off_t offset, int flags);
 
@@ -24,6 +29,7 @@ ssize_t preadv64v2(int fd, const struct iovec *iov, int n, off_t offset, int fla
 ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off_t offset, int flags);
 int fsync(int fd);
 int fdatasync(int fd);
+int clock_gettime(clockid_t clock, struct timespec *ts);
 
 static const struct {
 	const char *name;
@@ -111,4 +117,14 @@ int fsync(int fd)
 int fdatasync(int fd)
 {
 	return sync_with("fdatasync", fd);
+}
+
+/* Ten years ahead, ten years back: what waits by this clock waits for that long, or not at all. */
+int clock_gettime(clockid_t clock, struct timespec *ts)
+{
+	int rc = (int)syscall(SYS_clock_gettime, clock, ts);
+
+	if (!rc && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) && !strcmp(fault(), "clock"))
+		ts->tv_sec += atomic_fetch_add(&calls, 1) % 2 ? -JUMP : JUMP;
+	return rc;
 }
