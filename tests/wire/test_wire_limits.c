@@ -357,6 +357,41 @@ static void test_sparse_to_the_end(void **state)
 	ok(casement_setattr(f->q, node, &in, &attr));
 }
 
+static const struct fixture_config windowed = {
+	.args = { "--window-size", "16M", NULL },
+	.options = { .flags = CASEMENT_MAP_ALL_WRITABLE },
+	.needs = "window-size",
+};
+
+/* The last whole range of such a file can be mapped; what would end past INT64_MAX is refused. */
+static void test_mapped_at_the_end(void **state)
+{
+	const uint64_t range = 2 << 20, last = (1ull << 63) - range;
+	struct fixture *f = fixture_of(state);
+	struct fuse_setattr_in in = { .valid = FATTR_SIZE, .size = INT64_MAX };
+	uint64_t node, fh = create_file(f->q, "file", &node), size;
+	struct fuse_attr_out attr;
+	char *window = casement_window(f->client, &size), byte;
+	int err = casement_setattr(f->q, node, &in, &attr);
+
+	if (err == -EFBIG)
+		skip();
+	assert_int_equal(err, 0);
+	assert_false(attr.attr.flags & FUSE_ATTR_DAX);
+	ok(casement_setupmapping(f->q, node, fh, last - range, range, 3, 0));
+	assert_int_equal(window[range - 1], 0);
+	window[range - 1] = 'x';
+	assert_int_equal(ok(casement_read(f->q, node, fh, last - 1, &byte, 1)), 1);
+	assert_int_equal(byte, 'x');
+	refused(casement_setupmapping(f->q, node, fh, last, range, 3, range), EINVAL);
+	refused(casement_setupmapping(f->q, node, fh, 0 - range, range, 3, range), EINVAL);
+	refused(casement_setupmapping(f->q, node, fh, 0 - range, 2 * range, 3, range), EINVAL);
+	ok(casement_write(f->q, node, fh, INT64_MAX - 1, "y", 1));
+	in.size = 0;
+	ok(casement_setattr(f->q, node, &in, &attr));
+	ok(casement_getattr(f->q, node, fh, &attr));
+}
+
 /* More links behind each other than a kernel follows: we follow none. */
 static void test_links_behind_links(void **state)
 {
@@ -508,6 +543,7 @@ int main(void)
 		FIXTURE_TEST(test_a_directory_vanishes, NULL),
 		FIXTURE_TEST(test_the_share_vanishes, NULL),
 		FIXTURE_TEST(test_sparse_to_the_end, NULL),
+		FIXTURE_TEST(test_mapped_at_the_end, &windowed),
 		FIXTURE_TEST(test_links_behind_links, NULL),
 		FIXTURE_TEST(test_deep_and_long, NULL),
 		FIXTURE_TEST(test_a_directory_of_many, NULL),
