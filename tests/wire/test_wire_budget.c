@@ -21,6 +21,13 @@ static const struct fixture_config again_and_again = {
 	.args = { "--rlimit-nofile", "700", "--persist" },
 };
 
+static const struct fixture_config few_files_locked = {
+	.args = { "--rlimit-nofile", "700", "--posix-lock" },
+};
+static const struct fixture_config few_files_by_handle = {
+	.args = { "--rlimit-nofile", "700", "--inode-file-handles", "prefer" },
+};
+
 static void make_files(const struct fixture *f)
 {
 	char name[16];
@@ -110,6 +117,66 @@ static void cve_2020_10717_handles_without_end(void **state)
 	ok(casement_open(f->q, node, O_RDONLY, &open));
 }
 
+/* Files held by their handles cost none; open ones do, and end in ENFILE as well. */
+static void handles_without_end_beside_file_handles(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+	struct fuse_attr_out attr;
+	uint64_t handles[FILES], node, fh;
+	char name[16], byte;
+	unsigned int n = 0;
+	int err = 0;
+
+	if (daemon_logged(&f->daemon, "no file handles"))
+		skip();		/* no CAP_DAC_READ_SEARCH, or a file system without handles */
+	make_files(f);
+	fh = open_file(f->q, "0", O_RDWR, &node);
+	while (n < FILES && !(err = casement_open(f->q, node, O_RDONLY, &open)))
+		handles[n++] = open.fh;
+	assert_int_equal(err, -ENFILE);
+	for (unsigned int i = 1; i < FILES; i++) {
+		snprintf(name, sizeof(name), "%u", i);
+		ok(casement_lookup(f->q, CASEMENT_ROOT, name, &entry));
+		ok(casement_getattr(f->q, entry.nodeid, CASEMENT_NO_FH, &attr));
+	}
+	refused(casement_create(f->q, CASEMENT_ROOT, "new", O_RDWR | O_CREAT, S_IFREG | 0644, &entry, &open),
+		ENFILE);
+	ok(casement_write(f->q, node, fh, 0, "x", 1));
+	assert_int_equal(casement_read(f->q, node, fh, 0, &byte, 1), 1);
+	assert_true(daemon_count_fds(&f->daemon) < LIMIT);
+	ok(casement_release(f->q, node, handles[0]));
+	ok(casement_open(f->q, node, O_RDONLY, &open));
+}
+
+static long lock_as(struct fixture *f, uint64_t node, uint64_t fh, uint64_t owner)
+{
+	struct fuse_lk_in in = { .fh = fh, .owner = owner, .lk = { .end = 9, .type = F_RDLCK } };
+	struct iovec iov = { &in, sizeof(in) };
+
+	return casement_call(f->q, FUSE_SETLK, node, &iov, 1, NULL, 0);
+}
+
+/* Each owner of locks costs a descriptor: they are rationed with the others. */
+static void owners_of_locks_without_end(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh, owner = 0;
+	long err = 0;
+
+	make_files(f);
+	fh = open_file(f->q, "0", O_RDWR, &node);
+	while (owner < FILES && !(err = lock_as(f, node, fh, owner)))
+		owner++;
+	assert_int_equal(err, -ENOLCK);
+	assert_true(owner > LIMIT / 2);
+	check_served(f, node, fh);
+	ok(lock_as(f, node, fh, 0));
+	ok(casement_flush(f->q, node, fh));	/* of owner 0 */
+	ok(lock_as(f, node, fh, owner));
+}
+
 /* The next VMM finds the whole budget again. */
 static void cve_2020_10717_and_the_next_guest(void **state)
 {
@@ -131,6 +198,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FIXTURE_TEST(cve_2020_10717_files_known_without_end, &few_files),
 		FIXTURE_TEST(cve_2020_10717_handles_without_end, &few_files),
+		FIXTURE_TEST(handles_without_end_beside_file_handles, &few_files_by_handle),
+		FIXTURE_TEST(owners_of_locks_without_end, &few_files_locked),
 		FIXTURE_TEST(cve_2020_10717_and_the_next_guest, &again_and_again),
 	};
 

@@ -40,6 +40,12 @@ static const struct fixture_config other_caps = {
 	.needs = "sandbox", .args = { "--modcaps", "+sys_admin:-mknod", "--sandbox", "namespace" },
 };
 
+static const struct fixture_config filtered_log = {
+	.needs = "sandbox", .args = { "--seccomp", "log" },
+};
+static const struct fixture_config filtered_trap = {
+	.needs = "sandbox", .args = { "--seccomp", "trap" },
+};
 static const struct fixture_config unfiltered = {
 	.needs = "sandbox", .args = { "--seccomp", "none" },
 };
@@ -386,6 +392,8 @@ int main(void)
 		FIXTURE_TEST(system_calls_are_filtered, &shut_in),
 		FIXTURE_TEST(system_calls_are_filtered, &changed_root),
 		FIXTURE_TEST(system_calls_are_filtered, &none),
+		FIXTURE_TEST(system_calls_are_filtered, &filtered_log),
+		FIXTURE_TEST(system_calls_are_filtered, &filtered_trap),
 		FIXTURE_TEST(system_calls_are_not_filtered, &unfiltered),
 		FIXTURE_TEST(stand_ins_are_made_in_a_corner, &windowed),
 		FIXTURE_TEST(a_file_moved_away_does_not_open, &changed_root),
