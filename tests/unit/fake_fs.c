@@ -520,7 +520,7 @@ static ssize_t give_value(void *to, size_t size)
 {
 	if (size && size < fake.value_len)
 		return -ERANGE;
-	if (size)
+	if (size && fake.value_len)
 		memcpy(to, fake.value, fake.value_len);
 	return (ssize_t)fake.value_len;
 }

@@ -454,8 +454,8 @@ int fixture_teardown(void **state)
 
 const char *share_path(const struct daemon *daemon, const char *name)
 {
-	static char paths[4][512];
-	static unsigned int next;
+	static __thread char paths[4][512];
+	static __thread unsigned int next;
 	char *path = paths[next++ % 4];
 
 	snprintf(path, sizeof(paths[0]), "%s/%s", daemon->share, name);

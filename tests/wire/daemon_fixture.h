@@ -95,7 +95,7 @@ struct fixture *fixture_of(void **state);
 	cmocka_unit_test_prestate_setup_teardown(test, fixture_setup, fixture_teardown, \
 						 (void *)(uintptr_t)(config))
 
-/* The path of a name in the share; four are valid at a time. */
+/* The path of a name in the share; each thread has four that are valid at a time. */
 const char *share_path(const struct daemon *daemon, const char *name);
 /* Make a file of `size` bytes, byte i being pattern(seed, i). */
 void share_fill(const struct daemon *daemon, const char *name, size_t size, unsigned int seed);

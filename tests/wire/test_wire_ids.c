@@ -229,8 +229,9 @@ static void *mask_and_make(void *arg)
 		snprintf(name, sizeof(name), "m%u-%u", m->number, i);
 		if (make(m->q, FUSE_CREATE, &in, sizeof(in), name, NULL, 0))
 			m->failed = "create";
-		else if (lstat(share_path(&m->f->daemon, name), &st) ||
-			 (st.st_mode & 0777) != (0666 & ~mask))
+		else if (lstat(share_path(&m->f->daemon, name), &st))
+			m->failed = "lstat";
+		else if ((st.st_mode & 0777) != (0666 & ~mask))
 			m->failed = "another thread's umask";
 	}
 	return NULL;
