@@ -4,14 +4,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/fs/fs_kind.h"
 #include "daemon/fs/safe_open.h"
+
+#define OPEN_TRIES 100		/* while the kernel says ENOMEM */
+#define OPEN_TRIES_AT_ONCE 10	/* of these; a thousandth of a second between the others */
 
 /* The kernel's struct file_handle, with room for any. */
 union full_handle {
@@ -58,6 +63,19 @@ void file_handle_release(struct packed_handle *handle)
 	handle->len = 0;
 }
 
+static void wait_for_try(unsigned int i)
+{
+	if (i < OPEN_TRIES_AT_ONCE)
+		sched_yield();
+	else
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+}
+
+/*
+ * The kernel says ENOMEM also of a file that is gone, while another is being made
+ * with its inode number: iget_locked() has no other word for it. That passes, and
+ * then it is ESTALE; so it is asked again, for a while.
+ */
 static int handle_open(int mount_fd, const struct packed_handle *handle, int flags)
 {
 	union full_handle full = {
@@ -67,7 +85,12 @@ static int handle_open(int mount_fd, const struct packed_handle *handle, int fla
 
 	memcpy(full.head.f_handle,
 	       handle->len <= HANDLE_INLINE ? handle->bytes : handle_heap(handle), handle->len);
-	fd = open_by_handle_at(mount_fd, &full.head, flags | O_CLOEXEC);
+	for (unsigned int i = 0; i < OPEN_TRIES; i++) {
+		fd = open_by_handle_at(mount_fd, &full.head, flags | O_CLOEXEC);
+		if (fd >= 0 || errno != ENOMEM)
+			break;
+		wait_for_try(i);
+	}
 	return fd < 0 ? -errno : fd;
 }
 

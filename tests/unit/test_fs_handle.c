@@ -6,7 +6,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -304,6 +307,47 @@ static void without_handles_there_are_descriptors(void **state)
 	assert_int_equal(umount(host_path(f, "mnt")), 0);
 }
 
+#define STALE_TRIES 400000
+
+static atomic_bool making;
+
+/* A long link is the longest in the making: it has a block of its own. */
+static void *make_and_remove(void *arg)
+{
+	char target[2048];
+
+	memset(target, 'x', sizeof(target) - 1);
+	target[sizeof(target) - 1] = 0;
+	while (atomic_load(&making))
+		if (symlink(target, arg) || unlink(arg))
+			abort();
+	return NULL;
+}
+
+/*
+ * While a file is being made with the number of one that is gone, the host says
+ * ENOMEM of the old one's handle (iget_locked() gives up): it is as stale then.
+ */
+static void a_number_on_its_way_to_another_file_is_stale(void **state)
+{
+	static char path[PATH_MAX];
+	pthread_t maker;
+	uint64_t old;
+
+	(void)state;
+	host_write(f, "a", "old");
+	old = must_lookup(fs, FS_ROOT_NODE, "a");
+	crowd_in();
+	assert_int_equal(unlink(host_path(f, "a")), 0);
+	snprintf(path, sizeof(path), "%s", host_path(f, "b"));
+	atomic_store(&making, true);
+	assert_int_equal(pthread_create(&maker, NULL, make_and_remove, path), 0);
+	for (unsigned int i = 0; i < STALE_TRIES; i++)
+		assert_int_equal(getattr(old), -ESTALE);
+	atomic_store(&making, false);
+	pthread_join(maker, NULL);
+}
+
 static void drop_read_search(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -385,6 +429,7 @@ int main(void)
 		HANDLE_TEST(few_descriptors_many_files),
 		HANDLE_TEST(a_moved_file_is_found_again),
 		HANDLE_TEST(a_number_used_again_is_another_node),
+		HANDLE_TEST(a_number_on_its_way_to_another_file_is_stale),
 		HANDLE_TEST(a_number_and_a_birth_used_again_are_no_proof),
 		HANDLE_TEST(an_unlinked_open_file_is_never_reached_by_name),
 		HANDLE_TEST(an_unlinked_closed_file_is_stale),
