@@ -65,6 +65,11 @@ $(FUZZ)/build.ninja:
 	@CC=clang meson setup $(FUZZ) -Dtests=true -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false >$(FUZZ).log 2>&1 || { cat $(FUZZ).log; exit 1; }
 	@mv $(FUZZ).log $(FUZZ)/setup.log
 
+# Our guest driver, for the kernel that `casement run` boots.
+kmod:
+	@scripts/setup vm
+	@scripts/kmod kmod $(BUILD)/kmod
+
 # Each fuzz target for T seconds.
 T := 60
 fuzz:
@@ -96,4 +101,4 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@bench/compare --docs
 
-.PHONY: all bench demo check check-fast check-vm check-race fuzz install clean
+.PHONY: all kmod bench demo check check-fast check-vm check-race fuzz install clean

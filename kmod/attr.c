@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/*
+ * Attributes: believed until they expire, then asked for. A reply that was under
+ * way while this guest changed the inode may be older than the change: it is not
+ * taken over. session->changes counts changes; an inode remembers its last.
+ */
+#include <linux/jiffies.h>
+#include <linux/pagemap.h>
+
+#include "fs.h"
+
+u64 cs_attr_snapshot(struct super_block *sb)
+{
+	return atomic64_read(&cs_session(sb)->changes);
+}
+
+u64 cs_attr_expiry(u64 seconds, u32 nanoseconds)
+{
+	struct timespec64 time = {
+		.tv_sec = min_t(u64, seconds, U32_MAX),
+		.tv_nsec = min_t(u32, nanoseconds, NSEC_PER_SEC - 1),
+	};
+
+	if (!seconds && !nanoseconds)
+		return 0;
+	return get_jiffies_64() + timespec64_to_jiffies(&time);
+}
+
+void cs_attr_expire(struct inode *inode)
+{
+	WRITE_ONCE(cs_inode(inode)->attr_expires, 0);
+}
+
+/* i_lock held. */
+static void mark_changed(struct inode *inode)
+{
+	cs_inode(inode)->changed = atomic64_inc_return(&cs_session(inode->i_sb)->changes);
+	cs_attr_expire(inode);
+}
+
+void cs_attr_changed(struct inode *inode)
+{
+	spin_lock(&inode->i_lock);
+	mark_changed(inode);
+	spin_unlock(&inode->i_lock);
+}
+
+void cs_attr_wrote(struct inode *inode, loff_t end)
+{
+	spin_lock(&inode->i_lock);
+	mark_changed(inode);
+	cs_inode(inode)->mtime_is_ours = true;
+	if (end > i_size_read(inode))
+		i_size_write(inode, end);
+	spin_unlock(&inode->i_lock);
+}
+
+/* All but the size. i_lock held, or the inode is new. */
+static void set_fields(struct inode *inode, const struct fuse_attr *attr, u64 expires)
+{
+	struct timespec64 ctime = { attr->ctime, attr->ctimensec };
+	struct timespec64 old = inode_get_ctime(inode);
+
+	inode->i_ino = attr->ino;
+	inode->i_mode = (inode->i_mode & S_IFMT) | (attr->mode & 07777);
+	set_nlink(inode, attr->nlink);
+	inode->i_uid = make_kuid(&init_user_ns, attr->uid);
+	inode->i_gid = make_kgid(&init_user_ns, attr->gid);
+	inode->i_blocks = attr->blocks;
+	inode->i_blkbits = attr->blksize ? clamp(ilog2(attr->blksize), 9, 30) : inode->i_sb->s_blocksize_bits;
+	inode_set_atime(inode, attr->atime, attr->atimensec);
+	inode_set_mtime(inode, attr->mtime, attr->mtimensec);
+	inode_set_ctime(inode, attr->ctime, attr->ctimensec);
+	/* Somebody may have given it privileges that a write has to take away. */
+	if (!timespec64_equal(&ctime, &old))
+		inode->i_flags &= ~S_NOSEC;
+	WRITE_ONCE(cs_inode(inode)->attr_expires, expires);
+}
+
+void cs_attr_first(struct inode *inode, const struct fuse_attr *attr, u64 expires)
+{
+	set_fields(inode, attr, expires);
+	i_size_write(inode, attr->size);
+}
+
+void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expires, u64 snapshot)
+{
+	struct timespec64 mtime = { attr->mtime, attr->mtimensec }, old_mtime;
+	struct cs_inode *node = cs_inode(inode);
+	bool drop = false;
+	loff_t old;
+
+	spin_lock(&inode->i_lock);
+	if (node->changed > snapshot) {
+		spin_unlock(&inode->i_lock);
+		return;
+	}
+	old = i_size_read(inode);
+	old_mtime = inode_get_mtime(inode);
+	if (S_ISREG(inode->i_mode)) {
+		drop = old != attr->size ||
+		       (!timespec64_equal(&mtime, &old_mtime) && !node->mtime_is_ours);
+		node->mtime_is_ours = false;
+	}
+	set_fields(inode, attr, expires);
+	i_size_write(inode, attr->size);
+	spin_unlock(&inode->i_lock);
+	if (!drop || !inode->i_mapping->nrpages)
+		return;
+	if (attr->size < old)
+		truncate_pagecache(inode, attr->size);
+	invalidate_inode_pages2(inode->i_mapping);
+}
+
+static bool reply_is_of(const struct inode *inode, const struct fuse_attr_out *out)
+{
+	return !((inode->i_mode ^ out->attr.mode) & S_IFMT) && out->attr.size <= MAX_LFS_FILESIZE;
+}
+
+/* GETATTR and SETATTR: send and put the request; the attributes, checked. */
+static int run_for_attr(struct inode *inode, struct cs_request *request, struct fuse_attr_out *out)
+{
+	int err = cs_device_call(cs_session(inode->i_sb)->device, request);
+
+	if (!err)
+		memcpy(out, cs_request_result(request), sizeof(*out));
+	cs_request_put(request);
+	return !err && !reply_is_of(inode, out) ? -EIO : err;
+}
+
+static void apply_reply(struct inode *inode, const struct fuse_attr_out *out, u64 snapshot)
+{
+	cs_attr_apply(inode, &out->attr, cs_attr_expiry(out->attr_valid, out->attr_valid_nsec), snapshot);
+}
+
+int cs_attr_refresh(struct inode *inode, bool always)
+{
+	struct fuse_attr_out out;
+	struct cs_request *request;
+	u64 snapshot;
+	int err;
+
+	if (!always && time_before64(get_jiffies_64(), READ_ONCE(cs_inode(inode)->attr_expires)))
+		return 0;
+	request = cs_inode_request(inode, FUSE_GETATTR, sizeof(struct fuse_getattr_in),
+				   sizeof(struct fuse_attr_out));
+	if (!request)
+		return -ENOMEM;
+	snapshot = cs_attr_snapshot(inode->i_sb);
+	err = run_for_attr(inode, request, &out);
+	if (!err)
+		apply_reply(inode, &out, snapshot);
+	return err;
+}
+
+int cs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
+{
+	bool fresh = time_before64(get_jiffies_64(), READ_ONCE(cs_inode(inode)->attr_expires));
+	int err;
+
+	if (!fresh && (mask & MAY_NOT_BLOCK))
+		return -ECHILD;
+	err = cs_attr_refresh(inode, false);
+	if (err)
+		return err;
+	return generic_permission(idmap, inode, mask);
+}
+
+int cs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat, u32 mask,
+	       unsigned int flags)
+{
+	struct inode *inode = d_inode(path->dentry);
+	int err = 0;
+
+	if (!(flags & AT_STATX_DONT_SYNC))
+		err = cs_attr_refresh(inode, flags & AT_STATX_FORCE_SYNC);
+	if (!err)
+		generic_fillattr(idmap, mask, inode, stat);
+	return err;
+}
+
+static void fill_times(struct fuse_setattr_in *in, const struct iattr *attr)
+{
+	if (attr->ia_valid & ATTR_ATIME) {
+		in->valid |= FATTR_ATIME | (attr->ia_valid & ATTR_ATIME_SET ? 0 : FATTR_ATIME_NOW);
+		in->atime = attr->ia_atime.tv_sec;
+		in->atimensec = attr->ia_atime.tv_nsec;
+	}
+	if (attr->ia_valid & ATTR_MTIME) {
+		in->valid |= FATTR_MTIME | (attr->ia_valid & ATTR_MTIME_SET ? 0 : FATTR_MTIME_NOW);
+		in->mtime = attr->ia_mtime.tv_sec;
+		in->mtimensec = attr->ia_mtime.tv_nsec;
+	}
+}
+
+static void fill_setattr(struct fuse_setattr_in *in, const struct iattr *attr)
+{
+	if (attr->ia_valid & ATTR_MODE) {
+		in->valid |= FATTR_MODE;
+		in->mode = attr->ia_mode;
+	}
+	if (attr->ia_valid & ATTR_UID) {
+		in->valid |= FATTR_UID;
+		in->uid = from_kuid(&init_user_ns, attr->ia_uid);
+	}
+	if (attr->ia_valid & ATTR_GID) {
+		in->valid |= FATTR_GID;
+		in->gid = from_kgid(&init_user_ns, attr->ia_gid);
+	}
+	if (attr->ia_valid & ATTR_SIZE) {
+		in->valid |= FATTR_SIZE;
+		in->size = attr->ia_size;
+	}
+	if ((attr->ia_valid & ATTR_FILE) && attr->ia_file->private_data) {
+		in->valid |= FATTR_FH;
+		in->fh = ((struct cs_file *)attr->ia_file->private_data)->fh;
+	}
+	fill_times(in, attr);
+}
+
+/* The cached size and pages follow the daemon's. Pages beyond either end must be zero again. */
+static void set_size(struct inode *inode, loff_t size)
+{
+	loff_t old = i_size_read(inode);
+
+	spin_lock(&inode->i_lock);
+	mark_changed(inode);
+	cs_inode(inode)->mtime_is_ours = true;
+	i_size_write(inode, size);
+	spin_unlock(&inode->i_lock);
+	truncate_pagecache(inode, min(old, size));
+}
+
+static int setattr_locked(struct inode *inode, struct iattr *attr)
+{
+	struct fuse_attr_out out;
+	struct cs_request *request;
+	int err;
+
+	request = cs_inode_request(inode, FUSE_SETATTR, sizeof(struct fuse_setattr_in),
+				   sizeof(struct fuse_attr_out));
+	if (!request)
+		return -ENOMEM;
+	fill_setattr(cs_request_args(request), attr);
+	err = run_for_attr(inode, request, &out);
+	if (err)
+		return err;
+	if (attr->ia_valid & ATTR_SIZE)
+		set_size(inode, attr->ia_size);
+	else
+		cs_attr_wrote(inode, 0);
+	/* The VFS holds the inode's lock: no change of ours came between. */
+	apply_reply(inode, &out, cs_attr_snapshot(inode->i_sb));
+	return 0;
+}
+
+int cs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	struct inode *inode = d_inode(dentry);
+	int err = cs_attr_refresh(inode, false);
+
+	err = err ?: setattr_prepare(idmap, dentry, attr);
+	if (err)
+		return err;
+	if (!(attr->ia_valid & ATTR_SIZE))
+		return setattr_locked(inode, attr);
+	/* A page written after the cut would make the file longer again. */
+	err = filemap_write_and_wait(inode->i_mapping);
+	if (err)
+		return err;
+	filemap_invalidate_lock(inode->i_mapping);
+	err = setattr_locked(inode, attr);
+	filemap_invalidate_unlock(inode->i_mapping);
+	return err;
+}

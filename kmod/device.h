@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/*
+ * A virtio file system device (virtio 1.3 section 5.11) and its queues: how a
+ * request gets to it and back. Devices are found by their tag.
+ *
+ * A device that was aborted or removed is dead: what was sent has ended with
+ * -ECONNABORTED, what is sent ends with -ENOTCONN. Those who hold it may go on
+ * holding it; its queues are then no longer touched.
+ */
+#ifndef CASEMENT_KMOD_DEVICE_H
+#define CASEMENT_KMOD_DEVICE_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include <linux/virtio.h>
+
+#include "request.h"
+
+#define CS_TAG_MAX 36
+
+struct cs_queue {
+	spinlock_t lock;		/* taken from the interrupt, too */
+	struct virtqueue *vq;		/* [L:lock] not to be touched when dead */
+	struct cs_device *device;	/* [I] */
+	unsigned int index;		/* [I] of the virtqueue */
+	char name[16];			/* [I] */
+	bool dead;			/* [L:lock] */
+	u64 last_unique;		/* [L:lock] */
+	struct list_head in_flight;	/* [L:lock] with the device, waited for */
+	struct list_head pending;	/* [L:lock] the ring had no room; oldest first */
+	struct list_head orphans;	/* [L:lock] with the device, ended by abort */
+	u64 n_sent;			/* [L:lock] */
+	u64 n_returned;			/* [L:lock] */
+	u64 n_waited;			/* [L:lock] sent late as the ring was full */
+	u64 n_bad;			/* [L:lock] replies that were none */
+} ____cacheline_aligned;
+
+struct cs_device {
+	struct kref refs;
+	struct list_head link;		/* [L:devices_lock] */
+	struct virtio_device *vdev;	/* [I] valid until it is dead */
+	char tag[CS_TAG_MAX + 1];	/* [I] */
+	unsigned int ring_size;		/* [I] entries of the smallest request ring */
+	unsigned int n_queues;		/* [I] hiprio and request queues */
+	struct cs_queue queues[];	/* [0] is hiprio */
+};
+
+/* The device with that tag, held; NULL if there is none. */
+struct cs_device *cs_device_find(const char *tag);
+void cs_device_put(struct cs_device *device);
+
+/* At module load and end. */
+int cs_devices_start(void);
+void cs_devices_stop(void);
+
+/* End all that is under way and let nothing in. Buffers stay until the device returns them. */
+void cs_device_abort(struct cs_device *device);
+
+/* Attributes of a bound device: tag, queues, statistics, abort. */
+extern const struct attribute_group *cs_device_groups[];
+
+/* ---- queue.c ---- */
+
+/* Prepare queue `index`; its virtqueue comes later. */
+void cs_queue_init(struct cs_device *device, unsigned int index);
+
+/* The virtqueue's callback: in interrupt context. */
+void cs_queue_returned(struct virtqueue *vq);
+
+/* End all of its requests with -ECONNABORTED; -ENOTCONN for those to come. May not sleep. */
+void cs_queue_abort(struct cs_queue *queue);
+
+/* After the device's reset: let go of what it held. */
+void cs_queue_drop(struct cs_queue *queue);
+
+/*
+ * Send a request by this CPU's queue; end() follows, perhaps before the return. Any context
+ * with no lock held that end() takes.
+ */
+void cs_device_send(struct cs_device *device, struct cs_request *request);
+
+/* The same by the hiprio queue, which waits for no request. */
+void cs_device_send_hiprio(struct cs_device *device, struct cs_request *request);
+
+/*
+ * Send and wait: 0 or -errno. -EINTR when the caller was killed meanwhile; the request
+ * goes on, and undo() is called should it succeed. The caller still holds it.
+ */
+int cs_device_call(struct cs_device *device, struct cs_request *request);
+
+/* The same, not to be interrupted: for requests that must have ended. */
+int cs_device_call_uninterruptible(struct cs_device *device, struct cs_request *request);
+
+#endif

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* Open files: their handles, and which way their reads and writes go. */
+#include <linux/mm.h>
+#include <linux/falloc.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+#include <linux/splice.h>
+#include <linux/writeback.h>
+
+#include "fs.h"
+
+/* ---- handles ---- */
+
+struct cs_file *cs_file_new(struct inode *inode, u32 release, u32 open_flags)
+{
+	struct cs_file *open = kzalloc(sizeof(*open), GFP_KERNEL);
+	struct fuse_release_in *in;
+
+	if (!open)
+		return NULL;
+	open->session = cs_session(inode->i_sb);
+	refcount_set(&open->refs, 1);
+	INIT_LIST_HEAD(&open->link);
+	open->release = cs_request_new(release, cs_nodeid(inode), sizeof(*in), 0, GFP_KERNEL);
+	if (!open->release) {
+		kfree(open);
+		return NULL;
+	}
+	in = cs_request_args(open->release);
+	in->flags = open_flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC);
+	return open;
+}
+
+void cs_file_get(struct cs_file *open)
+{
+	refcount_inc(&open->refs);
+}
+
+void cs_file_put(struct cs_file *open)
+{
+	if (!refcount_dec_and_test(&open->refs))
+		return;
+	cs_device_send(open->session->device, open->release);
+	cs_file_drop(open);
+}
+
+void cs_file_drop(struct cs_file *open)
+{
+	cs_request_put(open->release);
+	kfree(open);
+}
+
+struct cs_file *cs_file_writer(struct inode *inode)
+{
+	struct cs_inode *node = cs_inode(inode);
+	struct cs_file *open;
+
+	spin_lock(&node->lock);
+	open = list_first_entry_or_null(&node->writers, struct cs_file, link);
+	if (open)
+		cs_file_get(open);
+	spin_unlock(&node->lock);
+	return open;
+}
+
+void cs_file_attach(struct cs_file *open, struct inode *inode, struct file *file,
+		    const struct fuse_open_out *out)
+{
+	struct fuse_release_in *in = cs_request_args(open->release);
+	struct cs_inode *node = cs_inode(inode);
+
+	open->fh = out->fh;
+	open->flags = out->open_flags;
+	in->fh = out->fh;
+	file->private_data = open;
+	if (!S_ISREG(inode->i_mode) || !(file->f_mode & FMODE_WRITE))
+		return;
+	spin_lock(&node->lock);
+	list_add(&open->link, &node->writers);
+	spin_unlock(&node->lock);
+}
+
+static void open_undo(struct cs_request *request)
+{
+	const struct fuse_open_out *out = cs_request_result(request);
+	bool dir = request->in->opcode == FUSE_OPENDIR;
+	struct cs_session *session = request->private;
+	struct cs_request *release = cs_session_request(session, dir ? FUSE_RELEASEDIR : FUSE_RELEASE,
+							request->in->nodeid,
+							sizeof(struct fuse_release_in), 0);
+
+	if (!release)
+		return;
+	((struct fuse_release_in *)cs_request_args(release))->fh = out->fh;
+	cs_device_send(session->device, release);
+	cs_request_put(release);
+}
+
+int cs_file_open(struct inode *inode, struct file *file, u32 opcode, u32 release)
+{
+	struct cs_file *open = cs_file_new(inode, release, file->f_flags);
+	struct cs_request *request;
+	int err = -ENOMEM;
+
+	if (!open)
+		return -ENOMEM;
+	request = cs_inode_request(inode, opcode, sizeof(struct fuse_open_in), sizeof(struct fuse_open_out));
+	if (request) {
+		((struct fuse_open_in *)cs_request_args(request))->flags = cs_open_flags(file);
+		request->undo = open_undo;
+		err = cs_device_call(open->session->device, request);
+	}
+	if (err)
+		cs_file_drop(open);
+	else
+		cs_file_attach(open, inode, file, cs_request_result(request));
+	if (request)
+		cs_request_put(request);
+	return err;
+}
+
+/* ---- operations ---- */
+
+static int open(struct inode *inode, struct file *file)
+{
+	struct cs_file *opened;
+	int err;
+
+	/* CREATE opened it already. */
+	if (!file->private_data) {
+		err = generic_file_open(inode, file) ?:
+		      cs_file_open(inode, file, FUSE_OPEN, FUSE_RELEASE);
+		if (err)
+			return err;
+	}
+	opened = file->private_data;
+	file->f_mode |= FMODE_CAN_ODIRECT;
+	/* Closed elsewhere and opened here: its contents of then are wanted. */
+	if (!(opened->flags & (FOPEN_KEEP_CACHE | FOPEN_DIRECT_IO)) && inode->i_mapping->nrpages)
+		invalidate_inode_pages2(inode->i_mapping);
+	return 0;
+}
+
+static int flush(struct file *file, fl_owner_t id)
+{
+	struct inode *inode = file_inode(file);
+	struct cs_file *open = file->private_data;
+	struct cs_request *request;
+	int err = 0;
+
+	if (file->f_mode & FMODE_WRITE)
+		err = file_write_and_wait_range(file, 0, LLONG_MAX);
+	if (err || (open->flags & FOPEN_NOFLUSH) || READ_ONCE(open->session->no_flush))
+		return err;
+	request = cs_inode_request(inode, FUSE_FLUSH, sizeof(struct fuse_flush_in), 0);
+	if (!request)
+		return -ENOMEM;
+	((struct fuse_flush_in *)cs_request_args(request))->fh = open->fh;
+	err = cs_inode_run(inode, request);
+	if (err == -ENOSYS) {
+		WRITE_ONCE(open->session->no_flush, true);
+		err = 0;
+	}
+	return err;
+}
+
+static int release(struct inode *inode, struct file *file)
+{
+	struct cs_inode *node = cs_inode(inode);
+	struct cs_file *open = file->private_data;
+
+	if (!list_empty(&open->link)) {
+		/* Pages that a mapping left dirty need a handle to go by. */
+		filemap_write_and_wait(inode->i_mapping);
+		spin_lock(&node->lock);
+		list_del_init(&open->link);
+		spin_unlock(&node->lock);
+	}
+	cs_file_put(open);
+	return 0;
+}
+
+static int fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	struct inode *inode = file_inode(file);
+	struct cs_file *open = file->private_data;
+	struct cs_request *request;
+	struct fuse_fsync_in *in;
+	int err = file_write_and_wait_range(file, start, end);
+
+	if (err || READ_ONCE(open->session->no_fsync))
+		return err;
+	request = cs_inode_request(inode, FUSE_FSYNC, sizeof(*in), 0);
+	if (!request)
+		return -ENOMEM;
+	in = cs_request_args(request);
+	in->fh = open->fh;
+	in->fsync_flags = datasync ? FUSE_FSYNC_FDATASYNC : 0;
+	err = cs_inode_run(inode, request);
+	if (err == -ENOSYS) {
+		WRITE_ONCE(open->session->no_fsync, true);
+		err = 0;
+	}
+	return err;
+}
+
+static bool is_direct(const struct kiocb *iocb)
+{
+	const struct cs_file *open = iocb->ki_filp->private_data;
+
+	return (iocb->ki_flags & IOCB_DIRECT) || (open->flags & FOPEN_DIRECT_IO);
+}
+
+static ssize_t read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	int err;
+
+	if (is_direct(iocb))
+		return cs_direct_read(iocb, to);
+	/* The size ends a read; with it come changes of others. */
+	err = cs_attr_refresh(inode, false);
+	return err ?: filemap_read(iocb, to, 0);
+}
+
+/* Pages read for one pipe are no use to others in direct mode. */
+static ssize_t splice_read(struct file *file, loff_t *pos, struct pipe_inode_info *pipe, size_t len,
+			   unsigned int flags)
+{
+	struct cs_file *open = file->private_data;
+	int err;
+
+	if ((file->f_flags & O_DIRECT) || (open->flags & FOPEN_DIRECT_IO))
+		return copy_splice_read(file, pos, pipe, len, flags);
+	err = cs_attr_refresh(file_inode(file), false);
+	return err ?: filemap_splice_read(file, pos, pipe, len, flags);
+}
+
+static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct file *file = iocb->ki_filp;
+	struct inode *inode = file_inode(file);
+	ssize_t done = 0;
+
+	inode_lock(inode);
+	if (iocb->ki_flags & IOCB_APPEND)
+		done = cs_attr_refresh(inode, true);
+	if (!done)
+		done = generic_write_checks(iocb, from);
+	if (done > 0)
+		done = file_remove_privs(file) ?: (is_direct(iocb) ? cs_direct_write(iocb, from) :
+						  cs_write_through(iocb, from));
+	inode_unlock(inode);
+	return done > 0 ? generic_write_sync(iocb, done) : done;
+}
+
+static int mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct cs_file *open = file->private_data;
+	int err;
+
+	if (!(open->flags & FOPEN_DIRECT_IO))
+		return generic_file_mmap(file, vma);
+	if ((vma->vm_flags & VM_MAYSHARE) && !cs_session_has(open->session, FUSE_DIRECT_IO_ALLOW_MMAP))
+		return -ENODEV;
+	err = invalidate_inode_pages2(file->f_mapping);
+	return err ?: generic_file_mmap(file, vma);
+}
+
+/* SEEK_DATA and SEEK_HOLE are the daemon's to know; dirty pages of mappings first. */
+static loff_t seek_data(struct file *file, loff_t offset, int whence)
+{
+	struct inode *inode = file_inode(file);
+	struct cs_file *open = file->private_data;
+	struct cs_request *request;
+	struct fuse_lseek_in *in;
+	loff_t found;
+
+	found = filemap_write_and_wait(inode->i_mapping);
+	if (found)
+		return found;
+	request = cs_inode_request(inode, FUSE_LSEEK, sizeof(*in), sizeof(struct fuse_lseek_out));
+	if (!request)
+		return -ENOMEM;
+	in = cs_request_args(request);
+	in->fh = open->fh;
+	in->offset = offset;
+	in->whence = whence;
+	found = cs_device_call(open->session->device, request);
+	if (!found)
+		found = ((struct fuse_lseek_out *)cs_request_result(request))->offset;
+	cs_request_put(request);
+	if (found >= 0)
+		found = vfs_setpos(file, found, inode->i_sb->s_maxbytes);
+	return found;
+}
+
+static loff_t llseek(struct file *file, loff_t offset, int whence)
+{
+	struct inode *inode = file_inode(file);
+	loff_t at;
+
+	if (whence == SEEK_SET || whence == SEEK_CUR)
+		return generic_file_llseek(file, offset, whence);
+	inode_lock(inode);
+	at = cs_attr_refresh(inode, whence == SEEK_END);
+	if (!at)
+		at = whence == SEEK_END ? generic_file_llseek(file, offset, whence) :
+					  seek_data(file, offset, whence);
+	inode_unlock(inode);
+	return at;
+}
+
+/* After the daemon's change of a range: pages of it are dropped, a longer file is known. */
+static void range_changed(struct inode *inode, int mode, loff_t offset, loff_t len)
+{
+	cs_attr_wrote(inode, mode & FALLOC_FL_KEEP_SIZE ? 0 : offset + len);
+	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		truncate_pagecache_range(inode, offset, offset + len - 1);
+}
+
+static int fallocate_locked(struct file *file, int mode, loff_t offset, loff_t len)
+{
+	struct inode *inode = file_inode(file);
+	struct cs_file *open = file->private_data;
+	struct cs_request *request;
+	struct fuse_fallocate_in *in;
+	int err;
+
+	err = filemap_write_and_wait_range(inode->i_mapping, offset, offset + len - 1);
+	if (!err && !(mode & FALLOC_FL_KEEP_SIZE))
+		err = inode_newsize_ok(inode, max(offset + len, i_size_read(inode)));
+	err = err ?: file_modified(file);
+	if (err)
+		return err;
+	request = cs_inode_request(inode, FUSE_FALLOCATE, sizeof(*in), 0);
+	if (!request)
+		return -ENOMEM;
+	in = cs_request_args(request);
+	in->fh = open->fh;
+	in->offset = offset;
+	in->length = len;
+	in->mode = mode;
+	err = cs_inode_run(inode, request);
+	if (!err)
+		range_changed(inode, mode, offset, len);
+	return err == -ENOSYS ? -EOPNOTSUPP : err;
+}
+
+static long fallocate(struct file *file, int mode, loff_t offset, loff_t len)
+{
+	struct inode *inode = file_inode(file);
+	long err;
+
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		return -EOPNOTSUPP;
+	inode_lock(inode);
+	filemap_invalidate_lock(inode->i_mapping);
+	err = fallocate_locked(file, mode, offset, len);
+	filemap_invalidate_unlock(inode->i_mapping);
+	inode_unlock(inode);
+	return err;
+}
+
+const struct file_operations cs_file_operations = {
+	.owner = THIS_MODULE,
+	.llseek = llseek,
+	.read_iter = read_iter,
+	.write_iter = write_iter,
+	.mmap = mmap,
+	.open = open,
+	.flush = flush,
+	.release = release,
+	.fsync = fsync,
+	.fallocate = fallocate,
+	.splice_read = splice_read,
+	.splice_write = iter_file_splice_write,
+};
+
+const struct address_space_operations cs_file_aops = {
+	.read_folio = cs_read_folio,
+	.readahead = cs_readahead,
+	.writepages = cs_writepages,
+	.dirty_folio = filemap_dirty_folio,
+	.migrate_folio = filemap_migrate_folio,
+	.direct_IO = noop_direct_IO,
+};

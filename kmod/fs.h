@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/*
+ * The file system between the kernel's VFS and the daemon's FUSE: inodes by
+ * nodeid, open files by handle, and which of the VFS's operations is where.
+ */
+#ifndef CASEMENT_KMOD_FS_H
+#define CASEMENT_KMOD_FS_H
+
+#include <linux/fs.h>
+#include <linux/fuse.h>
+
+#include "session.h"
+
+struct cs_inode {
+	struct inode vfs;
+	u64 nodeid;			/* [I] the daemon's name of it */
+	u64 generation;			/* [I] with nodeid, of one inode for ever */
+	spinlock_t lock;
+	u64 nlookup;			/* [L:lock] look-ups we owe a FORGET */
+	u64 attr_expires;		/* [A] jiffies64 until which the attributes hold; 0: ask */
+	u64 changed;			/* [L:vfs.i_lock] session->changes at our last change of it */
+	bool mtime_is_ours;		/* [L:vfs.i_lock] we wrote: the next new mtime is of that */
+	struct list_head writers;	/* [L:lock] open files that may write */
+};
+
+/* An open file or directory. Requests under way hold it: the handle is released after them. */
+struct cs_file {
+	refcount_t refs;		/* [A] */
+	struct cs_session *session;	/* [I] outlives it */
+	u64 fh;				/* [I] */
+	u32 flags;			/* [I] FOPEN_* */
+	struct list_head link;		/* [L:inode->lock] in writers, or empty */
+	struct cs_request *release;	/* [I] made in advance: the last put may be in an interrupt */
+};
+
+#define CS_NAME_MAX 255
+
+static inline struct cs_inode *cs_inode(const struct inode *inode)
+{
+	return container_of(inode, struct cs_inode, vfs);
+}
+
+static inline struct cs_session *cs_session(const struct super_block *sb)
+{
+	return sb->s_fs_info;
+}
+
+static inline u64 cs_nodeid(const struct inode *inode)
+{
+	return cs_inode(inode)->nodeid;
+}
+
+/* A request about an inode. */
+static inline struct cs_request *cs_inode_request(struct inode *inode, u32 opcode, u32 in_len, u32 out_len)
+{
+	return cs_session_request(cs_session(inode->i_sb), opcode, cs_nodeid(inode), in_len, out_len);
+}
+
+static inline int cs_inode_run(struct inode *inode, struct cs_request *request)
+{
+	return cs_session_run(cs_session(inode->i_sb), request);
+}
+
+/* ---- inode.c ---- */
+
+int cs_inodes_start(void);
+void cs_inodes_stop(void);
+struct inode *cs_inode_alloc(struct super_block *sb);
+void cs_inode_free(struct inode *inode);
+void cs_inode_evict(struct inode *inode);
+
+/*
+ * The inode of an entry that the daemon gave us, one look-up more on it; an error pointer
+ * after giving the look-up back. `snapshot`: cs_attr_snapshot() before the request.
+ */
+struct inode *cs_inode_get(struct super_block *sb, const struct fuse_entry_out *entry, u64 snapshot);
+
+/* The root, whose attributes are asked for. */
+struct inode *cs_inode_get_root(struct super_block *sb);
+
+/* An entry that names `inode`: count it. False, nothing done, when it names another. */
+bool cs_inode_count(struct inode *inode, const struct fuse_entry_out *entry);
+
+/* ---- attr.c ---- */
+
+/* Taken before a request whose reply has attributes; it tells if we changed the inode since. */
+u64 cs_attr_snapshot(struct super_block *sb);
+
+/*
+ * Take over attributes. What is cached of the file's contents goes when others changed it.
+ * No folio lock held. `valid`: jiffies64 until which they hold.
+ */
+void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expires, u64 snapshot);
+
+/* The same for a new inode, without a look at what was. */
+void cs_attr_first(struct inode *inode, const struct fuse_attr *attr, u64 expires);
+
+/* jiffies64 when a time out given in seconds and nanoseconds from now is over; 0 for none. */
+u64 cs_attr_expiry(u64 seconds, u32 nanoseconds);
+
+/* Attributes have to be asked for. */
+void cs_attr_expire(struct inode *inode);
+
+/* We changed it: attributes asked for before are of no use. */
+void cs_attr_changed(struct inode *inode);
+
+/* We wrote up to `end`: the file is that long at least, and the next new mtime is ours. */
+void cs_attr_wrote(struct inode *inode, loff_t end);
+
+/* Ask for them if they have expired, or if `always`. */
+int cs_attr_refresh(struct inode *inode, bool always);
+
+int cs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask);
+int cs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat, u32 mask,
+	       unsigned int flags);
+int cs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr);
+
+/* ---- dentry.c ---- */
+
+extern const struct dentry_operations cs_dentry_operations;
+
+/* Set until when the dentry may be believed. */
+void cs_dentry_valid(struct dentry *dentry, const struct fuse_entry_out *entry);
+
+/* LOOKUP: 0 with *entry (nodeid 0: there is none), or -errno. */
+int cs_dentry_ask(struct inode *dir, const struct qstr *name, struct fuse_entry_out *entry);
+
+/* Give back one look-up of an entry that is not kept. */
+void cs_entry_forget(struct super_block *sb, const struct fuse_entry_out *entry);
+
+/* undo() of requests whose result begins with an entry. */
+void cs_entry_undo(struct cs_request *request);
+
+/* ---- namei.c, dir.c, file.c, read.c, write.c, direct.c, xattr.c ---- */
+
+extern const struct inode_operations cs_dir_inode_operations;
+extern const struct inode_operations cs_symlink_inode_operations;
+extern const struct inode_operations cs_file_inode_operations;
+extern const struct file_operations cs_dir_operations;
+extern const struct file_operations cs_file_operations;
+extern const struct address_space_operations cs_file_aops;
+extern const struct xattr_handler *const cs_xattr_handlers[];
+
+struct dentry *cs_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags);
+ssize_t cs_listxattr(struct dentry *dentry, char *buffer, size_t size);
+
+/* An open file without a handle yet; NULL without memory. `release`: FUSE_RELEASE or RELEASEDIR. */
+struct cs_file *cs_file_new(struct inode *inode, u32 release, u32 open_flags);
+void cs_file_get(struct cs_file *file);
+void cs_file_put(struct cs_file *file);	/* any context; the last one sends RELEASE */
+void cs_file_drop(struct cs_file *file);	/* it never got a handle */
+
+/* It has its handle: private_data of `file` from now on. */
+void cs_file_attach(struct cs_file *open, struct inode *inode, struct file *file,
+		    const struct fuse_open_out *out);
+
+/* OPEN or OPENDIR. */
+int cs_file_open(struct inode *inode, struct file *file, u32 opcode, u32 release);
+
+/* One that may write, held, or NULL. */
+struct cs_file *cs_file_writer(struct inode *inode);
+
+/* The flags of open(2) that the daemon is told. */
+static inline u32 cs_open_flags(const struct file *file)
+{
+	return file->f_flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC);
+}
+
+int cs_read_folio(struct file *file, struct folio *folio);
+void cs_readahead(struct readahead_control *control);
+int cs_writepages(struct address_space *mapping, struct writeback_control *wbc);
+ssize_t cs_write_through(struct kiocb *iocb, struct iov_iter *from);
+ssize_t cs_direct_read(struct kiocb *iocb, struct iov_iter *to);
+ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from);
+
+/* Fill in a WRITE request's arguments. Its data is added by the caller. */
+void cs_write_args(struct cs_request *request, const struct cs_file *file, loff_t pos, u32 len, u32 flags);
+
+/* Tell open(2)'s flags of now with it: fcntl(2) may have changed O_APPEND. */
+void cs_write_flags(struct cs_request *request, const struct file *file);
+
+#endif

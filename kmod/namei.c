@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* Operations on names: look up, make, remove, rename, link. */
+#include <linux/namei.h>
+#include <linux/slab.h>
+
+#include "fs.h"
+
+/* A name of a directory was added or removed. */
+static void dir_changed(struct inode *dir)
+{
+	cs_attr_changed(dir);
+}
+
+struct dentry *cs_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
+{
+	u64 snapshot = cs_attr_snapshot(dir->i_sb);
+	struct fuse_entry_out entry;
+	struct inode *inode = NULL;
+	struct dentry *other;
+	int err = cs_dentry_ask(dir, &dentry->d_name, &entry);
+
+	if (err)
+		return ERR_PTR(err);
+	if (entry.nodeid) {
+		inode = cs_inode_get(dir->i_sb, &entry, snapshot);
+		if (IS_ERR(inode))
+			return ERR_CAST(inode);
+	}
+	other = d_splice_alias(inode, dentry);
+	if (!IS_ERR(other))
+		cs_dentry_valid(other ?: dentry, &entry);
+	return other;
+}
+
+/* The name's place in the arguments of a request that makes it. */
+static struct cs_request *make_request(struct inode *dir, struct dentry *dentry, u32 opcode, u32 head,
+				       u32 tail, u32 out_len)
+{
+	struct cs_request *request;
+
+	if (dentry->d_name.len > CS_NAME_MAX)
+		return ERR_PTR(-ENAMETOOLONG);
+	request = cs_inode_request(dir, opcode, head + dentry->d_name.len + 1 + tail, out_len);
+	if (!request)
+		return ERR_PTR(-ENOMEM);
+	cs_request_name(request, head, dentry->d_name.name, dentry->d_name.len);
+	request->undo = cs_entry_undo;
+	return request;
+}
+
+/* Send a request that makes a name; puts it. */
+static int make(struct inode *dir, struct dentry *dentry, struct cs_request *request, umode_t type)
+{
+	u64 snapshot = cs_attr_snapshot(dir->i_sb);
+	struct fuse_entry_out entry;
+	struct dentry *other;
+	struct inode *inode;
+	int err = cs_device_call(cs_session(dir->i_sb)->device, request);
+
+	if (!err)
+		memcpy(&entry, cs_request_result(request), sizeof(entry));
+	cs_request_put(request);
+	if (err)
+		return err;
+	dir_changed(dir);
+	inode = cs_inode_get(dir->i_sb, &entry, snapshot);
+	if (IS_ERR(inode))
+		return PTR_ERR(inode);
+	if ((inode->i_mode ^ type) & S_IFMT) {
+		iput(inode);
+		return -EIO;
+	}
+	d_drop(dentry);
+	other = d_splice_alias(inode, dentry);
+	if (IS_ERR(other))
+		return PTR_ERR(other);
+	cs_dentry_valid(other ?: dentry, &entry);
+	dput(other);
+	return 0;
+}
+
+static int mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
+		 dev_t rdev)
+{
+	struct fuse_mknod_in *in;
+	struct cs_request *request = make_request(dir, dentry, FUSE_MKNOD, sizeof(*in), 0,
+						  sizeof(struct fuse_entry_out));
+
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	in = cs_request_args(request);
+	in->mode = mode;
+	in->rdev = new_encode_dev(rdev);
+	in->umask = current_umask();
+	return make(dir, dentry, request, mode);
+}
+
+static int create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
+		  bool exclusive)
+{
+	return mknod(idmap, dir, dentry, mode, 0);
+}
+
+static int mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
+{
+	struct fuse_mkdir_in *in;
+	struct cs_request *request = make_request(dir, dentry, FUSE_MKDIR, sizeof(*in), 0,
+						  sizeof(struct fuse_entry_out));
+
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	in = cs_request_args(request);
+	in->mode = mode;
+	in->umask = current_umask();
+	return make(dir, dentry, request, S_IFDIR);
+}
+
+static int symlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *target)
+{
+	u32 len = strlen(target);
+	struct cs_request *request = make_request(dir, dentry, FUSE_SYMLINK, 0, len + 1,
+						  sizeof(struct fuse_entry_out));
+
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	cs_request_name(request, dentry->d_name.len + 1, target, len);
+	return make(dir, dentry, request, S_IFLNK);
+}
+
+static int link(struct dentry *old, struct inode *dir, struct dentry *dentry)
+{
+	struct inode *inode = d_inode(old);
+	struct fuse_link_in *in;
+	struct cs_request *request = make_request(dir, dentry, FUSE_LINK, sizeof(*in), 0,
+						  sizeof(struct fuse_entry_out));
+
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	in = cs_request_args(request);
+	in->oldnodeid = cs_nodeid(inode);
+	cs_attr_changed(inode);
+	return make(dir, dentry, request, inode->i_mode);
+}
+
+/* CREATE: the result is an entry and an open file. */
+static void release_created(struct cs_request *request)
+{
+	const struct fuse_entry_out *entry = cs_request_result(request);
+	const struct fuse_open_out *out = (const void *)(entry + 1);
+	struct cs_session *session = request->private;
+	struct cs_request *release = cs_session_request(session, FUSE_RELEASE, entry->nodeid,
+							sizeof(struct fuse_release_in), 0);
+
+	if (!release)
+		return;
+	((struct fuse_release_in *)cs_request_args(release))->fh = out->fh;
+	cs_device_send(session->device, release);
+	cs_request_put(release);
+}
+
+static void create_undo(struct cs_request *request)
+{
+	release_created(request);
+	cs_entry_undo(request);
+}
+
+static struct cs_request *create_request(struct inode *dir, struct dentry *dentry, u32 opcode,
+					 u32 flags, umode_t mode)
+{
+	struct fuse_create_in *in;
+	struct cs_request *request = make_request(dir, dentry, opcode, sizeof(*in), 0,
+						  sizeof(struct fuse_entry_out) +
+						  sizeof(struct fuse_open_out));
+
+	if (IS_ERR(request))
+		return request;
+	request->undo = create_undo;
+	in = cs_request_args(request);
+	in->flags = (flags & ~O_NOCTTY) | (opcode == FUSE_CREATE ? O_CREAT : 0);
+	in->mode = mode;
+	in->umask = current_umask();
+	return request;
+}
+
+/* The reply of a CREATE becomes an inode, its dentry and an open file. */
+static int finish_create(struct inode *dir, struct dentry *dentry, struct file *file, u32 flags,
+			 struct cs_request *request, u64 snapshot)
+{
+	const struct fuse_entry_out *entry = cs_request_result(request);
+	const struct fuse_open_out *opened = (const void *)(entry + 1);
+	struct cs_file *open = NULL;
+	struct inode *inode;
+
+	dir_changed(dir);
+	inode = cs_inode_get(dir->i_sb, entry, snapshot);
+	if (!IS_ERR(inode) && S_ISREG(inode->i_mode))
+		open = cs_file_new(inode, FUSE_RELEASE, flags);
+	if (!open) {
+		release_created(request);
+		if (IS_ERR(inode))
+			return PTR_ERR(inode);
+		iput(inode);
+		return -EIO;
+	}
+	d_instantiate(dentry, inode);
+	cs_dentry_valid(dentry, entry);
+	cs_file_attach(open, inode, file, opened);
+	file->f_mode |= FMODE_CREATED;
+	return finish_open(file, dentry, generic_file_open);
+}
+
+static int create_and_open(struct inode *dir, struct dentry *dentry, struct file *file, u32 opcode,
+			   u32 flags, umode_t mode)
+{
+	u64 snapshot = cs_attr_snapshot(dir->i_sb);
+	struct cs_request *request = create_request(dir, dentry, opcode, flags, mode);
+	int err;
+
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	err = cs_device_call(cs_session(dir->i_sb)->device, request);
+	if (!err)
+		err = finish_create(dir, dentry, file, flags, request, snapshot);
+	cs_request_put(request);
+	return err;
+}
+
+static int atomic_open(struct inode *dir, struct dentry *dentry, struct file *file, unsigned int flags,
+		       umode_t mode)
+{
+	struct dentry *other = NULL;
+	int err;
+
+	if (d_in_lookup(dentry)) {
+		other = cs_lookup(dir, dentry, 0);
+		if (IS_ERR(other))
+			return PTR_ERR(other);
+		if (other)
+			dentry = other;
+	}
+	/* The caller puts what finish_no_open() is given. */
+	if (!(flags & O_CREAT) || d_really_is_positive(dentry))
+		return finish_no_open(file, other);
+	err = create_and_open(dir, dentry, file, FUSE_CREATE, flags, mode);
+	dput(other);
+	return err;
+}
+
+/* A file without a name; its dentry's placeholder goes with the request. */
+static int tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct file *file, umode_t mode)
+{
+	int err = create_and_open(dir, file->f_path.dentry, file, FUSE_TMPFILE, file->f_flags, mode);
+
+	return err == -ENOSYS ? -EOPNOTSUPP : err;
+}
+
+/* The inode behind a name that is gone has one name less. */
+static void name_gone(struct inode *inode)
+{
+	spin_lock(&inode->i_lock);
+	if (S_ISDIR(inode->i_mode))
+		clear_nlink(inode);
+	else if (inode->i_nlink)
+		drop_nlink(inode);
+	spin_unlock(&inode->i_lock);
+	cs_attr_changed(inode);
+}
+
+static int take_away(struct inode *dir, struct dentry *dentry, u32 opcode)
+{
+	struct cs_request *request = make_request(dir, dentry, opcode, 0, 0, 0);
+	int err;
+
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	request->undo = NULL;
+	err = cs_inode_run(dir, request);
+	if (!err) {
+		dir_changed(dir);
+		name_gone(d_inode(dentry));
+	} else if (err == -EINTR || err == -ENOENT) {
+		d_invalidate(dentry);
+	}
+	return err;
+}
+
+static int unlink(struct inode *dir, struct dentry *dentry)
+{
+	return take_away(dir, dentry, FUSE_UNLINK);
+}
+
+static int rmdir(struct inode *dir, struct dentry *dentry)
+{
+	return take_away(dir, dentry, FUSE_RMDIR);
+}
+
+/* RENAME knows no flags, RENAME2 does; the names follow the head of either. */
+static struct cs_request *rename_request(struct inode *dir, struct dentry *old, struct inode *new_dir,
+					 struct dentry *new, u32 flags)
+{
+	u32 head = flags ? sizeof(struct fuse_rename2_in) : sizeof(struct fuse_rename_in);
+	struct cs_request *request;
+
+	if (new->d_name.len > CS_NAME_MAX)
+		return ERR_PTR(-ENAMETOOLONG);
+	request = make_request(dir, old, flags ? FUSE_RENAME2 : FUSE_RENAME, head, new->d_name.len + 1, 0);
+	if (IS_ERR(request))
+		return request;
+	request->undo = NULL;
+	cs_request_name(request, head + old->d_name.len + 1, new->d_name.name, new->d_name.len);
+	if (flags) {
+		struct fuse_rename2_in *in = cs_request_args(request);
+
+		in->newdir = cs_nodeid(new_dir);
+		in->flags = flags;
+	} else {
+		((struct fuse_rename_in *)cs_request_args(request))->newdir = cs_nodeid(new_dir);
+	}
+	return request;
+}
+
+static int rename(struct mnt_idmap *idmap, struct inode *dir, struct dentry *old, struct inode *new_dir,
+		  struct dentry *new, unsigned int flags)
+{
+	struct cs_request *request;
+	int err;
+
+	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
+		return -EINVAL;
+	request = rename_request(dir, old, new_dir, new, flags);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	err = cs_inode_run(dir, request);
+	if (err == -ENOSYS)
+		err = -EINVAL;
+	if (err == -EINTR) {
+		/* Done or not, nobody knows. */
+		d_invalidate(old);
+		d_invalidate(new);
+	}
+	if (err)
+		return err;
+	dir_changed(dir);
+	dir_changed(new_dir);
+	cs_attr_changed(d_inode(old));
+	if (d_really_is_positive(new)) {
+		if (flags & RENAME_EXCHANGE)
+			cs_attr_changed(d_inode(new));
+		else
+			name_gone(d_inode(new));
+	}
+	return 0;
+}
+
+static const char *get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done)
+{
+	struct cs_request *request;
+	char *target = NULL;
+	int err;
+
+	if (!dentry)
+		return ERR_PTR(-ECHILD);
+	request = cs_inode_request(inode, FUSE_READLINK, 0, PAGE_SIZE - 1);
+	if (!request)
+		return ERR_PTR(-ENOMEM);
+	request->out_var = true;
+	err = cs_device_call(cs_session(inode->i_sb)->device, request);
+	if (!err) {
+		target = kmemdup_nul(cs_request_result(request), request->got, GFP_KERNEL);
+		err = target ? 0 : -ENOMEM;
+	}
+	cs_request_put(request);
+	if (err)
+		return ERR_PTR(err);
+	set_delayed_call(done, kfree_link, target);
+	return target;
+}
+
+const struct inode_operations cs_dir_inode_operations = {
+	.lookup = cs_lookup,
+	.create = create,
+	.link = link,
+	.unlink = unlink,
+	.symlink = symlink,
+	.mkdir = mkdir,
+	.rmdir = rmdir,
+	.mknod = mknod,
+	.rename = rename,
+	.atomic_open = atomic_open,
+	.tmpfile = tmpfile,
+	.permission = cs_permission,
+	.getattr = cs_getattr,
+	.setattr = cs_setattr,
+	.listxattr = cs_listxattr,
+};
+
+const struct inode_operations cs_symlink_inode_operations = {
+	.get_link = get_link,
+	.getattr = cs_getattr,
+	.setattr = cs_setattr,
+	.listxattr = cs_listxattr,
+};
+
+const struct inode_operations cs_file_inode_operations = {
+	.permission = cs_permission,
+	.getattr = cs_getattr,
+	.setattr = cs_setattr,
+	.listxattr = cs_listxattr,
+};

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/*
+ * A queue: requests go into the ring by the task that makes them, and come back
+ * in the ring's interrupt, where the waiter is woken at once. What finds no room
+ * waits in order and is put in when something comes back.
+ */
+#include "device.h"
+
+#include <linux/interrupt.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
+#include <linux/smp.h>
+
+/* unique is odd for interrupts, so steps of two; the queue's number makes it the device's only one. */
+#define UNIQUE_QUEUE_SHIFT 48
+#define UNIQUE_STEP 2
+
+/* -ENOSPC when the ring has no room. Queue's lock held. */
+static int put_in_ring(struct cs_queue *queue, struct cs_request *request)
+{
+	struct scatterlist in, out, *lists[3];
+	unsigned int n_out = 0, n_in = 0;
+
+	request->in->len = sizeof(*request->in) + request->in_len;
+	if (request->direction == CS_DATA_TO_DEVICE)
+		request->in->len += request->data_len;
+	if (request->n_data)
+		sg_mark_end(&request->data[request->n_data - 1]);
+	sg_init_one(&in, request->in, sizeof(*request->in) + request->in_len);
+	lists[n_out++] = &in;
+	if (request->direction == CS_DATA_TO_DEVICE)
+		lists[n_out++] = request->data;
+	if (!request->no_reply) {
+		sg_init_one(&out, request->out, sizeof(*request->out) + request->out_len);
+		lists[n_out + n_in++] = &out;
+		if (request->direction == CS_DATA_FROM_DEVICE)
+			lists[n_out + n_in++] = request->data;
+	}
+	return virtqueue_add_sgs(queue->vq, lists, n_out, n_in, request, GFP_ATOMIC);
+}
+
+/* Fill the ring from the pending ones. Those that cannot be sent go to `failed`. Lock held. */
+static void put_pending(struct cs_queue *queue, struct list_head *failed)
+{
+	struct cs_request *request, *next;
+
+	list_for_each_entry_safe(request, next, &queue->pending, link) {
+		int err = put_in_ring(queue, request);
+
+		if (err == -ENOSPC)
+			return;
+		if (err) {
+			request->error = err;
+			list_move_tail(&request->link, failed);
+			continue;
+		}
+		queue->n_sent++;
+		list_move_tail(&request->link, &queue->in_flight);
+	}
+}
+
+/* End those of a list, and the queue's hold on them. No lock held. */
+static void finish_all(struct list_head *requests, int error)
+{
+	struct cs_request *request, *next;
+
+	list_for_each_entry_safe(request, next, requests, link) {
+		list_del_init(&request->link);
+		cs_request_finish(request, request->error ?: error, true);
+		cs_request_put(request);
+	}
+}
+
+static void send(struct cs_queue *queue, struct cs_request *request)
+{
+	LIST_HEAD(failed);
+	bool notify = false;
+	unsigned long flags;
+
+	cs_request_get(request);
+	request->queue = queue;
+	/* Pairs with synchronize_rcu() before the virtqueues go: the notification is outside the lock. */
+	rcu_read_lock();
+	spin_lock_irqsave(&queue->lock, flags);
+	request->in->unique = ((u64)queue->index << UNIQUE_QUEUE_SHIFT) |
+			      (queue->last_unique += UNIQUE_STEP);
+	if (queue->dead) {
+		list_add_tail(&request->link, &failed);
+	} else {
+		bool queued = !list_empty(&queue->pending);
+
+		list_add_tail(&request->link, &queue->pending);
+		if (!queued)
+			put_pending(queue, &failed);
+		queue->n_waited += !list_empty(&queue->pending);
+		notify = virtqueue_kick_prepare(queue->vq);
+	}
+	spin_unlock_irqrestore(&queue->lock, flags);
+	if (notify)
+		virtqueue_notify(queue->vq);
+	rcu_read_unlock();
+	finish_all(&failed, -ENOTCONN);
+}
+
+/* A reply, outside the lock. */
+static void take_reply(struct cs_queue *queue, struct cs_request *request, u32 used)
+{
+	unsigned long flags;
+	int err;
+
+	if (!cs_request_check(request, used, &err)) {
+		spin_lock_irqsave(&queue->lock, flags);
+		queue->n_bad++;
+		spin_unlock_irqrestore(&queue->lock, flags);
+	}
+	cs_request_finish(request, err, true);
+	cs_request_put(request);
+}
+
+void cs_queue_returned(struct virtqueue *vq)
+{
+	struct cs_device *device = vq->vdev->priv;
+	struct cs_queue *queue = &device->queues[vq->index];
+	struct cs_request *request, *next;
+	LIST_HEAD(returned);
+	LIST_HEAD(failed);
+	bool notify = false;
+	unsigned long flags;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	do {
+		unsigned int used;
+
+		virtqueue_disable_cb(vq);
+		while ((request = virtqueue_get_buf(vq, &used))) {
+			list_move_tail(&request->link, &returned);
+			request->used = used;
+			queue->n_returned++;
+		}
+	} while (!virtqueue_enable_cb(vq));
+	if (!queue->dead && !list_empty(&queue->pending)) {
+		put_pending(queue, &failed);
+		notify = virtqueue_kick_prepare(vq);
+	}
+	spin_unlock_irqrestore(&queue->lock, flags);
+	if (notify)
+		virtqueue_notify(vq);
+	list_for_each_entry_safe(request, next, &returned, link) {
+		list_del_init(&request->link);
+		take_reply(queue, request, request->used);
+	}
+	finish_all(&failed, -EIO);
+}
+
+void cs_queue_abort(struct cs_queue *queue)
+{
+	struct cs_request *request;
+	LIST_HEAD(pending);
+	unsigned long flags;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	queue->dead = true;
+	list_splice_init(&queue->pending, &pending);
+	while ((request = list_first_entry_or_null(&queue->in_flight, struct cs_request, link))) {
+		list_move_tail(&request->link, &queue->orphans);
+		cs_request_get(request);
+		spin_unlock_irqrestore(&queue->lock, flags);
+		cs_request_finish(request, -ECONNABORTED, false);
+		cs_request_put(request);
+		spin_lock_irqsave(&queue->lock, flags);
+	}
+	spin_unlock_irqrestore(&queue->lock, flags);
+	finish_all(&pending, -ECONNABORTED);
+}
+
+void cs_queue_drop(struct cs_queue *queue)
+{
+	struct cs_request *request;
+
+	while ((request = virtqueue_detach_unused_buf(queue->vq))) {
+		list_del_init(&request->link);
+		cs_request_finish(request, -ECONNABORTED, true);
+		cs_request_put(request);
+	}
+	/* Returned by the device, but its interrupt never came. */
+	list_splice_init(&queue->orphans, &queue->in_flight);
+	finish_all(&queue->in_flight, -ECONNABORTED);
+}
+
+void cs_queue_init(struct cs_device *device, unsigned int index)
+{
+	struct cs_queue *queue = &device->queues[index];
+
+	spin_lock_init(&queue->lock);
+	queue->device = device;
+	queue->index = index;
+	if (index)
+		snprintf(queue->name, sizeof(queue->name), "requests.%u", index - 1);
+	else
+		strscpy(queue->name, "hiprio", sizeof(queue->name));
+	INIT_LIST_HEAD(&queue->in_flight);
+	INIT_LIST_HEAD(&queue->pending);
+	INIT_LIST_HEAD(&queue->orphans);
+}
+
+void cs_device_send(struct cs_device *device, struct cs_request *request)
+{
+	send(&device->queues[1 + raw_smp_processor_id() % (device->n_queues - 1)], request);
+}
+
+void cs_device_send_hiprio(struct cs_device *device, struct cs_request *request)
+{
+	send(&device->queues[0], request);
+}
+
+static void undo_work(struct work_struct *work)
+{
+	struct cs_request *request = container_of(work, struct cs_request, work);
+
+	request->undo(request);
+	cs_request_put(request);
+}
+
+/* end() of a request that somebody waits for. */
+static void wake_caller(struct cs_request *request)
+{
+	if (request->before_wake)
+		request->before_wake(request);
+	if (cmpxchg(&request->wait, CS_WAITING, CS_WAIT_ENDED) == CS_WAITING) {
+		complete(&request->done);
+	} else if (!request->error && request->undo) {
+		cs_request_get(request);
+		cs_request_defer(request, undo_work);
+	}
+}
+
+int cs_device_call_uninterruptible(struct cs_device *device, struct cs_request *request)
+{
+	request->end = wake_caller;
+	cs_device_send(device, request);
+	wait_for_completion(&request->done);
+	return request->error;
+}
+
+int cs_device_call(struct cs_device *device, struct cs_request *request)
+{
+	request->end = wake_caller;
+	cs_device_send(device, request);
+	if (wait_for_completion_killable(&request->done)) {
+		if (cmpxchg(&request->wait, CS_WAITING, CS_WAIT_ABANDONED) == CS_WAITING)
+			return -EINTR;
+		/* It ended as we were killed: complete() is on its way. */
+		wait_for_completion(&request->done);
+	}
+	return request->error;
+}

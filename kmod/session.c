@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/* INIT, DESTROY and the life of a session; see session.h. */
+#include "session.h"
+
+#include <linux/backing-dev.h>
+#include <linux/slab.h>
+
+#define MINOR_OLDEST 31			/* the least daemon: Linux 5.4's protocol */
+#define READAHEAD_WANTED (4U << 20)
+#define BYTES_MOST (1U << 20)		/* of one request */
+#define PAGES_WITHOUT_MAX 32		/* the protocol's limit before MAX_PAGES */
+#define RING_RESERVE 4			/* entries that are not data */
+
+/* What this driver can do, or can live with. */
+#define FLAGS_OFFERED (FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_AUTO_INVAL_DATA |	\
+		       FUSE_DO_READDIRPLUS | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS |	\
+		       FUSE_MAX_PAGES | FUSE_INIT_EXT | FUSE_DIRECT_IO_ALLOW_MMAP)
+
+struct cs_session *cs_session_new(struct cs_device *device)
+{
+	struct cs_session *session = kzalloc(sizeof(*session), GFP_KERNEL);
+
+	if (!session)
+		return NULL;
+	kref_init(&session->refs);
+	session->device = device;
+	spin_lock_init(&session->forget_lock);
+	cs_session_forget_init(session);
+	return session;
+}
+
+static void session_free(struct kref *refs)
+{
+	struct cs_session *session = container_of(refs, struct cs_session, refs);
+
+	cs_device_put(session->device);
+	kfree(session);
+}
+
+void cs_session_get(struct cs_session *session)
+{
+	kref_get(&session->refs);
+}
+
+void cs_session_put(struct cs_session *session)
+{
+	kref_put(&session->refs, session_free);
+}
+
+static void put_session(struct cs_request *request)
+{
+	cs_session_put(request->private);
+}
+
+struct cs_request *cs_session_request(struct cs_session *session, u32 opcode, u64 nodeid, u32 in_len,
+				      u32 out_len)
+{
+	struct cs_request *request = cs_request_new(opcode, nodeid, in_len, out_len, GFP_KERNEL);
+
+	if (request) {
+		cs_session_get(session);
+		request->private = session;
+		request->release = put_session;
+	}
+	return request;
+}
+
+int cs_session_run(struct cs_session *session, struct cs_request *request)
+{
+	int err = cs_device_call(session->device, request);
+
+	cs_request_put(request);
+	return err;
+}
+
+/* A daemon older than a field sends a shorter reply; the rest is zero. */
+static int agree(struct cs_session *session, const struct fuse_init_out *out)
+{
+	u32 pages = PAGES_WITHOUT_MAX;
+
+	if (out->major != FUSE_KERNEL_VERSION || out->minor < MINOR_OLDEST) {
+		pr_err("casement: %s: the daemon speaks FUSE %u.%u; 7.%u is the least\n",
+		       session->device->tag, out->major, out->minor, MINOR_OLDEST);
+		return -EPROTO;
+	}
+	session->flags = out->flags;
+	if (out->flags & FUSE_INIT_EXT)
+		session->flags |= (u64)out->flags2 << 32;
+	session->flags &= FLAGS_OFFERED;
+	if (cs_session_has(session, FUSE_MAX_PAGES) && out->max_pages)
+		pages = out->max_pages;
+	session->max_pages = clamp(session->device->ring_size - RING_RESERVE, 1U, pages);
+	session->max_bytes = min3(pages << PAGE_SHIFT, BYTES_MOST, max(out->max_write, 4096U));
+	session->max_bytes = max_t(u32, round_down(session->max_bytes, PAGE_SIZE), PAGE_SIZE);
+	session->max_readahead = min(out->max_readahead, READAHEAD_WANTED);
+	return 0;
+}
+
+int cs_session_open(struct cs_session *session)
+{
+	struct cs_request *request = cs_session_request(session, FUSE_INIT, 0, sizeof(struct fuse_init_in),
+							sizeof(struct fuse_init_out));
+	struct fuse_init_out out = {};
+	struct fuse_init_in *in;
+	int err;
+
+	if (!request)
+		return -ENOMEM;
+	in = cs_request_args(request);
+	in->major = FUSE_KERNEL_VERSION;
+	in->minor = FUSE_KERNEL_MINOR_VERSION;
+	in->max_readahead = READAHEAD_WANTED;
+	in->flags = (u32)FLAGS_OFFERED;
+	in->flags2 = FLAGS_OFFERED >> 32;
+	request->out_var = true;
+	err = cs_device_call(session->device, request);
+	if (!err) {
+		memcpy(&out, cs_request_result(request), min_t(u32, request->got, sizeof(out)));
+		err = agree(session, &out);
+	}
+	cs_request_put(request);
+	return err;
+}
+
+void cs_session_close(struct cs_session *session)
+{
+	struct cs_request *request;
+
+	cs_session_forget_flush(session);
+	WRITE_ONCE(session->closed, true);
+	request = cs_session_request(session, FUSE_DESTROY, 0, 0, 0);
+	if (!request)
+		return;
+	/* Else the next mount's INIT could overtake it. */
+	cs_device_call_uninterruptible(session->device, request);
+	cs_request_put(request);
+}

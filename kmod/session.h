@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/*
+ * What a mount and the daemon agreed on (INIT), and what they owe each other: the
+ * daemon counts what it told us of each inode, and FORGET gives that back, many
+ * inodes in one request.
+ */
+#ifndef CASEMENT_KMOD_SESSION_H
+#define CASEMENT_KMOD_SESSION_H
+
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/workqueue.h>
+
+#include "device.h"
+
+struct cs_session {
+	struct kref refs;
+	struct cs_device *device;	/* [I] held */
+	u64 flags;			/* [I] FUSE_* INIT flags that both sides want */
+	u32 max_bytes;			/* [I] of data in one request; a multiple of the page size */
+	u32 max_pages;			/* [I] scatter-list entries of one request */
+	u32 max_readahead;		/* [I] bytes */
+	bool closed;			/* [A] DESTROY was sent: nothing is owed any more */
+	bool no_fsync, no_fsyncdir, no_flush, no_xattr, no_syncfs;	/* [A] answered ENOSYS once */
+	atomic64_t changes;		/* counts changes made by this guest; see attr.c */
+	spinlock_t forget_lock;
+	struct cs_request *forgets;	/* [L:forget_lock] the batch being filled, or NULL */
+	struct delayed_work forget_work;
+};
+
+/* A session with that device, whose hold it takes; NULL without memory. Not yet open. */
+struct cs_session *cs_session_new(struct cs_device *device);
+void cs_session_get(struct cs_session *session);
+void cs_session_put(struct cs_session *session);
+
+/* INIT: 0, or -EPROTO for a daemon we cannot talk to, or -errno. */
+int cs_session_open(struct cs_session *session);
+
+/* Give back what is owed and DESTROY. Once, when no inode is left. */
+void cs_session_close(struct cs_session *session);
+
+/* Prepare, and at the end send at once, what cs_session_forget() gathers. */
+void cs_session_forget_init(struct cs_session *session);
+void cs_session_forget_flush(struct cs_session *session);
+
+/* Owe the daemon `count` look-ups of an inode. May sleep. */
+void cs_session_forget(struct cs_session *session, u64 nodeid, u64 count);
+
+static inline bool cs_session_has(const struct cs_session *session, u64 flag)
+{
+	return session->flags & flag;
+}
+
+/*
+ * A request of the session, which it keeps until it is freed, so that what is
+ * undone late finds it. Else as cs_request_new().
+ */
+struct cs_request *cs_session_request(struct cs_session *session, u32 opcode, u64 nodeid, u32 in_len,
+				      u32 out_len);
+
+/* cs_device_call(), then cs_request_put(): for requests whose result is not looked at. */
+int cs_session_run(struct cs_session *session, struct cs_request *request);
+
+#endif

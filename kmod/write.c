@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/*
+ * Writing through the page cache. write() copies into folios and sends just the
+ * bytes it was given, then returns: what it wrote is the daemon's. Only mappings
+ * leave dirty folios, which writepages sends.
+ *
+ * A folio stays locked while a write() of it is under way, and under writeback while
+ * writepages has it: the daemon never has two writes of one folio at a time, and so
+ * cannot take them in the wrong order.
+ */
+#include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+#include <linux/uio.h>
+#include <linux/writeback.h>
+
+#include "fs.h"
+
+void cs_write_args(struct cs_request *request, const struct cs_file *open, loff_t pos, u32 len, u32 flags)
+{
+	struct fuse_write_in *in = cs_request_args(request);
+
+	in->fh = open->fh;
+	in->offset = pos;
+	in->size = len;
+	in->write_flags = flags;
+}
+
+void cs_write_flags(struct cs_request *request, const struct file *file)
+{
+	((struct fuse_write_in *)cs_request_args(request))->flags = file->f_flags;
+}
+
+/* What the reply of a WRITE says was written; 0 for more than there was. */
+static u32 written(struct cs_request *request)
+{
+	u32 size = ((const struct fuse_write_out *)cs_request_result(request))->size;
+
+	return size <= request->data_len ? size : 0;
+}
+
+static void release_folios(struct cs_request *request)
+{
+	for (unsigned int i = 0; i < request->n_data; i++)
+		folio_put(page_folio(sg_page(&request->data[i])));
+}
+
+static struct cs_request *new_write(struct inode *inode, u32 max, gfp_t gfp)
+{
+	struct cs_request *request = cs_request_new(FUSE_WRITE, cs_nodeid(inode),
+						    sizeof(struct fuse_write_in),
+						    sizeof(struct fuse_write_out), gfp);
+
+	if (!request)
+		return NULL;
+	request->release = release_folios;
+	if (cs_request_data(request, CS_DATA_TO_DEVICE, max, gfp)) {
+		cs_request_put(request);
+		return NULL;
+	}
+	return request;
+}
+
+/* ---- write(2) ---- */
+
+/* private: the last folio is zeros behind what was written, to its end. */
+#define TAIL_IS_ZERO ((void *)1)
+
+/* The reply came, or never will: the folios are whole where all of them was written. */
+static void unlock_folios(struct cs_request *request)
+{
+	bool all = !request->error && written(request) == request->data_len;
+	unsigned int n = request->n_data;
+
+	if (request->returned)
+		request->n_data = 0;
+	for (unsigned int i = 0; i < n; i++) {
+		struct scatterlist *data = &request->data[i];
+		struct folio *folio = page_folio(sg_page(data));
+		bool tail = i == n - 1 && request->private == TAIL_IS_ZERO;
+
+		if (all && !data->offset && (tail || data->length == folio_size(folio)))
+			folio_mark_uptodate(folio);
+		folio_unlock(folio);
+		if (request->returned)
+			folio_put(folio);
+	}
+}
+
+/* Copy to one folio, locked and added to the request. Bytes copied, or -errno; 0: try again. */
+static ssize_t copy_to_folio(struct cs_request *request, struct address_space *mapping, loff_t pos,
+			     size_t len, struct iov_iter *from)
+{
+	size_t offset, copied;
+	struct folio *folio;
+
+	folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT, FGP_WRITEBEGIN | fgf_set_order(len),
+				    mapping_gfp_mask(mapping));
+	if (IS_ERR(folio))
+		return PTR_ERR(folio);
+	folio_wait_writeback(folio);
+	offset = offset_in_folio(folio, pos);
+	len = min(len, folio_size(folio) - offset);
+	if (mapping_writably_mapped(mapping))
+		flush_dcache_folio(folio);
+	copied = copy_folio_from_iter_atomic(folio, offset, len, from);
+	if (!copied) {
+		folio_unlock(folio);
+		folio_put(folio);
+		return 0;
+	}
+	/* The hold of the look-up is the request's. */
+	cs_request_add(request, &folio->page, copied, offset);
+	return copied;
+}
+
+/* Nothing of the file is behind what was written: a new folio need not be read for its rest. */
+static void zero_tail(struct cs_request *request, struct inode *inode, loff_t end)
+{
+	struct scatterlist *last = &request->data[request->n_data - 1];
+	struct folio *folio = page_folio(sg_page(last));
+	size_t from = last->offset + last->length;
+
+	if (folio_test_uptodate(folio) || last->offset || end < i_size_read(inode))
+		return;
+	folio_zero_segment(folio, from, folio_size(folio));
+	request->private = TAIL_IS_ZERO;
+}
+
+/* Fill a request from `from`. 0 with something in it, or -errno. */
+static int gather(struct cs_request *request, struct inode *inode, loff_t pos, struct iov_iter *from)
+{
+	struct cs_session *session = cs_session(inode->i_sb);
+	loff_t end = pos;
+	ssize_t copied = 0;
+
+	while (iov_iter_count(from) && request->n_data < session->max_pages &&
+	       request->data_len < session->max_bytes) {
+		size_t len = min_t(size_t, iov_iter_count(from), session->max_bytes - request->data_len);
+
+		/* With folios locked a fault might wait for one of them: only the first may. */
+		if (!request->n_data && fault_in_iov_iter_readable(from, min(len, PAGE_SIZE)) ==
+					min(len, PAGE_SIZE))
+			return -EFAULT;
+		copied = copy_to_folio(request, inode->i_mapping, end, len, from);
+		if (copied < 0 || (!copied && request->n_data))
+			break;
+		end += copied;
+		/* Part of a folio: what is missing must be faulted in, or the folio is done. */
+		if (copied && copied < len && offset_in_folio(page_folio(sg_page(&request->data[request->n_data - 1])), end))
+			break;
+	}
+	if (!request->n_data)
+		return copied < 0 ? copied : -EFAULT;
+	zero_tail(request, inode, end);
+	return 0;
+}
+
+/* One request. Bytes written, or -errno; the iterator is where that ended. */
+static ssize_t write_some(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct cs_file *open = iocb->ki_filp->private_data;
+	u32 max = min_t(size_t, cs_session(inode->i_sb)->max_pages,
+			DIV_ROUND_UP(offset_in_page(iocb->ki_pos) + iov_iter_count(from), PAGE_SIZE));
+	struct cs_request *request = new_write(inode, max, GFP_KERNEL);
+	ssize_t done;
+	u32 len;
+
+	if (!request)
+		return -ENOMEM;
+	done = gather(request, inode, iocb->ki_pos, from);
+	if (done) {
+		cs_request_put(request);
+		return done;
+	}
+	len = request->data_len;
+	cs_write_args(request, open, iocb->ki_pos, len, 0);
+	cs_write_flags(request, iocb->ki_filp);
+	request->before_wake = unlock_folios;
+	done = cs_device_call(open->session->device, request);
+	if (!done)
+		done = written(request) ?: -EIO;
+	cs_request_put(request);
+	if (done < len) {
+		/* What the folios have is not what the daemon has. */
+		invalidate_inode_pages2_range(inode->i_mapping, iocb->ki_pos >> PAGE_SHIFT,
+					      (iocb->ki_pos + len - 1) >> PAGE_SHIFT);
+		iov_iter_revert(from, len - max_t(ssize_t, done, 0));
+	}
+	return done;
+}
+
+ssize_t cs_write_through(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	loff_t size = i_size_read(inode);
+	ssize_t total = 0, done = 0;
+
+	/* What a mapping stored behind the end must not appear when the end moves. */
+	if (iocb->ki_pos > size && (size & ~PAGE_MASK))
+		truncate_pagecache(inode, size);
+	while (iov_iter_count(from)) {
+		done = write_some(iocb, from);
+		if (done <= 0)
+			break;
+		iocb->ki_pos += done;
+		total += done;
+		cs_attr_wrote(inode, iocb->ki_pos);
+	}
+	return total ?: done;
+}
+
+/* ---- dirty folios ---- */
+
+struct batch {
+	struct inode *inode;
+	struct cs_file *open;		/* a handle that may write, or NULL */
+	struct cs_request *request;	/* being filled, or NULL */
+	loff_t end;			/* of its data */
+};
+
+static void end_writeback(struct cs_request *request)
+{
+	int err = request->error ?: (written(request) == request->data_len ? 0 : -EIO);
+	struct cs_file *open = request->private;
+	unsigned int n = request->n_data;
+
+	if (request->returned)
+		request->n_data = 0;
+	for (unsigned int i = 0; i < n; i++) {
+		struct folio *folio = page_folio(sg_page(&request->data[i]));
+
+		if (err)
+			mapping_set_error(folio->mapping, err);
+		if (request->returned)
+			folio_put(folio);
+		folio_end_writeback(folio);
+	}
+	cs_file_put(open);
+}
+
+static void send_batch(struct batch *batch)
+{
+	struct cs_request *request = batch->request;
+
+	if (!request)
+		return;
+	batch->request = NULL;
+	cs_write_args(request, batch->open, batch->end - request->data_len, request->data_len,
+		      FUSE_WRITE_CACHE);
+	cs_file_get(batch->open);
+	cs_device_send(batch->open->session->device, request);
+	cs_request_put(request);
+}
+
+static int start_batch(struct batch *batch, loff_t pos)
+{
+	struct cs_request *request = new_write(batch->inode, cs_session(batch->inode->i_sb)->max_pages,
+					       GFP_NOFS);
+
+	if (!request)
+		return -ENOMEM;
+	request->end = end_writeback;
+	request->private = batch->open;
+	batch->request = request;
+	batch->end = pos;
+	return 0;
+}
+
+/* A dirty folio, locked; unlocked here. */
+static int add_dirty(struct batch *batch, struct folio *folio)
+{
+	struct cs_session *session = cs_session(batch->inode->i_sb);
+	loff_t pos = folio_pos(folio), size = i_size_read(batch->inode);
+	u32 len;
+	int err = 0;
+
+	if (!batch->open)
+		err = -EIO;
+	if (err || pos >= size)
+		goto unlock;
+	len = min_t(loff_t, folio_size(folio), size - pos);
+	if (batch->request && (batch->end != pos || batch->request->n_data == session->max_pages ||
+			       batch->request->data_len + len > session->max_bytes))
+		send_batch(batch);
+	if (!batch->request)
+		err = start_batch(batch, pos);
+	if (err)
+		goto unlock;
+	folio_zero_segment(folio, len, folio_size(folio));
+	folio_get(folio);
+	folio_start_writeback(folio);
+	cs_request_add(batch->request, &folio->page, len, 0);
+	batch->end += len;
+unlock:
+	if (err)
+		mapping_set_error(folio->mapping, err);
+	folio_unlock(folio);
+	return err;
+}
+
+int cs_writepages(struct address_space *mapping, struct writeback_control *wbc)
+{
+	struct batch batch = { .inode = mapping->host, .open = cs_file_writer(mapping->host) };
+	unsigned int context = memalloc_nofs_save();
+	struct folio *folio = NULL;
+	int err = 0;
+
+	while ((folio = writeback_iter(mapping, wbc, folio, &err)))
+		err = add_dirty(&batch, folio);
+	send_batch(&batch);
+	if (batch.open) {
+		cs_attr_wrote(mapping->host, 0);
+		cs_file_put(batch.open);
+	}
+	memalloc_nofs_restore(context);
+	return err;
+}
