@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Our own guest driver in real guests: built, loaded, mounted, worked with, removed.
+
+The kernel's own virtio-fs is built in and has every device at boot. A guest takes the
+share's from it by its tag, and gives it to casement.ko.
+"""
+import fnmatch
+import hashlib
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from agent import Agent
+from conftest import BUILD, TOP
+from test_everyday import OPERATIONS, WORKLOADS, on_host, prepare, results, snapshot
+from test_posix import CHECK
+from test_posix import on_host as posix_on_host
+from test_posix import results as posix_results
+
+KMOD = BUILD / "kmod"
+
+# Only `t` moves; the guest's root and the folder with the module stay where they are.
+TAKE = r"""
+set -e
+cd /; umount /mnt/t
+for tag in /sys/fs/virtiofs/*/tag; do
+    if [ "$(cat $tag)" = t ]; then virtio=$(basename "$(readlink -f "${tag%/tag}/device")"); fi
+done
+echo $virtio > /sys/bus/virtio/drivers/virtiofs/unbind
+insmod /mnt/kmod/casement.ko
+sysfs=/sys/bus/virtio/drivers/casement/$virtio/casement
+[ "$(cat $sysfs/tag)" = t ]
+mount -t casement t /mnt/t
+cd /mnt/t
+"""
+
+# Every reply was a reply, every request came back, and nothing of the module stays.
+LEAVE = r"""
+cd /; umount /mnt/t
+if grep -v ' bad=0 in_flight=0 pending=0 orphans=0$' $sysfs/statistics; then exit 70; fi
+rmmod casement
+if grep -q casement /proc/filesystems /proc/modules || [ -e $sysfs ]; then exit 71; fi
+echo $virtio > /sys/bus/virtio/drivers/virtiofs/bind
+mount -t virtiofs t /mnt/t; umount /mnt/t
+"""
+
+
+@pytest.fixture(scope="session")
+def module():
+    """The module, built for the kernel that guests boot."""
+    subprocess.run([TOP / "scripts/kmod", TOP / "kmod", KMOD], check=True)
+    return KMOD / "casement.ko"
+
+
+@pytest.fixture
+def guest(machines, share, module):
+    """A function that runs a script in a guest whose share `t` is on our driver."""
+    def run(script, *args, leave=LEAVE):
+        return machines(TAKE + script + leave, "--share", f"{share}:t",
+                        *args, "--share", f"{module.parent}:kmod:ro")
+    return run
+
+
+@pytest.mark.parametrize("cache", ["auto", "never", "always"])
+def test_operations(guest, share, device, cache, tmp_path):
+    guest(f"({OPERATIONS})\n", *device, "--cache", cache).finish()
+    assert snapshot(share) == on_host(OPERATIONS, tmp_path / "host")
+
+
+@pytest.mark.parametrize("cache", ["auto", "never"])
+def test_workloads(guest, share, cache, tmp_path):
+    for directory in (share, tmp_path / "host"):
+        prepare(directory)
+    subprocess.run(["sh", "-c", WORKLOADS], cwd=tmp_path / "host", check=True)
+    guest(f"({WORKLOADS})\n", "--cache", cache, "--allow-mmap").finish()
+    assert (share / "prog.out").read_text() == "42\n"
+    assert (share / "sql.out").read_text() == "ok\n80|3240\n"
+    assert results(share) == results(tmp_path / "host")
+
+
+# fio reads back all it wrote, each way a program can read and write.
+VERIFY = r"""
+for how in psync,0 psync,1 libaio,1 mmap,0; do
+    fio --name=${how%,*}-${how#*,} --ioengine=${how%,*} --direct=${how#*,} --rw=randwrite --bs=4k,64k \
+        --size=8m --iodepth=8 --verify=crc32c --verify_fatal=1 --do_verify=1 --fallocate=none \
+        --output=/dev/null
+done
+head -c 9000001 /dev/urandom > /tmp/random
+cp /tmp/random copied
+dd if=/tmp/random of=direct bs=1M count=8 oflag=direct 2>/dev/null; cmp -n 8388608 direct /tmp/random
+dd if=/tmp/random of=pieces bs=777 2>/dev/null
+echo 3 > /proc/sys/vm/drop_caches
+cmp copied /tmp/random; cmp pieces /tmp/random
+dd if=copied of=/tmp/back bs=1M iflag=direct 2>/dev/null; cmp /tmp/back /tmp/random
+# A few bytes in the middle of pages that are not here.
+echo 3 > /proc/sys/vm/drop_caches
+for file in copied /tmp/random; do
+    for at in 1 4095 5000000 8999990; do
+        printf patched | dd of=$file bs=1 seek=$at conv=notrunc 2>/dev/null
+    done
+done
+cmp copied /tmp/random
+# A longer file is zeros where nothing was written, and a cut one has lost its end for ever.
+truncate -s 5000 copied; truncate -s 20000 copied; truncate -s 5000 /tmp/random; truncate -s 20000 /tmp/random
+cmp copied /tmp/random
+sha256sum < copied > sum
+"""
+
+
+# Pages stay over an open with `always`: a wrong one is seen.
+@pytest.mark.parametrize("queues, cache", [(1, "always"), (2, "auto")])
+def test_data(guest, share, queues, cache):
+    guest(VERIFY, "--queues", queues, "--cpus", queues, "--cache", cache).finish()
+    expected = (share / "sum").read_text().split()[0]
+    assert hashlib.sha256((share / "copied").read_bytes()).hexdigest() == expected
+    assert (share / "copied").read_bytes()[5000:] == bytes(15000)
+
+
+def test_mounts_leave_nothing(guest):
+    """Mounted, used and unmounted again and again, once with two mounts of one device."""
+    guest(r"""
+cd /; mkdir /tmp/second
+for i in $(seq 50); do
+    umount /mnt/t; mount -t casement t /mnt/t; mkdir /mnt/t/d$i; ls -l /mnt/t > /dev/null
+done
+mount -t casement t /tmp/second; [ -d /tmp/second/d50 ]; umount /tmp/second
+if mount -t casement nosuch /tmp/second 2>/dev/null; then exit 73; fi
+if rmmod casement 2>/dev/null; then exit 72; fi
+for i in $(seq 10); do
+    umount /mnt/t; rmmod casement; insmod /mnt/kmod/casement.ko; mount -t casement t /mnt/t
+done
+""").finish()
+
+
+def test_forgets_are_gathered(guest, share):
+    """Each inode is given back to the daemon, hundreds in one request."""
+    (share / "many").mkdir()
+    for number in range(1000):
+        (share / "many" / str(number)).touch()
+    guest(r"""
+ls -l many > /dev/null
+sent() { sed -n 's/hiprio sent=\([0-9]*\) .*/\1/p' $sysfs/statistics; }
+before=$(sent); cd /; umount /mnt/t; gathered=$(($(sent) - before))
+[ $gathered -ge 4 ]; [ $gathered -le 12 ]
+mount -t casement t /mnt/t
+""").finish()
+
+
+def test_removed_under_load(guest):
+    """A device that goes takes its requests with it, and nothing else."""
+    guest(r"""
+dd if=/dev/zero of=before bs=1M count=4 2>/dev/null
+(while dd if=/dev/zero of=load bs=64k count=100 2>/dev/null; do :; done) & load=$!
+(while md5sum before > /dev/null 2>&1; do echo 1 > /proc/sys/vm/drop_caches; done) & reading=$!
+while [ $(stat -c %s load 2>/dev/null || echo 0) -lt 1000000 ]; do :; done
+echo $virtio > /sys/bus/virtio/drivers/casement/unbind
+wait $load; wait $reading
+if ls /mnt/t > /dev/null 2>&1; then exit 74; fi
+cd /; umount /mnt/t; rmmod casement
+echo $virtio > /sys/bus/virtio/drivers/virtiofs/bind
+mount -t virtiofs t /mnt/t; [ -s /mnt/t/before ]; umount /mnt/t
+""", leave="").finish()
+
+
+# What this driver has not, or does not ask for.
+POSIX_DIFFERENCES = ["hole.collapse*", "hole.insert*", "acl.*", "stat.statx-*btime*",
+                     "setid.team-set-gid-by-supplementary"]
+
+
+@pytest.mark.parametrize("cache", ["auto", "never"])
+def test_posix(machines, module, tmp_path, cache):
+    share, tools = tmp_path / "share", tmp_path / "tools"
+    for directory in (share, tools):
+        directory.mkdir()
+        directory.chmod(0o777)
+    shutil.copy(CHECK, tools)
+    script = "cp /mnt/tools/posix-check /tmp; cd /tmp; ./posix-check /mnt/t 2>/dev/null || [ $? = 1 ]\n"
+    guest = machines(TAKE + script + LEAVE, "--share", f"{share}:t", "--share-arg", "--xattr",
+                     "--share-arg", f"--cache={cache}", "--share-arg", "--allow-mmap",
+                     "--share", f"{module.parent}:kmod:ro", "--share", f"{tools}:tools:ro")
+    seen = posix_results(guest.finish(patience=400).splitlines())
+    expected = posix_on_host(tmp_path / "host")
+    different = [name for name in expected if seen.get(name) != expected[name]]
+    assert len(seen) > 1600
+    assert [name for name in different
+            if not any(fnmatch.fnmatch(name, pattern) for pattern in POSIX_DIFFERENCES)] == []
+
+
+def signal_daemon(share, number):
+    """To each process of the daemon that serves it."""
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"casementd") and any(str(share).encode() in word for word in words):
+            os.kill(int(process.name), number)
+
+
+def test_daemon_that_does_not_answer(machines, share, module, tmp_path):
+    """Who waits for it can be killed, or all of them freed by `abort`, while it is silent."""
+    (share / "file").write_text("here\n")
+    control = tmp_path / "control"
+    control.mkdir()
+    agent = Agent(machines, "a", control, "--share", f"{share}:t", "--share", f"{module.parent}:kmod:ro")
+    agent.ask(TAKE + "set +e")
+    waits = "until grep -q 'in_flight=[1-9]' $sysfs/statistics; do :; done\n"
+    signal_daemon(share, signal.SIGSTOP)
+    try:
+        killed = agent.ask(f"cat /mnt/t/file & pid=$!\n{waits} kill -9 $pid; wait $pid; echo killed $?")
+        assert killed.endswith("killed 137\n")
+        freed = agent.ask("(cat /mnt/t/file; echo cat $?) & pid=$!\n"
+                          "until grep -q 'in_flight=[2-9]' $sysfs/statistics; do :; done\n"
+                          "echo 1 > $sysfs/abort; wait $pid; grep requests $sysfs/statistics\n"
+                          "cd /; umount /mnt/t; echo umount $?")
+        assert "cat 1\n" in freed and "in_flight=0 pending=0 orphans=2" in freed
+        assert freed.endswith("umount 0\n")
+    finally:
+        signal_daemon(share, signal.SIGCONT)
+    assert agent.ask("rmmod casement; echo $?") == "0\n"
+    agent.end()
