@@ -131,7 +131,7 @@ void cs_entry_forget(struct super_block *sb, const struct fuse_entry_out *entry)
 /* undo() of requests whose result begins with an entry. */
 void cs_entry_undo(struct cs_request *request);
 
-/* ---- namei.c, dir.c, file.c, read.c, write.c, direct.c, xattr.c ---- */
+/* ---- namei.c, dir.c, file.c, read.c, write.c, direct.c, range.c, xattr.c ---- */
 
 extern const struct inode_operations cs_dir_inode_operations;
 extern const struct inode_operations cs_symlink_inode_operations;
@@ -172,6 +172,8 @@ int cs_writepages(struct address_space *mapping, struct writeback_control *wbc);
 ssize_t cs_write_through(struct kiocb *iocb, struct iov_iter *from);
 ssize_t cs_direct_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from);
+loff_t cs_llseek(struct file *file, loff_t offset, int whence);
+long cs_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
 
 /* Fill in a WRITE request's arguments. Its data is added by the caller. */
 void cs_write_args(struct cs_request *request, const struct cs_file *file, loff_t pos, u32 len, u32 flags);
