@@ -166,6 +166,38 @@ int cs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 	return generic_permission(idmap, inode, mask);
 }
 
+/* STATX, for what GETATTR does not tell: a birth, which never changes. None is no error. */
+static int ask_birth(struct inode *inode)
+{
+	struct cs_session *session = cs_session(inode->i_sb);
+	struct cs_inode *node = cs_inode(inode);
+	const struct fuse_statx *stat;
+	struct cs_request *request;
+	int err;
+
+	if (smp_load_acquire(&node->has_birth) || READ_ONCE(session->no_statx))
+		return 0;
+	request = cs_inode_request(inode, FUSE_STATX, sizeof(struct fuse_statx_in),
+				   sizeof(struct fuse_statx_out));
+	if (!request)
+		return -ENOMEM;
+	((struct fuse_statx_in *)cs_request_args(request))->sx_mask = STATX_BASIC_STATS | STATX_BTIME;
+	err = cs_device_call(session->device, request);
+	stat = &((struct fuse_statx_out *)cs_request_result(request))->stat;
+	if (!err && stat->mask & STATX_BTIME && stat->btime.tv_nsec < NSEC_PER_SEC) {
+		spin_lock(&inode->i_lock);
+		node->birth = (struct timespec64){ stat->btime.tv_sec, stat->btime.tv_nsec };
+		/* Pairs with the acquire of who reads it. */
+		smp_store_release(&node->has_birth, true);
+		spin_unlock(&inode->i_lock);
+	} else if (err == -ENOSYS) {
+		WRITE_ONCE(session->no_statx, true);
+		err = 0;
+	}
+	cs_request_put(request);
+	return err;
+}
+
 int cs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat, u32 mask,
 	       unsigned int flags)
 {
@@ -174,9 +206,16 @@ int cs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *s
 
 	if (!(flags & AT_STATX_DONT_SYNC))
 		err = cs_attr_refresh(inode, flags & AT_STATX_FORCE_SYNC);
-	if (!err)
-		generic_fillattr(idmap, mask, inode, stat);
-	return err;
+	if (!err && mask & STATX_BTIME && !(flags & AT_STATX_DONT_SYNC))
+		err = ask_birth(inode);
+	if (err)
+		return err;
+	generic_fillattr(idmap, mask, inode, stat);
+	if (smp_load_acquire(&cs_inode(inode)->has_birth)) {
+		stat->result_mask |= STATX_BTIME;
+		stat->btime = cs_inode(inode)->birth;
+	}
+	return 0;
 }
 
 static void fill_times(struct fuse_setattr_in *in, const struct iattr *attr)

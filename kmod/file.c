@@ -277,6 +277,7 @@ const struct file_operations cs_file_operations = {
 	.release = release,
 	.fsync = fsync,
 	.fallocate = cs_fallocate,
+	.copy_file_range = cs_copy_file_range,
 	.splice_read = splice_read,
 	.splice_write = iter_file_splice_write,
 };

@@ -20,6 +20,8 @@ struct cs_inode {
 	u64 attr_expires;		/* [A] jiffies64 until which the attributes hold; 0: ask */
 	u64 changed;			/* [L:vfs.i_lock] session->changes at our last change of it */
 	bool mtime_is_ours;		/* [L:vfs.i_lock] we wrote: the next new mtime is of that */
+	bool has_birth;			/* [A] birth is known */
+	struct timespec64 birth;	/* [I] once has_birth */
 	struct list_head writers;	/* [L:lock] open files that may write */
 };
 
@@ -174,6 +176,8 @@ ssize_t cs_direct_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from);
 loff_t cs_llseek(struct file *file, loff_t offset, int whence);
 long cs_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
+ssize_t cs_copy_file_range(struct file *from, loff_t from_at, struct file *to, loff_t to_at, size_t len,
+			   unsigned int flags);
 
 /* Fill in a WRITE request's arguments. Its data is added by the caller. */
 void cs_write_args(struct cs_request *request, const struct cs_file *file, loff_t pos, u32 len, u32 flags);

@@ -20,6 +20,7 @@ struct inode *cs_inode_alloc(struct super_block *sb)
 	node->attr_expires = 0;
 	node->changed = 0;
 	node->mtime_is_ours = false;
+	node->has_birth = false;
 	return &node->vfs;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* Ranges of a file that the daemon works on by itself: where data is, blocks given and taken. */
+/* Ranges of a file that the daemon works on by itself: where data is, blocks given and taken, copies. */
 #include <linux/mm.h>
 #include <linux/falloc.h>
 #include <linux/pagemap.h>
+#include <linux/splice.h>
 
 #include "fs.h"
 
@@ -99,4 +100,84 @@ long cs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 	filemap_invalidate_unlock(inode->i_mapping);
 	inode_unlock(inode);
 	return err;
+}
+
+/* COPY_FILE_RANGE: what was copied, or -errno. */
+static ssize_t ask_copy(struct file *from, loff_t from_at, struct file *to, loff_t to_at, size_t len)
+{
+	struct cs_file *source = from->private_data, *target = to->private_data;
+	struct cs_request *request = cs_inode_request(file_inode(from), FUSE_COPY_FILE_RANGE,
+						      sizeof(struct fuse_copy_file_range_in),
+						      sizeof(struct fuse_write_out));
+	struct fuse_copy_file_range_in *in;
+	ssize_t done;
+
+	if (!request)
+		return -ENOMEM;
+	in = cs_request_args(request);
+	in->fh_in = source->fh;
+	in->off_in = from_at;
+	in->nodeid_out = cs_nodeid(file_inode(to));
+	in->fh_out = target->fh;
+	in->off_out = to_at;
+	in->len = len;
+	done = cs_device_call(source->session->device, request);
+	if (!done)
+		done = ((struct fuse_write_out *)cs_request_result(request))->size;
+	cs_request_put(request);
+	return done > (ssize_t)len ? -EIO : done;
+}
+
+/* Dirty pages of both first, then the target's of that range away. Target's locks held. */
+static ssize_t copy_locked(struct file *from, loff_t from_at, struct file *to, loff_t to_at, size_t len)
+{
+	struct inode *inode = file_inode(to);
+	ssize_t done;
+
+	done = filemap_write_and_wait_range(inode->i_mapping, to_at, to_at + len - 1) ?: file_modified(to);
+	if (done)
+		return done;
+	done = ask_copy(from, from_at, to, to_at, len);
+	if (done > 0) {
+		cs_attr_wrote(inode, to_at + done);
+		truncate_pagecache_range(inode, round_down(to_at, PAGE_SIZE),
+					 round_up(to_at + done, PAGE_SIZE) - 1);
+	}
+	return done;
+}
+
+static ssize_t copy_at_daemon(struct file *from, loff_t from_at, struct file *to, loff_t to_at, size_t len)
+{
+	struct inode *source = file_inode(from), *target = file_inode(to);
+	struct cs_session *session = cs_session(target->i_sb);
+	ssize_t done;
+
+	if (source->i_sb != target->i_sb)
+		return -EXDEV;
+	if (READ_ONCE(session->no_copy))
+		return -EOPNOTSUPP;
+	/* The reply counts in 32 bits. */
+	len = min_t(size_t, len, round_down(U32_MAX, PAGE_SIZE));
+	done = filemap_write_and_wait_range(source->i_mapping, from_at, from_at + len - 1);
+	if (done)
+		return done;
+	inode_lock(target);
+	filemap_invalidate_lock(target->i_mapping);
+	done = copy_locked(from, from_at, to, to_at, len);
+	filemap_invalidate_unlock(target->i_mapping);
+	inode_unlock(target);
+	if (done != -ENOSYS)
+		return done;
+	WRITE_ONCE(session->no_copy, true);
+	return -EOPNOTSUPP;
+}
+
+ssize_t cs_copy_file_range(struct file *from, loff_t from_at, struct file *to, loff_t to_at, size_t len,
+			   unsigned int flags)
+{
+	ssize_t done = copy_at_daemon(from, from_at, to, to_at, len);
+
+	if (done == -EOPNOTSUPP || done == -EXDEV)
+		return splice_copy_file_range(from, from_at, to, to_at, len);
+	return done;
 }

@@ -21,7 +21,8 @@ struct cs_session {
 	u32 max_pages;			/* [I] scatter-list entries of one request */
 	u32 max_readahead;		/* [I] bytes */
 	bool closed;			/* [A] DESTROY was sent: nothing is owed any more */
-	bool no_fsync, no_fsyncdir, no_flush, no_xattr, no_syncfs;	/* [A] answered ENOSYS once */
+	/* [A] answered ENOSYS once */
+	bool no_fsync, no_fsyncdir, no_flush, no_xattr, no_syncfs, no_statx, no_copy;
 	atomic64_t changes;		/* counts changes made by this guest; see attr.c */
 	spinlock_t forget_lock;
 	struct cs_request *forgets;	/* [L:forget_lock] the batch being filled, or NULL */

@@ -167,7 +167,7 @@ mount -t virtiofs t /mnt/t; [ -s /mnt/t/before ]; umount /mnt/t
 
 
 # What this driver has not, or does not ask for.
-POSIX_DIFFERENCES = ["hole.collapse*", "hole.insert*", "acl.*", "stat.statx-*btime*",
+POSIX_DIFFERENCES = ["hole.collapse*", "hole.insert*", "acl.*",
                      "setid.team-set-gid-by-supplementary"]
 
 
