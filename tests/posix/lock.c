@@ -90,6 +90,9 @@ static void check_ranges(int fd)
 	lock(fd, F_SETLK, F_UNLCK, 0, 0);
 }
 
+/* Where nothing interrupts a wait, the end of who holds the lock has to end it. */
+#define HOLD_SECONDS 10
+
 /* A child holds a lock until we close the pipe; it is ready when this returns. */
 static pid_t hold_elsewhere(int *release, int command, short type)
 {
@@ -106,6 +109,7 @@ static pid_t hold_elsewhere(int *release, int command, short type)
 		long result = command < 0 ? rc(flock(fd, type)) : lock(fd, command, type, 10, 20);
 
 		close(go[1]);
+		alarm(HOLD_SECONDS);
 		if (write(ready[1], "r", 1) != 1 || read(go[0], &byte, 1) < 0)
 			_exit(1);
 		_exit(result != 0);

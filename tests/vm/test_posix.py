@@ -22,8 +22,9 @@ FEATURES = ["--xattr", "--posix-acl"]
 
 MODES = {"never": ["--cache=never", "--allow-mmap"], "auto": ["--cache=auto"],
          "always": ["--cache=always"]}
+MORE = {"writeback": ["--writeback"], "locks": ["--posix-lock", "--flock"], "window": []}
 # One guest each: the shares in it, by what each has.
-PLAIN = [(mode, *more) for more in ((), ("writeback",)) for mode in MODES]
+PLAIN = [(mode, *more) for more in ((), ("writeback",)) for mode in MODES] + [("auto", "locks")]
 WINDOW = [("never", "window"), ("auto", "window"), ("always", "window"),
           ("auto", "writeback", "window")]
 
@@ -76,7 +77,7 @@ def start_guest(machines, tmp_path, kind, shares, *args):
         directory.mkdir()
         directory.chmod(0o777)
         words += ["--share", f"{directory}:{'-'.join(share)}"]
-        options = MODES[share[0]] + FEATURES + ["--writeback"] * ("writeback" in share)
+        options = MODES[share[0]] + FEATURES + [option for has in share[1:] for option in MORE[has]]
         words += [word for option in options for word in ("--share-arg", option)]
     names = " ".join("-".join(share) for share in shares)
     return machines(f"set -- {names}\n{RUN}", *words, name=kind)
