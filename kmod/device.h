@@ -89,6 +89,12 @@ void cs_device_send_hiprio(struct cs_device *device, struct cs_request *request)
  */
 int cs_device_call(struct cs_device *device, struct cs_request *request);
 
+/*
+ * The same for what may take for ever: a signal sends INTERRUPT, and the daemon ends the
+ * request, with -EINTR or as it was to end.
+ */
+int cs_device_call_interruptible(struct cs_device *device, struct cs_request *request);
+
 /* The same, not to be interrupted: for requests that must have ended. */
 int cs_device_call_uninterruptible(struct cs_device *device, struct cs_request *request);
 

@@ -145,6 +145,7 @@ static int flush(struct file *file, fl_owner_t id)
 	struct inode *inode = file_inode(file);
 	struct cs_file *open = file->private_data;
 	struct cs_request *request;
+	struct fuse_flush_in *in;
 	int err = 0;
 
 	if (file->f_mode & FMODE_WRITE)
@@ -154,7 +155,9 @@ static int flush(struct file *file, fl_owner_t id)
 	request = cs_inode_request(inode, FUSE_FLUSH, sizeof(struct fuse_flush_in), 0);
 	if (!request)
 		return -ENOMEM;
-	((struct fuse_flush_in *)cs_request_args(request))->fh = open->fh;
+	in = cs_request_args(request);
+	in->fh = open->fh;
+	in->lock_owner = cs_lock_owner(open->session, id);
 	err = cs_inode_run(inode, request);
 	if (err == -ENOSYS) {
 		WRITE_ONCE(open->session->no_flush, true);
@@ -174,6 +177,12 @@ static int release(struct inode *inode, struct file *file)
 		spin_lock(&node->lock);
 		list_del_init(&open->link);
 		spin_unlock(&node->lock);
+	}
+	if (READ_ONCE(open->flocked)) {
+		struct fuse_release_in *in = cs_request_args(open->release);
+
+		in->release_flags |= FUSE_RELEASE_FLOCK_UNLOCK;
+		in->lock_owner = cs_lock_owner(open->session, file);
 	}
 	cs_file_put(open);
 	return 0;
@@ -278,6 +287,8 @@ const struct file_operations cs_file_operations = {
 	.fsync = fsync,
 	.fallocate = cs_fallocate,
 	.copy_file_range = cs_copy_file_range,
+	.lock = cs_lock,
+	.flock = cs_flock,
 	.splice_read = splice_read,
 	.splice_write = iter_file_splice_write,
 };

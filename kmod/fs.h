@@ -31,6 +31,7 @@ struct cs_file {
 	struct cs_session *session;	/* [I] outlives it */
 	u64 fh;				/* [I] */
 	u32 flags;			/* [I] FOPEN_* */
+	bool flocked;			/* [A] the daemon was asked for a flock(2) lock */
 	struct list_head link;		/* [L:inode->lock] in writers, or empty */
 	struct cs_request *release;	/* [I] made in advance: the last put may be in an interrupt */
 };
@@ -133,7 +134,7 @@ void cs_entry_forget(struct super_block *sb, const struct fuse_entry_out *entry)
 /* undo() of requests whose result begins with an entry. */
 void cs_entry_undo(struct cs_request *request);
 
-/* ---- namei.c, dir.c, file.c, read.c, write.c, direct.c, range.c, xattr.c ---- */
+/* ---- namei.c, dir.c, file.c, read.c, write.c, direct.c, range.c, lock.c, xattr.c ---- */
 
 extern const struct inode_operations cs_dir_inode_operations;
 extern const struct inode_operations cs_symlink_inode_operations;
@@ -178,6 +179,12 @@ loff_t cs_llseek(struct file *file, loff_t offset, int whence);
 long cs_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
 ssize_t cs_copy_file_range(struct file *from, loff_t from_at, struct file *to, loff_t to_at, size_t len,
 			   unsigned int flags);
+
+int cs_lock(struct file *file, int cmd, struct file_lock *lock);
+int cs_flock(struct file *file, int cmd, struct file_lock *lock);
+
+/* What the daemon knows an owner of locks by. */
+u64 cs_lock_owner(const struct cs_session *session, fl_owner_t owner);
 
 /* Fill in a WRITE request's arguments. Its data is added by the caller. */
 void cs_write_args(struct cs_request *request, const struct cs_file *file, loff_t pos, u32 len, u32 flags);

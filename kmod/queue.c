@@ -242,10 +242,9 @@ int cs_device_call_uninterruptible(struct cs_device *device, struct cs_request *
 	return request->error;
 }
 
-int cs_device_call(struct cs_device *device, struct cs_request *request)
+/* The rest of a call: 0 or -errno, -EINTR after a kill. */
+static int wait_for_end(struct cs_request *request)
 {
-	request->end = wake_caller;
-	cs_device_send(device, request);
 	if (wait_for_completion_killable(&request->done)) {
 		if (cmpxchg(&request->wait, CS_WAITING, CS_WAIT_ABANDONED) == CS_WAITING)
 			return -EINTR;
@@ -253,4 +252,35 @@ int cs_device_call(struct cs_device *device, struct cs_request *request)
 		wait_for_completion(&request->done);
 	}
 	return request->error;
+}
+
+int cs_device_call(struct cs_device *device, struct cs_request *request)
+{
+	request->end = wake_caller;
+	cs_device_send(device, request);
+	return wait_for_end(request);
+}
+
+/* By the queue that no waiting request can fill. Without memory the caller waits on. */
+static void interrupt(struct cs_device *device, const struct cs_request *request)
+{
+	struct cs_request *interrupt = cs_request_new(FUSE_INTERRUPT, 0, sizeof(struct fuse_interrupt_in), 0,
+						      GFP_KERNEL);
+
+	if (!interrupt)
+		return;
+	((struct fuse_interrupt_in *)cs_request_args(interrupt))->unique = request->in->unique;
+	interrupt->no_reply = true;
+	cs_device_send_hiprio(device, interrupt);
+	cs_request_put(interrupt);
+}
+
+int cs_device_call_interruptible(struct cs_device *device, struct cs_request *request)
+{
+	request->end = wake_caller;
+	cs_device_send(device, request);
+	if (!wait_for_completion_interruptible(&request->done))
+		return request->error;
+	interrupt(device, request);
+	return wait_for_end(request);
 }

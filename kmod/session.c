@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include <linux/backing-dev.h>
+#include <linux/random.h>
 #include <linux/slab.h>
 
 #define MINOR_OLDEST 31			/* the least daemon: Linux 5.4's protocol */
@@ -14,7 +15,8 @@
 /* What this driver can do, or can live with. */
 #define FLAGS_OFFERED (FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_AUTO_INVAL_DATA |	\
 		       FUSE_DO_READDIRPLUS | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS |	\
-		       FUSE_MAX_PAGES | FUSE_INIT_EXT | FUSE_DIRECT_IO_ALLOW_MMAP)
+		       FUSE_MAX_PAGES | FUSE_INIT_EXT | FUSE_DIRECT_IO_ALLOW_MMAP |	\
+		       FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS)
 
 struct cs_session *cs_session_new(struct cs_device *device)
 {
@@ -25,6 +27,7 @@ struct cs_session *cs_session_new(struct cs_device *device)
 	kref_init(&session->refs);
 	session->device = device;
 	spin_lock_init(&session->forget_lock);
+	get_random_bytes(&session->lock_key, sizeof(session->lock_key));
 	cs_session_forget_init(session);
 	return session;
 }

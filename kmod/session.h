@@ -9,6 +9,7 @@
 
 #include <linux/fs.h>
 #include <linux/kref.h>
+#include <linux/siphash.h>
 #include <linux/workqueue.h>
 
 #include "device.h"
@@ -23,6 +24,7 @@ struct cs_session {
 	bool closed;			/* [A] DESTROY was sent: nothing is owed any more */
 	/* [A] answered ENOSYS once */
 	bool no_fsync, no_fsyncdir, no_flush, no_xattr, no_syncfs, no_statx, no_copy;
+	siphash_key_t lock_key;		/* [I] of the names that lock owners have at the daemon */
 	atomic64_t changes;		/* counts changes made by this guest; see attr.c */
 	spinlock_t forget_lock;
 	struct cs_request *forgets;	/* [L:forget_lock] the batch being filled, or NULL */

@@ -4,6 +4,7 @@
 The kernel's own virtio-fs is built in and has every device at boot. A guest takes the
 share's from it by its tag, and gives it to casement.ko.
 """
+import fcntl
 import fnmatch
 import hashlib
 import os
@@ -167,12 +168,16 @@ mount -t virtiofs t /mnt/t; [ -s /mnt/t/before ]; umount /mnt/t
 
 
 # What this driver has not, or does not ask for.
-POSIX_DIFFERENCES = ["hole.collapse*", "hole.insert*", "acl.*",
+POSIX_DIFFERENCES = ["hole.collapse*", "hole.insert*", "acl.*", "lock.getlk-pid",
                      "setid.team-set-gid-by-supplementary"]
 
 
-@pytest.mark.parametrize("cache", ["auto", "never"])
-def test_posix(machines, module, tmp_path, cache):
+LOCKS = ["--share-arg", "--posix-lock", "--share-arg", "--flock"]
+
+
+# With the daemon's locks, and with the guest's own.
+@pytest.mark.parametrize("cache, args", [("auto", LOCKS), ("never", [])])
+def test_posix(machines, module, tmp_path, cache, args):
     share, tools = tmp_path / "share", tmp_path / "tools"
     for directory in (share, tools):
         directory.mkdir()
@@ -180,7 +185,7 @@ def test_posix(machines, module, tmp_path, cache):
     shutil.copy(CHECK, tools)
     script = "cp /mnt/tools/posix-check /tmp; cd /tmp; ./posix-check /mnt/t 2>/dev/null || [ $? = 1 ]\n"
     guest = machines(TAKE + script + LEAVE, "--share", f"{share}:t", "--share-arg", "--xattr",
-                     "--share-arg", f"--cache={cache}", "--share-arg", "--allow-mmap",
+                     "--share-arg", f"--cache={cache}", "--share-arg", "--allow-mmap", *args,
                      "--share", f"{module.parent}:kmod:ro", "--share", f"{tools}:tools:ro")
     seen = posix_results(guest.finish(patience=400).splitlines())
     expected = posix_on_host(tmp_path / "host")
@@ -188,6 +193,49 @@ def test_posix(machines, module, tmp_path, cache):
     assert len(seen) > 1600
     assert [name for name in different
             if not any(fnmatch.fnmatch(name, pattern) for pattern in POSIX_DIFFERENCES)] == []
+
+
+# Lock all of a file, waiting for it or not, say how that went.
+LOCKER = r"""
+import errno, fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    try:
+        how = fcntl.LOCK_EX | (0 if sys.argv[3] == "wait" else fcntl.LOCK_NB)
+        (fcntl.lockf if sys.argv[2] == "posix" else fcntl.flock)(file, how)
+        print("locked", flush=True)
+    except OSError as error:
+        print(errno.errorcode[error.errno], flush=True)
+"""
+
+
+@pytest.mark.parametrize("kind", ["posix", "flock"])
+def test_locks_hold_against_the_host(machines, share, module, tmp_path, kind):
+    """What the host has locked a guest cannot; it may wait, give up, or be killed; nothing stays."""
+    (share / "file").write_text("here\n")
+    (share / "locker.py").write_text(LOCKER)
+    control = tmp_path / "control"
+    control.mkdir()
+    agent = Agent(machines, "a", control, "--share", f"{share}:t", *LOCKS,
+                  "--share", f"{module.parent}:kmod:ro")
+    lock = f"python3 /mnt/t/locker.py /mnt/t/file {kind}"
+    waiting = "until grep -q 'requests.*in_flight=1' $sysfs/statistics; do :; done"
+    agent.ask(TAKE + "set +e; cd /")
+    host_lock = fcntl.lockf if kind == "posix" else fcntl.flock
+    with open(share / "file", "r+b") as file:
+        host_lock(file, fcntl.LOCK_EX)
+        assert agent.ask(f"{lock} try") in ("EAGAIN\n", "EACCES\n")
+        ended = agent.ask(f"{lock} wait & pid=$!; {waiting}; kill -TERM $pid; wait $pid; echo $?")
+        assert ended.endswith("143\n")
+        ended = agent.ask(f"{lock} wait & pid=$!; {waiting}; kill -KILL $pid; wait $pid; echo $?")
+        assert ended.endswith("137\n")
+        agent.ask(f"{lock} wait > /tmp/out & pid=$!; {waiting}")
+    assert agent.ask("wait $pid; cat /tmp/out") == "locked\n"
+    # Killed, or ended: whoever waited holds nothing, and nobody else does.
+    with open(share / "file", "r+b") as file:
+        host_lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert agent.ask(f"{lock} try") == "locked\n"
+    assert agent.ask("set -e" + LEAVE + "echo left").endswith("left\n")
+    agent.end()
 
 
 def signal_daemon(share, number):
