@@ -151,6 +151,32 @@ mount -t casement t /mnt/t
 """).finish()
 
 
+def test_a_copy_is_the_daemons(guest, share):
+    """Copies of 64 MiB go by a few requests, wherever in the page they begin."""
+    with open(share / "big", "wb") as file:
+        for number in range(1 << 14):
+            file.write(number.to_bytes(4, "little") * 1024)
+    guest(r"""
+sent() { sed -n 's/requests.* sent=\([0-9]*\) .*/\1/p' $sysfs/statistics; }
+before=$(sent); cp big copy; [ $(($(sent) - before)) -le 40 ]
+cmp big copy
+# Pages that the target has in its cache, dirty ones among them, are those of after the copy.
+python3 -c '
+import mmap, os
+with open("big", "rb") as big, open("copy", "r+b") as copy:
+    pages = mmap.mmap(copy.fileno(), 65536)
+    pages[:] = b"x" * 65536
+    assert os.copy_file_range(big.fileno(), copy.fileno(), 9000, 4098, 4095) == 9000
+    assert pages[4093:4095] + pages[13095:13096] == b"xxx"
+    big.seek(4098)
+    assert pages[4095:13095] == big.read(9000)
+'
+""").finish()
+    copy = (share / "copy").read_bytes()
+    assert copy[4095:13095] == (share / "big").read_bytes()[4098:13098]
+    assert copy[:4095] == b"x" * 4095 and copy[13095:65536] == b"x" * (65536 - 13095)
+
+
 def test_removed_under_load(guest):
     """A device that goes takes its requests with it, and nothing else."""
     guest(r"""
