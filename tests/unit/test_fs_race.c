@@ -104,6 +104,40 @@ static void virtiofsd_2382a83_attributes_and_node_agree(void **state)
 	assert_int_equal(open_fds(), fds);
 }
 
+/* A name that is moved out of its directory while it is looked up was there, or was not. */
+static void move_or_lookup(void *arg, unsigned int number)
+{
+	uint64_t dir = *(const uint64_t *)arg;
+	struct fs_entry entry;
+	int err;
+
+	for (unsigned int i = 0; i < 10 * ROUNDS; i++) {
+		if (number == 0) {
+			if (fs_rename(fs, dir, "a", FS_ROOT_NODE, "a", 0) ||
+			    fs_rename(fs, FS_ROOT_NODE, "a", dir, "a", 0))
+				abort();
+			continue;
+		}
+		err = fs_lookup(fs, dir, "a", &entry);
+		if (!one_of(err, -ENOENT, 0, 0))
+			abort();
+		if (!err)
+			fs_forget(fs, entry.node, 1);
+	}
+}
+
+static void lookup_races_a_move_to_elsewhere(void **state)
+{
+	uint64_t dir;
+
+	(void)state;
+	dir = must_mkdir(fs, FS_ROOT_NODE, "d");
+	host_write(f, "d/a", "1");
+	run_threads(2, move_or_lookup, &dir);
+	fs_forget(fs, dir, 1);
+	assert_int_equal(open_fds(), fds);
+}
+
 static void create_or_unlink(void *arg, unsigned int number)
 {
 	struct fs_entry entry;
@@ -453,6 +487,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FS_TEST(virtiofsd_38ecb62_lookup_races_forget),
 		FS_TEST(virtiofsd_2382a83_attributes_and_node_agree),
+		FS_TEST(lookup_races_a_move_to_elsewhere),
 		FS_TEST(create_races_unlink_and_rename),
 		FS_TEST(release_races_read),
 		FS_TEST(cve_2026_77179_nothing_escapes_through_a_swapped_parent),
