@@ -108,7 +108,7 @@ static void cache_entry(struct dentry *parent, const struct entry *entry, u64 sn
 	dput(dentry);
 }
 
-/* Names to the reader until it has no room; all of them to the cache. True when it has had enough. */
+/* Names to the reader until it has no room; all of them to the cache. */
 static int take_names(struct file *file, struct dir_context *context, const u8 *at, u32 len, bool plus,
 		      u64 snapshot)
 {
@@ -128,7 +128,7 @@ static int take_names(struct file *file, struct dir_context *context, const u8 *
 		at += entry.size;
 		len -= entry.size;
 	}
-	return err ?: full;
+	return err;
 }
 
 static void readdir_undo(struct cs_request *request)
@@ -146,8 +146,11 @@ static void readdir_undo(struct cs_request *request)
 	}
 }
 
-/* One reply. 1: the reader has no more room, or there are no more names. */
-static int read_names(struct file *file, struct dir_context *context)
+/*
+ * One reply's names. A reader that has room for more comes back; to ask for it at once
+ * would ask twice where the names end.
+ */
+static int iterate(struct file *file, struct dir_context *context)
 {
 	struct inode *dir = file_inode(file);
 	bool plus = cs_session_has(cs_session(dir->i_sb), FUSE_DO_READDIRPLUS);
@@ -169,22 +172,10 @@ static int read_names(struct file *file, struct dir_context *context)
 	err = cs_device_call(open->session->device, request);
 	/* Its access time is the daemon's to know. */
 	cs_attr_expire(dir);
-	if (!err && !request->got)
-		err = 1;
 	if (!err)
 		err = take_names(file, context, cs_request_result(request), request->got, plus, snapshot);
 	cs_request_put(request);
 	return err;
-}
-
-static int iterate(struct file *file, struct dir_context *context)
-{
-	int err;
-
-	do {
-		err = read_names(file, context);
-	} while (!err && !fatal_signal_pending(current));
-	return err < 0 ? err : 0;
 }
 
 static int open(struct inode *inode, struct file *file)
