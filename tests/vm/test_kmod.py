@@ -297,3 +297,27 @@ def test_daemon_that_does_not_answer(machines, share, module, tmp_path):
         signal_daemon(share, signal.SIGCONT)
     assert agent.ask("rmmod casement; echo $?") == "0\n"
     agent.end()
+
+
+def test_asynchronous_reads_are_all_under_way(machines, share, module, tmp_path):
+    """One io_submit(2) of eight direct reads returns, while the daemon answers none of them."""
+    contents = os.urandom(8 * 4096)
+    (share / "file").write_bytes(contents)
+    control = tmp_path / "control"
+    control.mkdir()
+    agent = Agent(machines, "a", control, "--share", f"{share}:t", "--share", f"{module.parent}:kmod:ro")
+    shutil.copy(pathlib.Path(__file__).parent / "aio_read.py", control)
+    agent.ask(TAKE + "set +e\nmkfifo /tmp/go\n"
+              "python3 /mnt/control/aio_read.py /mnt/t/file 8 < /tmp/go > /tmp/said 2>&1 & pid=$!\n"
+              "exec 9> /tmp/go; until grep -qx open /tmp/said; do :; done")
+    signal_daemon(share, signal.SIGSTOP)
+    try:
+        said = agent.ask("echo go >&9; until grep -q 'in_flight=8 ' $sysfs/statistics; do :; done\n"
+                         "until grep -q submitted /tmp/said; do :; done; cat /tmp/said")
+        assert said == "open\nsubmitted 8\n"
+    finally:
+        signal_daemon(share, signal.SIGCONT)
+    said = agent.ask("wait $pid; cat /tmp/said; exec 9>&-")
+    assert said.splitlines()[2:] == [f"read True {hashlib.sha256(contents).hexdigest()}"]
+    assert agent.ask("set -e" + LEAVE + "echo left").endswith("left\n")
+    agent.end()
