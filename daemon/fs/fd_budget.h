@@ -22,10 +22,20 @@ struct fd_budget {
 	uint64_t used;	/* descriptors held now; [A] relaxed: only a count */
 };
 
-/* Are this many left? Only a guess, as others take theirs. */
+static inline void fd_budget_spent(const struct fd_budget *budget)
+{
+	log_guest(LOG_LEVEL_WARN, "the guest holds %llu files; raise the limit of open files (ulimit -n), "
+		  "try --inode-file-handles=prefer, or let the guest drop its caches",
+		  (unsigned long long)budget->limit);
+}
+
+/* Are this many left? Only a guess, as others take theirs; who is told no is to turn the guest away. */
 static inline bool fd_budget_has(const struct fd_budget *budget, uint64_t n)
 {
-	return __atomic_load_n(&budget->used, __ATOMIC_RELAXED) + n <= budget->limit;
+	if (__atomic_load_n(&budget->used, __ATOMIC_RELAXED) + n <= budget->limit)
+		return true;
+	fd_budget_spent(budget);
+	return false;
 }
 
 /* One more descriptor. False when the budget is spent. */
@@ -34,8 +44,7 @@ static inline bool fd_budget_take(struct fd_budget *budget)
 	if (__atomic_fetch_add(&budget->used, 1, __ATOMIC_RELAXED) < budget->limit)
 		return true;
 	__atomic_fetch_sub(&budget->used, 1, __ATOMIC_RELAXED);
-	log_guest(LOG_LEVEL_WARN, "the guest holds %llu files; raise the limit of open files "
-		  "(ulimit -n) or let it drop its caches", (unsigned long long)budget->limit);
+	fd_budget_spent(budget);
 	return false;
 }
 

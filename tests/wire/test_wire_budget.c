@@ -96,6 +96,24 @@ static void cve_2020_10717_files_known_without_end(void **state)
 	assert_true(learn_files(f, nodes) > LIMIT / 2);
 }
 
+static void cve_2020_10717_files_made_without_end(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_entry_out entry;
+	char name[16];
+	unsigned int n = 0;
+	int err = 0;
+
+	while (n < FILES && !err) {
+		snprintf(name, sizeof(name), "made-%u", n++);
+		err = casement_mkdir(f->q, CASEMENT_ROOT, name, 0755, &entry);
+	}
+	assert_int_equal(err, -ENFILE);
+	assert_int_equal(access(share_path(&f->daemon, name), F_OK), -1);
+	assert_true(daemon_logged(&f->daemon, "the guest holds"));
+	daemon_check(&f->daemon);
+}
+
 static void cve_2020_10717_handles_without_end(void **state)
 {
 	struct fixture *f = fixture_of(state);
@@ -197,6 +215,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FIXTURE_TEST(cve_2020_10717_files_known_without_end, &few_files),
+		FIXTURE_TEST(cve_2020_10717_files_made_without_end, &few_files),
 		FIXTURE_TEST(cve_2020_10717_handles_without_end, &few_files),
 		FIXTURE_TEST(handles_without_end_beside_file_handles, &few_files_by_handle),
 		FIXTURE_TEST(owners_of_locks_without_end, &few_files_locked),
