@@ -24,9 +24,7 @@ DRIVERS = ("virtiofs", "casement")
 GUEST = r"""
 set -e
 cd /; umount /mnt/t
-for tag in /sys/fs/virtiofs/*/tag; do
-    if [ "$(cat $tag)" = t ]; then virtio=$(basename "$(readlink -f "${tag%/tag}/device")"); fi
-done
+virtio=$(/mnt/kmod/device-of t)
 echo $virtio > /sys/bus/virtio/drivers/virtiofs/unbind
 insmod /mnt/kmod/casement.ko
 echo $virtio > /sys/bus/virtio/drivers/casement/unbind
