@@ -36,8 +36,8 @@ check-fast:
 	@meson configure $(BUILD) -Dtests=true
 	@$(MAKE) --no-print-directory all
 	@ninja -C $(ASAN) --quiet
-	@meson test -C $(BUILD) --print-errorlogs --no-rebuild
-	@meson test -C $(ASAN) --print-errorlogs --no-rebuild --timeout-multiplier 4
+	@tests/meson-test $(BUILD)
+	@tests/meson-test $(ASAN) --timeout-multiplier 4
 
 # What may race, under TSan: gcc's does not know atomic_thread_fence(), and says so at each.
 $(TSAN)/build.ninja:
@@ -50,7 +50,7 @@ check-race:
 	@scripts/setup build test
 	@$(MAKE) --no-print-directory $(TSAN)/build.ninja
 	@ninja -C $(TSAN) --quiet
-	@meson test -C $(TSAN) --print-errorlogs --no-rebuild --timeout-multiplier 6 $(RACES)
+	@tests/meson-test $(TSAN) --timeout-multiplier 6 $(RACES)
 
 check-vm:
 	@scripts/setup build test vm
