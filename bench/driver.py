@@ -24,7 +24,7 @@ DRIVERS = ("virtiofs", "casement")
 GUEST = r"""
 set -e
 cd /; umount /mnt/t
-virtio=$(/mnt/kmod/device-of t)
+virtio=$(/mnt/kmod/casement-guest device t)
 echo $virtio > /sys/bus/virtio/drivers/virtiofs/unbind
 insmod /mnt/kmod/casement.ko
 echo $virtio > /sys/bus/virtio/drivers/casement/unbind

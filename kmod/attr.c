@@ -7,6 +7,7 @@
 #include <linux/jiffies.h>
 #include <linux/pagemap.h>
 
+#include "dax.h"
 #include "fs.h"
 
 u64 cs_attr_snapshot(struct super_block *sb)
@@ -74,6 +75,7 @@ static void set_fields(struct inode *inode, const struct fuse_attr *attr, u64 ex
 	/* Somebody may have given it privileges that a write has to take away. */
 	if (!timespec64_equal(&ctime, &old))
 		inode->i_flags &= ~S_NOSEC;
+	WRITE_ONCE(cs_inode(inode)->dax_offered, attr->flags & FUSE_ATTR_DAX);
 	WRITE_ONCE(cs_inode(inode)->attr_expires, expires);
 }
 
@@ -107,6 +109,11 @@ void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expire
 	spin_unlock(&inode->i_lock);
 	if (!drop || !inode->i_mapping->nrpages)
 		return;
+	/* What is in the window is the host's own page, and never old. */
+	if (IS_DAX(inode)) {
+		unmap_mapping_range(inode->i_mapping, round_up(attr->size, PAGE_SIZE), 0, 1);
+		return;
+	}
 	if (attr->size < old)
 		truncate_pagecache(inode, attr->size);
 	invalidate_inode_pages2(inode->i_mapping);
@@ -198,6 +205,14 @@ static int ask_birth(struct inode *inode)
 	return err;
 }
 
+/* Stores through the window are news only to us: the daemon has the times of them. */
+static bool was_stored_to(struct inode *inode)
+{
+	if (!IS_DAX(inode))
+		return false;
+	return xchg(&cs_inode(inode)->stored, false) || mapping_writably_mapped(inode->i_mapping);
+}
+
 int cs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat, u32 mask,
 	       unsigned int flags)
 {
@@ -205,7 +220,7 @@ int cs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *s
 	int err = 0;
 
 	if (!(flags & AT_STATX_DONT_SYNC))
-		err = cs_attr_refresh(inode, flags & AT_STATX_FORCE_SYNC);
+		err = cs_attr_refresh(inode, flags & AT_STATX_FORCE_SYNC || was_stored_to(inode));
 	if (!err && mask & STATX_BTIME && !(flags & AT_STATX_DONT_SYNC))
 		err = ask_birth(inode);
 	if (err)
@@ -308,7 +323,8 @@ int cs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *att
 	if (err)
 		return err;
 	filemap_invalidate_lock(inode->i_mapping);
-	err = setattr_locked(inode, attr);
+	err = IS_DAX(inode) ? cs_dax_wait_unpinned(inode) : 0;
+	err = err ?: setattr_locked(inode, attr);
 	filemap_invalidate_unlock(inode->i_mapping);
 	return err;
 }

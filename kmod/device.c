@@ -13,13 +13,17 @@
 #include <linux/virtio_ids.h>
 
 #include "compat.h"
+#include "dax.h"
 
 static DEFINE_MUTEX(devices_lock);
 static LIST_HEAD(devices);	/* [L:devices_lock] */
 
 static void device_free(struct kref *refs)
 {
-	kvfree(container_of(refs, struct cs_device, refs));
+	struct cs_device *device = container_of(refs, struct cs_device, refs);
+
+	cs_window_free(&device->window);
+	kvfree(device);
 }
 
 void cs_device_put(struct cs_device *device)
@@ -127,6 +131,7 @@ static int probe(struct virtio_device *vdev)
 	err = device->tag[0] ? find_queues(device) : -EINVAL;
 	if (err)
 		goto free;
+	cs_window_open(&device->window, device);
 	virtio_device_ready(vdev);
 	err = device->ring_size < RING_MIN ? -EINVAL : publish(device);
 	if (err)
@@ -135,6 +140,8 @@ static int probe(struct virtio_device *vdev)
 reset:
 	dev_err(&vdev->dev, "tag \"%s\" cannot be used: %d\n", device->tag, err);
 	virtio_reset_device(vdev);
+	cs_window_kill(&device->window);
+	cs_window_close(&device->window);
 	vdev->config->del_vqs(vdev);
 free:
 	vdev->priv = NULL;
@@ -152,6 +159,9 @@ static void remove(struct virtio_device *vdev)
 	cs_device_abort(device);
 	/* A sender that saw the queues alive has notified after this. */
 	synchronize_rcu();
+	cs_window_kill(&device->window);
+	cs_dax_revoke(&device->window);
+	cs_window_close(&device->window);
 	virtio_reset_device(vdev);
 	for (unsigned int i = 0; i < device->n_queues; i++)
 		cs_queue_drop(&device->queues[i]);

@@ -16,6 +16,7 @@
 #include <linux/virtio.h>
 
 #include "request.h"
+#include "window.h"
 
 #define CS_TAG_MAX 36
 
@@ -42,6 +43,7 @@ struct cs_device {
 	struct virtio_device *vdev;	/* [I] valid until it is dead */
 	char tag[CS_TAG_MAX + 1];	/* [I] */
 	unsigned int ring_size;		/* [I] entries of the smallest request ring */
+	struct cs_window window;
 	unsigned int n_queues;		/* [I] hiprio and request queues */
 	struct cs_queue queues[];	/* [0] is hiprio */
 };

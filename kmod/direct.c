@@ -127,7 +127,7 @@ static ssize_t move_some(struct kiocb *iocb, struct iov_iter *iter, bool write, 
 	return done;
 }
 
-static ssize_t move(struct kiocb *iocb, struct iov_iter *iter, bool write)
+ssize_t cs_direct_move(struct kiocb *iocb, struct iov_iter *iter, bool write)
 {
 	ssize_t total = 0, done = 0;
 
@@ -218,7 +218,7 @@ ssize_t cs_direct_read(struct kiocb *iocb, struct iov_iter *to)
 	err = filemap_write_and_wait_range(mapping, iocb->ki_pos, iocb->ki_pos + len - 1);
 	if (err)
 		return err;
-	return can_be_async(iocb, to) ? start_read(iocb, to) : move(iocb, to, false);
+	return can_be_async(iocb, to) ? start_read(iocb, to) : cs_direct_move(iocb, to, false);
 }
 
 ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from)
@@ -230,7 +230,7 @@ ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from)
 	done = filemap_write_and_wait_range(inode->i_mapping, start, end);
 	if (done)
 		return done;
-	done = move(iocb, from, true);
+	done = cs_direct_move(iocb, from, true);
 	if (done > 0)
 		cs_attr_wrote(inode, iocb->ki_pos);
 	/* What was cached is old now; a mapping's page that stays was dirtied meanwhile. */

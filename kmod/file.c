@@ -6,6 +6,7 @@
 #include <linux/splice.h>
 #include <linux/writeback.h>
 
+#include "dax.h"
 #include "fs.h"
 
 /* ---- handles ---- */
@@ -134,8 +135,10 @@ static int open(struct inode *inode, struct file *file)
 	}
 	opened = file->private_data;
 	file->f_mode |= FMODE_CAN_ODIRECT;
+	cs_dax_open(inode);
 	/* Closed elsewhere and opened here: its contents of then are wanted. */
-	if (!(opened->flags & (FOPEN_KEEP_CACHE | FOPEN_DIRECT_IO)) && inode->i_mapping->nrpages)
+	if (!(opened->flags & (FOPEN_KEEP_CACHE | FOPEN_DIRECT_IO)) && !IS_DAX(inode) &&
+	    inode->i_mapping->nrpages)
 		invalidate_inode_pages2(inode->i_mapping);
 	return 0;
 }
@@ -184,6 +187,7 @@ static int release(struct inode *inode, struct file *file)
 		in->release_flags |= FUSE_RELEASE_FLOCK_UNLOCK;
 		in->lock_owner = cs_lock_owner(open->session, file);
 	}
+	cs_dax_release(inode);
 	cs_file_put(open);
 	return 0;
 }
@@ -224,11 +228,11 @@ static ssize_t read_iter(struct kiocb *iocb, struct iov_iter *to)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	int err;
 
-	if (is_direct(iocb))
+	if (!IS_DAX(inode) && is_direct(iocb))
 		return cs_direct_read(iocb, to);
 	/* The size ends a read; with it come changes of others. */
 	err = cs_attr_refresh(inode, false);
-	return err ?: filemap_read(iocb, to, 0);
+	return err ?: (IS_DAX(inode) ? cs_dax_read(iocb, to) : filemap_read(iocb, to, 0));
 }
 
 /* Pages read for one pipe are no use to others in direct mode. */
@@ -238,10 +242,17 @@ static ssize_t splice_read(struct file *file, loff_t *pos, struct pipe_inode_inf
 	struct cs_file *open = file->private_data;
 	int err;
 
-	if ((file->f_flags & O_DIRECT) || (open->flags & FOPEN_DIRECT_IO))
+	if (IS_DAX(file_inode(file)) || (file->f_flags & O_DIRECT) || (open->flags & FOPEN_DIRECT_IO))
 		return copy_splice_read(file, pos, pipe, len, flags);
 	err = cs_attr_refresh(file_inode(file), false);
 	return err ?: filemap_splice_read(file, pos, pipe, len, flags);
+}
+
+static ssize_t write_its_way(struct kiocb *iocb, struct iov_iter *from)
+{
+	if (IS_DAX(file_inode(iocb->ki_filp)))
+		return cs_dax_write(iocb, from);
+	return is_direct(iocb) ? cs_direct_write(iocb, from) : cs_write_through(iocb, from);
 }
 
 static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
@@ -256,8 +267,7 @@ static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
 	if (!done)
 		done = generic_write_checks(iocb, from);
 	if (done > 0)
-		done = file_remove_privs(file) ?: (is_direct(iocb) ? cs_direct_write(iocb, from) :
-						  cs_write_through(iocb, from));
+		done = file_remove_privs(file) ?: write_its_way(iocb, from);
 	inode_unlock(inode);
 	return done > 0 ? generic_write_sync(iocb, done) : done;
 }
@@ -267,6 +277,8 @@ static int mmap(struct file *file, struct vm_area_struct *vma)
 	struct cs_file *open = file->private_data;
 	int err;
 
+	if (IS_DAX(file_inode(file)))
+		return cs_dax_mmap(file, vma);
 	if (!(open->flags & FOPEN_DIRECT_IO))
 		return generic_file_mmap(file, vma);
 	if ((vma->vm_flags & VM_MAYSHARE) && !cs_session_has(open->session, FUSE_DIRECT_IO_ALLOW_MMAP))
@@ -281,6 +293,7 @@ const struct file_operations cs_file_operations = {
 	.read_iter = read_iter,
 	.write_iter = write_iter,
 	.mmap = mmap,
+	.get_unmapped_area = thp_get_unmapped_area,
 	.open = open,
 	.flush = flush,
 	.release = release,

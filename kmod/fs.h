@@ -23,6 +23,10 @@ struct cs_inode {
 	bool has_birth;			/* [A] birth is known */
 	struct timespec64 birth;	/* [I] once has_birth */
 	struct list_head writers;	/* [L:lock] open files that may write */
+	unsigned int opens;		/* [L:vfs.i_rwsem] open files, counted where there is a window */
+	struct cs_dax *dax;		/* [L:vfs.i_rwsem] set once; what it has of the window, or NULL */
+	bool dax_offered;		/* [A] the daemon lets it be mapped */
+	bool stored;			/* [A] through the window: the daemon has new times */
 };
 
 /* An open file or directory. Requests under way hold it: the handle is released after them. */
@@ -175,6 +179,10 @@ int cs_writepages(struct address_space *mapping, struct writeback_control *wbc);
 ssize_t cs_write_through(struct kiocb *iocb, struct iov_iter *from);
 ssize_t cs_direct_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from);
+
+/* By requests that are waited for, past what is cached here. */
+ssize_t cs_direct_move(struct kiocb *iocb, struct iov_iter *iter, bool write);
+
 loff_t cs_llseek(struct file *file, loff_t offset, int whence);
 long cs_fallocate(struct file *file, int mode, loff_t offset, loff_t len);
 ssize_t cs_copy_file_range(struct file *from, loff_t from_at, struct file *to, loff_t to_at, size_t len,

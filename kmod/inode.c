@@ -4,6 +4,7 @@
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 
+#include "dax.h"
 #include "fs.h"
 
 static struct kmem_cache *cache;
@@ -21,6 +22,10 @@ struct inode *cs_inode_alloc(struct super_block *sb)
 	node->changed = 0;
 	node->mtime_is_ours = false;
 	node->has_birth = false;
+	node->opens = 0;
+	node->dax = NULL;
+	node->dax_offered = false;
+	node->stored = false;
 	return &node->vfs;
 }
 
@@ -31,6 +36,7 @@ void cs_inode_free(struct inode *inode)
 
 void cs_inode_evict(struct inode *inode)
 {
+	cs_dax_evict(inode);
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
 	/* The root's look-up is nobody's. */

@@ -55,7 +55,7 @@ loff_t cs_llseek(struct file *file, loff_t offset, int whence)
 static void range_changed(struct inode *inode, int mode, loff_t offset, loff_t len)
 {
 	cs_attr_wrote(inode, mode & FALLOC_FL_KEEP_SIZE ? 0 : offset + len);
-	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+	if (!IS_DAX(inode) && mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		truncate_pagecache_range(inode, offset, offset + len - 1);
 }
 
@@ -140,8 +140,9 @@ static ssize_t copy_locked(struct file *from, loff_t from_at, struct file *to, l
 	done = ask_copy(from, from_at, to, to_at, len);
 	if (done > 0) {
 		cs_attr_wrote(inode, to_at + done);
-		truncate_pagecache_range(inode, round_down(to_at, PAGE_SIZE),
-					 round_up(to_at + done, PAGE_SIZE) - 1);
+		if (!IS_DAX(inode))
+			truncate_pagecache_range(inode, round_down(to_at, PAGE_SIZE),
+						 round_up(to_at + done, PAGE_SIZE) - 1);
 	}
 	return done;
 }

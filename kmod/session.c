@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /* INIT, DESTROY and the life of a session; see session.h. */
-#include "session.h"
+#include "dax.h"
 
 #include <linux/backing-dev.h>
 #include <linux/random.h>
@@ -17,6 +17,17 @@
 		       FUSE_DO_READDIRPLUS | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS |	\
 		       FUSE_MAX_PAGES | FUSE_INIT_EXT | FUSE_DIRECT_IO_ALLOW_MMAP |	\
 		       FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS)
+
+static u64 flags_offered(const struct cs_session *session)
+{
+	u64 flags = FLAGS_OFFERED;
+
+	if (cs_dax_wanted(session))
+		flags |= FUSE_MAP_ALIGNMENT;
+	if (session->dax == CS_DAX_AUTO)
+		flags |= FUSE_HAS_INODE_DAX;
+	return flags;
+}
 
 struct cs_session *cs_session_new(struct cs_device *device)
 {
@@ -89,7 +100,12 @@ static int agree(struct cs_session *session, const struct fuse_init_out *out)
 	session->flags = out->flags;
 	if (out->flags & FUSE_INIT_EXT)
 		session->flags |= (u64)out->flags2 << 32;
-	session->flags &= FLAGS_OFFERED;
+	session->flags &= flags_offered(session);
+	if (cs_session_has(session, FUSE_MAP_ALIGNMENT) && out->map_alignment > CS_RANGE_SHIFT_MIN) {
+		pr_warn("casement: %s: the window is not used, the daemon maps only multiples of 1 << %u bytes\n",
+			session->device->tag, out->map_alignment);
+		session->flags &= ~FUSE_MAP_ALIGNMENT;
+	}
 	if (cs_session_has(session, FUSE_MAX_PAGES) && out->max_pages)
 		pages = out->max_pages;
 	session->max_pages = clamp(session->device->ring_size - RING_RESERVE, 1U, pages);
@@ -113,8 +129,8 @@ int cs_session_open(struct cs_session *session)
 	in->major = FUSE_KERNEL_VERSION;
 	in->minor = FUSE_KERNEL_MINOR_VERSION;
 	in->max_readahead = READAHEAD_WANTED;
-	in->flags = (u32)FLAGS_OFFERED;
-	in->flags2 = FLAGS_OFFERED >> 32;
+	in->flags = (u32)flags_offered(session);
+	in->flags2 = flags_offered(session) >> 32;
 	request->out_var = true;
 	err = cs_device_call(session->device, request);
 	if (!err) {
@@ -130,6 +146,8 @@ void cs_session_close(struct cs_session *session)
 	struct cs_request *request;
 
 	cs_session_forget_flush(session);
+	/* An unmapping that is late would hit the next mount's. */
+	cs_window_wait_empty(&session->device->window);
 	WRITE_ONCE(session->closed, true);
 	request = cs_session_request(session, FUSE_DESTROY, 0, 0, 0);
 	if (!request)

@@ -21,6 +21,7 @@ struct cs_session {
 	u32 max_bytes;			/* [I] of data in one request; a multiple of the page size */
 	u32 max_pages;			/* [I] scatter-list entries of one request */
 	u32 max_readahead;		/* [I] bytes */
+	u8 dax;				/* [I] enum cs_dax_mode */
 	bool closed;			/* [A] DESTROY was sent: nothing is owed any more */
 	/* [A] answered ENOSYS once */
 	bool no_fsync, no_fsyncdir, no_flush, no_xattr, no_syncfs, no_statx, no_copy;

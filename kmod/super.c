@@ -2,12 +2,58 @@
 /* The module, its file system type, and mounting: a tag becomes a device, a session, a tree. */
 #include <linux/backing-dev.h>
 #include <linux/fs_context.h>
+#include <linux/fs_parser.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
 #include <linux/statfs.h>
 
 #include "compat.h"
+#include "dax.h"
 #include "fs.h"
+
+/* What mount(8) was told. */
+struct options {
+	u8 dax;			/* enum cs_dax_mode */
+};
+
+enum option { OPTION_DAX };
+
+static const struct constant_table dax_modes[] = {
+	{ "always", CS_DAX_ALWAYS },
+	{ "auto", CS_DAX_AUTO },
+	{ "inode", CS_DAX_AUTO },
+	{ "never", CS_DAX_NEVER },
+	{ },
+};
+
+static const struct fs_parameter_spec parameters[] = {
+	fsparam_enum("dax", OPTION_DAX, dax_modes),
+	{ },
+};
+
+static int parse_param(struct fs_context *fc, struct fs_parameter *param)
+{
+	struct options *options = fc->fs_private;
+	struct fs_parse_result result;
+	int option = fs_parse(fc, parameters, param, &result);
+
+	if (option < 0)
+		return option;
+	options->dax = result.uint_32;
+	return 0;
+}
+
+/* What differs from the default, for /proc/mounts. */
+static int show_options(struct seq_file *file, struct dentry *root)
+{
+	u8 mode = cs_session(root->d_sb)->dax;
+
+	if (mode != CS_DAX_AUTO)
+		seq_printf(file, ",dax=%s", mode == CS_DAX_ALWAYS ? "always" : "never");
+	return 0;
+}
 
 static int statfs(struct dentry *dentry, struct kstatfs *stat)
 {
@@ -68,6 +114,7 @@ static const struct super_operations super_operations = {
 	.put_super = put_super,
 	.sync_fs = sync_fs,
 	.statfs = statfs,
+	.show_options = show_options,
 };
 
 static int fill_super(struct super_block *sb, struct fs_context *fc)
@@ -111,6 +158,8 @@ static int is_of_device(struct super_block *sb, struct fs_context *fc)
 /* A device serves one session: a second mount of it is another view of the first. */
 static int get_tree(struct fs_context *fc)
 {
+	const struct options *options = fc->fs_private;
+	struct cs_session *session;
 	struct cs_device *device;
 	struct super_block *sb;
 	int err = 0;
@@ -120,11 +169,15 @@ static int get_tree(struct fs_context *fc)
 	device = cs_device_find(fc->source);
 	if (!device)
 		return invalf(fc, "casement: no device with tag \"%s\" is bound to this driver", fc->source);
-	fc->s_fs_info = cs_session_new(device);
-	if (!fc->s_fs_info) {
+	session = cs_session_new(device);
+	if (!session) {
 		cs_device_put(device);
 		return -ENOMEM;
 	}
+	session->dax = options->dax;
+	fc->s_fs_info = session;
+	if (options->dax == CS_DAX_ALWAYS && !cs_dax_wanted(session))
+		return invalf(fc, "casement: dax=always: device \"%s\" has no window", fc->source);
 	sb = sget_fc(fc, is_of_device, set_anon_super_fc);
 	if (IS_ERR(sb))
 		return PTR_ERR(sb);
@@ -145,15 +198,20 @@ static void free_context(struct fs_context *fc)
 {
 	if (fc->s_fs_info)
 		cs_session_put(fc->s_fs_info);
+	kfree(fc->fs_private);
 }
 
 static const struct fs_context_operations context_operations = {
+	.parse_param = parse_param,
 	.get_tree = get_tree,
 	.free = free_context,
 };
 
 static int init_fs_context(struct fs_context *fc)
 {
+	fc->fs_private = kzalloc(sizeof(struct options), GFP_KERNEL);
+	if (!fc->fs_private)
+		return -ENOMEM;
 	fc->ops = &context_operations;
 	return 0;
 }
@@ -171,6 +229,7 @@ static struct file_system_type type = {
 	.owner = THIS_MODULE,
 	.name = "casement",
 	.init_fs_context = init_fs_context,
+	.parameters = parameters,
 	.kill_sb = kill_super,
 };
 MODULE_ALIAS_FS("casement");

@@ -51,6 +51,20 @@ static ssize_t statistics_show(struct device *dev, struct device_attribute *attr
 }
 static DEVICE_ATTR_RO(statistics);
 
+/* What of the window is in use, and how often the daemon was asked to map and to unmap. */
+static ssize_t window_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	struct cs_window *window = &of(dev)->window;
+
+	if (!window->dax)
+		return sysfs_emit(buf, "none\n");
+	return sysfs_emit(buf, "size=%llu free=%zu ranges=%d max_ranges=%u mapped=%lld removed=%lld\n",
+			  window->size, gen_pool_avail(window->pool), atomic_read(&window->n_ranges),
+			  window->max_ranges, (s64)atomic64_read(&window->n_mapped),
+			  (s64)atomic64_read(&window->n_removed));
+}
+static DEVICE_ATTR_RO(window);
+
 static ssize_t abort_store(struct device *dev, struct device_attribute *attr, const char *buf,
 			   size_t len)
 {
@@ -68,6 +82,7 @@ static struct attribute *attributes[] = {
 	&dev_attr_tag.attr,
 	&dev_attr_queues.attr,
 	&dev_attr_statistics.attr,
+	&dev_attr_window.attr,
 	&dev_attr_abort.attr,
 	NULL,
 };

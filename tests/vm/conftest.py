@@ -11,6 +11,8 @@ import subprocess
 
 import pytest
 
+from kmod_guest import LEAVE, TAKE
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("CASEMENT_BUILD", TOP / "build"))
 CASEMENT = BUILD / "casement"
@@ -91,3 +93,21 @@ DEVICES = {"fs-pci": [], "window": ["--window", "64M"]}
 @pytest.fixture(params=DEVICES)
 def device(request):
     return DEVICES[request.param]
+
+
+@pytest.fixture(scope="session")
+def module():
+    """Our own guest driver, built for the kernel that guests boot."""
+    directory = BUILD / "kmod"
+    subprocess.run([TOP / "scripts/kmod", TOP / "kmod", directory], check=True)
+    return directory / "casement.ko"
+
+
+@pytest.fixture
+def guest(machines, share, module):
+    """A function that runs a script in a guest whose share `t` is on our driver."""
+    def run(script, *args, leave=LEAVE, options=""):
+        take = TAKE.replace("-t casement t", f"-t casement {options} t") if options else TAKE
+        return machines(take + script + leave, "--share", f"{share}:t",
+                        *args, "--share", f"{module.parent}:kmod:ro")
+    return run

@@ -16,53 +16,11 @@ import subprocess
 import pytest
 
 from agent import Agent
-from conftest import BUILD, TOP
+from kmod_guest import LEAVE, TAKE
 from test_everyday import OPERATIONS, WORKLOADS, on_host, prepare, results, snapshot
 from test_posix import CHECK
 from test_posix import on_host as posix_on_host
 from test_posix import results as posix_results
-
-KMOD = BUILD / "kmod"
-
-# Only `t` moves; the guest's root and the folder with the module stay where they are.
-TAKE = r"""
-set -e
-cd /; umount /mnt/t
-virtio=$(/mnt/kmod/device-of t)
-echo $virtio > /sys/bus/virtio/drivers/virtiofs/unbind
-insmod /mnt/kmod/casement.ko
-sysfs=/sys/bus/virtio/drivers/casement/$virtio/casement
-[ "$(cat $sysfs/tag)" = t ] && [ $(/mnt/kmod/device-of t) = $virtio ]
-mount -t casement t /mnt/t
-cd /mnt/t
-"""
-
-# Every reply was a reply, every request came back, and nothing of the module stays.
-LEAVE = r"""
-cd /; umount /mnt/t
-if grep -v ' bad=0 in_flight=0 pending=0 orphans=0$' $sysfs/statistics; then exit 70; fi
-rmmod casement
-if grep -q casement /proc/filesystems /proc/modules || [ -e $sysfs ]; then exit 71; fi
-echo $virtio > /sys/bus/virtio/drivers/virtiofs/bind
-mount -t virtiofs t /mnt/t; umount /mnt/t
-"""
-
-
-@pytest.fixture(scope="session")
-def module():
-    """The module, built for the kernel that guests boot."""
-    subprocess.run([TOP / "scripts/kmod", TOP / "kmod", KMOD], check=True)
-    return KMOD / "casement.ko"
-
-
-@pytest.fixture
-def guest(machines, share, module):
-    """A function that runs a script in a guest whose share `t` is on our driver."""
-    def run(script, *args, leave=LEAVE):
-        return machines(TAKE + script + leave, "--share", f"{share}:t",
-                        *args, "--share", f"{module.parent}:kmod:ro")
-    return run
-
 
 @pytest.mark.parametrize("cache", ["auto", "never", "always"])
 def test_operations(guest, share, device, cache, tmp_path):
@@ -319,3 +277,51 @@ def test_asynchronous_reads_are_all_under_way(machines, share, module, tmp_path)
     assert said.splitlines()[2:] == [f"read True {hashlib.sha256(contents).hexdigest()}"]
     assert agent.ask("set -e" + LEAVE + "echo left").endswith("left\n")
     agent.end()
+
+
+def test_devices_are_handed_over(machines, share, module):
+    """casement-guest says which driver has what, moves one, and none that is mounted."""
+    said = machines(r"""
+set -e
+guest=/mnt/kmod/casement-guest
+$guest status | grep ' /mnt/' | sed 's/ virtio[0-9]* / /'
+if $guest bind t 2>&1; then exit 9; fi
+cd /; umount /mnt/t; insmod /mnt/kmod/casement.ko
+$guest bind t; $guest bind t
+$guest status | sed -n 's/^t virtio[0-9]* //p'
+mount -t casement t /mnt/t; [ -e /mnt/t/file ]
+if $guest unbind t 2>&1; then exit 9; fi
+umount /mnt/t; $guest unbind t; $guest status | sed -n 's/^t virtio[0-9]* //p'
+mount -t virtiofs t /mnt/t; [ -e /mnt/t/file ]
+if $guest device nosuch 2>&1; then exit 9; fi
+$guest nonsense 2>/dev/null || echo $?
+rmmod casement
+""", "--share", f"{share}:t", "--share", f"{module.parent}:kmod:ro")
+    (share / "file").touch()
+    assert said.finish().splitlines() == [
+        "t virtiofs /mnt/t", "kmod virtiofs /mnt/kmod",
+        "casement-guest: 't' is mounted on /mnt/t; unmount it first",
+        "casement -",
+        "casement-guest: 't' is mounted on /mnt/t; unmount it first",
+        "virtiofs -",
+        "casement-guest: no virtio-fs device has the tag 'nosuch'; see casement-guest status",
+        "2"]
+
+
+def test_a_hundred_times_out_and_in(guest):
+    """The device is taken from the bus while files on it are in use, and comes back; nothing stays."""
+    guest(r"""
+pci=$(readlink -f /sys/bus/virtio/devices/$virtio/..); cd /
+for i in $(seq 100); do
+    exec 3> /mnt/t/open; echo $i >&3
+    (cat /mnt/t/open; ls /mnt/t) > /dev/null
+    echo 1 > $pci/remove
+    if cat /mnt/t/open 2>/dev/null; then exit 74; fi
+    exec 3>&-; umount /mnt/t
+    echo 1 > /sys/bus/pci/rescan
+    /mnt/kmod/casement-guest bind t
+    mount -t casement t /mnt/t; [ "$(cat /mnt/t/open)" = $i ]
+done
+virtio=$(/mnt/kmod/casement-guest device t)
+sysfs=/sys/bus/virtio/drivers/casement/$virtio/casement
+""").finish()

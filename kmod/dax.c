@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/*
+ * Which files go through the window, and their ranges there; see dax.h. What is
+ * done with them is in dax_io.c.
+ *
+ * Order of locks: inode, invalidate lock, dax->lock, window. Another file's inode is
+ * only ever tried, from within ours.
+ */
+#include "dax.h"
+
+#include <linux/blk_types.h>
+#include <linux/dax.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+#include <linux/xarray.h>
+
+#include "dax_ranges.h"
+
+/* A store into a hole gives blocks to all of its range: those of sparse files are no larger than mainline's. */
+#define SPARSE_SHIFT 21
+/* Ranges that much too small, log2, are given up for larger ones. */
+#define MUCH_LONGER 2
+
+bool cs_dax_wanted(const struct cs_session *session)
+{
+	return session->dax != CS_DAX_NEVER && session->device->window.dax;
+}
+
+static struct cs_window *window_of(const struct inode *inode)
+{
+	return &cs_session(inode->i_sb)->device->window;
+}
+
+/* ---- the ranges of a file ---- */
+
+/* At most half as much again as the file has, in as few ranges as can be. */
+static unsigned int choose_shift(const struct inode *inode)
+{
+	u64 size = i_size_read(inode);
+	unsigned int shift = window_of(inode)->max_shift;
+
+	if ((u64)inode->i_blocks << SECTOR_SHIFT < size)
+		shift = min(shift, SPARSE_SHIFT);
+	while (shift > CS_RANGE_SHIFT_MIN && round_up(size, 1ULL << shift) > size + size / 2)
+		shift--;
+	return shift;
+}
+
+static struct cs_dax *get_dax(struct inode *inode)
+{
+	struct cs_inode *node = cs_inode(inode);
+	struct cs_window *window = window_of(inode);
+
+	if (node->dax)
+		return node->dax;
+	node->dax = kzalloc(sizeof(*node->dax), GFP_KERNEL);
+	if (!node->dax)
+		return NULL;
+	node->dax->inode = inode;
+	mutex_init(&node->dax->lock);
+	xa_init(&node->dax->ranges);
+	spin_lock(&window->lock);
+	list_add_tail(&node->dax->link, &window->users);
+	spin_unlock(&window->lock);
+	return node->dax;
+}
+
+struct cs_range *cs_dax_find(struct inode *inode, loff_t pos)
+{
+	struct cs_dax *dax = cs_inode(inode)->dax;
+	struct cs_range *range;
+
+	rcu_read_lock();
+	range = xa_load(&dax->ranges, pos >> dax->shift);
+	if (range && !refcount_inc_not_zero(&range->refs))
+		range = NULL;
+	rcu_read_unlock();
+	/* The shift may just have changed. */
+	if (range && (u64)(pos - range->offset) >= cs_range_len(range)) {
+		cs_range_put(range);
+		range = NULL;
+	}
+	return range;
+}
+
+/* All of them; nothing of the file's page tables names them. */
+static void drop_ranges(struct inode *inode)
+{
+	struct cs_dax *dax = cs_inode(inode)->dax;
+	struct cs_range *range;
+	unsigned long index;
+
+	xa_for_each(&dax->ranges, index, range) {
+		xa_erase(&dax->ranges, index);
+		cs_range_put(range);
+	}
+}
+
+/* First the page tables. Nobody has the file open, or the invalidate lock is held. */
+static void drop_all(struct inode *inode)
+{
+	truncate_pagecache(inode, 0);
+	drop_ranges(inode);
+}
+
+/* ---- places that nobody needs now ---- */
+
+/* The file that was not used for the longest of all, held; NULL for none. It is the youngest then. */
+static struct cs_dax *next_user(struct cs_window *window)
+{
+	struct cs_dax *dax;
+
+	spin_lock(&window->lock);
+	dax = list_first_entry_or_null(&window->users, struct cs_dax, link);
+	if (dax) {
+		list_move_tail(&dax->link, &window->users);
+		if (!igrab(dax->inode))
+			dax = NULL;
+	}
+	spin_unlock(&window->lock);
+	return dax;
+}
+
+/* Take the ranges of a file that nobody has open. */
+static bool take_from(struct inode *inode)
+{
+	bool had = false;
+
+	if (!inode_trylock(inode))
+		return false;
+	if (!cs_inode(inode)->opens && !xa_empty(&cs_inode(inode)->dax->ranges) &&
+	    !dax_layout_busy_page(inode->i_mapping)) {
+		drop_all(inode);
+		had = true;
+	}
+	inode_unlock(inode);
+	return had;
+}
+
+static bool reclaim(struct cs_window *window)
+{
+	unsigned int n = 0;
+	bool had = false;
+
+	spin_lock(&window->lock);
+	n = list_count_nodes(&window->users);
+	spin_unlock(&window->lock);
+	while (n-- && !had) {
+		struct cs_dax *dax = next_user(window);
+
+		if (dax) {
+			had = take_from(dax->inode);
+			iput(dax->inode);
+		}
+	}
+	return had;
+}
+
+/* A new range; idle files lose theirs for it, and places that are on their way back are waited for. */
+static struct cs_range *new_range(struct inode *inode, u64 offset, unsigned int shift)
+{
+	struct cs_window *window = window_of(inode);
+	struct cs_range *range;
+
+	for (;;) {
+		int epoch = atomic_read(&window->epoch), err;
+
+		range = cs_range_new(window, cs_nodeid(inode), offset, shift);
+		if (range != ERR_PTR(-ENOSPC))
+			return range;
+		if (!reclaim(window) && !atomic_read(&window->n_going))
+			return range;
+		err = wait_event_killable(window->changed, atomic_read(&window->epoch) != epoch);
+		if (err)
+			return ERR_PTR(-EINTR);
+	}
+}
+
+/* Give the file a range at `pos`, if it has none. */
+int cs_dax_add(struct inode *inode, loff_t pos)
+{
+	struct cs_dax *dax = cs_inode(inode)->dax;
+	unsigned int shift = READ_ONCE(dax->shift);
+	struct cs_range *range;
+	int err = -EIO, key;
+
+	/* Once the window is killed, no range is added that cs_dax_revoke() would not see. */
+	key = dax_read_lock();
+	if (!dax_alive(window_of(inode)->dax))
+		goto unlock;
+	range = new_range(inode, round_down(pos, 1ULL << shift), shift);
+	err = PTR_ERR_OR_ZERO(range);
+	if (err)
+		goto unlock;
+	mutex_lock(&dax->lock);
+	err = dax->shift == shift ? xa_insert(&dax->ranges, pos >> shift, range, GFP_KERNEL) : -EBUSY;
+	mutex_unlock(&dax->lock);
+	if (err)
+		cs_range_put(range);
+	/* Somebody else's is there, or ours is to have another size: the caller looks again. */
+	if (err == -EBUSY)
+		err = 0;
+unlock:
+	dax_read_unlock(key);
+	return err;
+}
+
+/*
+ * Take a range away while the file is in use, unless it is being copied from or to or a
+ * device transfers to or from its pages. The invalidate lock is held: no fault names it.
+ */
+static bool take_range(struct inode *inode, unsigned long index, struct cs_range *range)
+{
+	loff_t end = range->offset + cs_range_len(range) - 1;
+
+	if (dax_layout_busy_page_range(inode->i_mapping, range->offset, end) || !cs_range_claim(range))
+		return false;
+	xa_erase(&cs_inode(inode)->dax->ranges, index);
+	unmap_mapping_range(inode->i_mapping, range->offset, cs_range_len(range), 0);
+	truncate_inode_pages_range(inode->i_mapping, range->offset, end);
+	cs_range_end(range);
+	return true;
+}
+
+int cs_dax_steal(struct inode *inode)
+{
+	struct cs_range *range;
+	unsigned long index;
+	int err = -ENOSPC;
+
+	filemap_invalidate_lock(inode->i_mapping);
+	xa_for_each(&cs_inode(inode)->dax->ranges, index, range) {
+		if (take_range(inode, index, range)) {
+			err = 0;
+			break;
+		}
+	}
+	filemap_invalidate_unlock(inode->i_mapping);
+	return err;
+}
+
+/* All or, but for a race, none: those that stay keep the file from another size. */
+static bool take_all(struct inode *inode)
+{
+	struct cs_dax *dax = cs_inode(inode)->dax;
+	struct cs_range *range;
+	unsigned long index;
+
+	if (dax_layout_busy_page(inode->i_mapping))
+		return false;
+	xa_for_each(&dax->ranges, index, range)
+		if (refcount_read(&range->refs) > 1)
+			return false;
+	xa_for_each(&dax->ranges, index, range)
+		take_range(inode, index, range);
+	return xa_empty(&dax->ranges);
+}
+
+void cs_dax_fit(struct inode *inode)
+{
+	struct cs_dax *dax = cs_inode(inode)->dax;
+	unsigned int shift = choose_shift(inode);
+
+	if (shift < READ_ONCE(dax->shift) + MUCH_LONGER)
+		return;
+	filemap_invalidate_lock(inode->i_mapping);
+	mutex_lock(&dax->lock);
+	if (take_all(inode))
+		WRITE_ONCE(dax->shift, shift);
+	mutex_unlock(&dax->lock);
+	filemap_invalidate_unlock(inode->i_mapping);
+}
+
+/* ---- the way a file goes ---- */
+
+static void set_dax(struct inode *inode, bool on)
+{
+	spin_lock(&inode->i_lock);
+	if (on)
+		inode->i_flags |= S_DAX;
+	else
+		inode->i_flags &= ~S_DAX;
+	spin_unlock(&inode->i_lock);
+	inode->i_data.a_ops = on ? &cs_dax_aops : &cs_file_aops;
+}
+
+/* A place for all of the file. */
+static int reserve(struct inode *inode)
+{
+	struct cs_dax *dax = get_dax(inode);
+	unsigned int shift = choose_shift(inode);
+	int err = 0;
+
+	if (!dax)
+		return -ENOMEM;
+	if (dax->shift != shift && !xa_empty(&dax->ranges))
+		drop_all(inode);
+	mutex_lock(&dax->lock);
+	WRITE_ONCE(dax->shift, shift);
+	mutex_unlock(&dax->lock);
+	for (loff_t pos = 0; !err && pos < i_size_read(inode); pos += 1LL << shift)
+		if (!xa_load(&dax->ranges, pos >> shift))
+			err = cs_dax_add(inode, pos);
+	return err;
+}
+
+static bool is_offered(const struct inode *inode)
+{
+	const struct cs_session *session = cs_session(inode->i_sb);
+
+	return i_size_read(inode) && i_size_read(inode) <= session->device->window.size &&
+	       (cs_inode(inode)->dax_offered || session->dax == CS_DAX_ALWAYS);
+}
+
+/* Nobody has it open. Pages go that were cached the other way. */
+static void decide(struct inode *inode)
+{
+	bool was = IS_DAX(inode), on;
+
+	/* Some device still transfers to or from its pages. */
+	if (was && dax_layout_busy_page(inode->i_mapping))
+		return;
+	on = is_offered(inode) && !reserve(inode);
+	if (on && !was)
+		on = !filemap_write_and_wait(inode->i_mapping) && !invalidate_inode_pages2(inode->i_mapping);
+	if (!on && was)
+		drop_all(inode);
+	else if (!on && cs_inode(inode)->dax)
+		drop_ranges(inode);
+	if (on != was)
+		set_dax(inode, on);
+}
+
+void cs_dax_open(struct inode *inode)
+{
+	struct cs_window *window = window_of(inode);
+	struct cs_inode *node = cs_inode(inode);
+
+	if (!cs_session_has(cs_session(inode->i_sb), FUSE_MAP_ALIGNMENT))
+		return;
+	inode_lock(inode);
+	if (!node->opens++)
+		decide(inode);
+	inode_unlock(inode);
+	if (!node->dax)
+		return;
+	spin_lock(&window->lock);
+	list_move_tail(&node->dax->link, &window->users);
+	spin_unlock(&window->lock);
+}
+
+void cs_dax_release(struct inode *inode)
+{
+	if (!cs_session_has(cs_session(inode->i_sb), FUSE_MAP_ALIGNMENT))
+		return;
+	inode_lock(inode);
+	cs_inode(inode)->opens--;
+	inode_unlock(inode);
+}
+
+/* ---- the end ---- */
+
+int cs_dax_wait_unpinned(struct inode *inode)
+{
+	struct page *page;
+	int err = 0;
+
+	while (!err && (page = dax_layout_busy_page(inode->i_mapping))) {
+		filemap_invalidate_unlock(inode->i_mapping);
+		err = wait_var_event_interruptible(&page->_refcount, page_count(page) == 1);
+		filemap_invalidate_lock(inode->i_mapping);
+	}
+	return err;
+}
+
+/* Transfers end by themselves: pages of a file are not pinned for long. */
+static void wait_unpinned(struct inode *inode)
+{
+	struct page *page;
+
+	while ((page = dax_layout_busy_page(inode->i_mapping)))
+		wait_var_event(&page->_refcount, page_count(page) == 1);
+}
+
+void cs_dax_evict(struct inode *inode)
+{
+	struct cs_window *window = window_of(inode);
+	struct cs_dax *dax = cs_inode(inode)->dax;
+
+	if (!dax)
+		return;
+	spin_lock(&window->lock);
+	list_del(&dax->link);
+	spin_unlock(&window->lock);
+	wait_unpinned(inode);
+	drop_all(inode);
+	cs_inode(inode)->dax = NULL;
+	kfree(dax);
+}
+
+/* Each file once: one that is looked at becomes the youngest. */
+void cs_dax_revoke(struct cs_window *window)
+{
+	unsigned int n;
+
+	spin_lock(&window->lock);
+	n = list_count_nodes(&window->users);
+	spin_unlock(&window->lock);
+	while (n--) {
+		struct cs_dax *dax = next_user(window);
+		struct inode *inode;
+
+		if (!dax)
+			continue;
+		inode = dax->inode;
+		filemap_invalidate_lock(inode->i_mapping);
+		wait_unpinned(inode);
+		drop_all(inode);
+		filemap_invalidate_unlock(inode->i_mapping);
+		iput(inode);
+	}
+}

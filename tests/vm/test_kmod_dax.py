@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Our own guest driver and the DAX window: which files go through it, and what becomes of them."""
+import mmap
+import os
+import pathlib
+import shutil
+import time
+
+import pytest
+
+from agent import Agent
+from conftest import BUILD, PATIENCE
+from dax_check_sizes import SIZES, pattern
+from kmod_guest import LEAVE, TAKE
+from test_kmod import VERIFY
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+# `used NAME`: a number of the window's line in sysfs.
+USED = r"""
+used() { sed "s/.*\b$1=\([0-9]*\).*/\1/" $sysfs/window; }
+"""
+
+
+def fill(share, sizes=SIZES):
+    for size in sizes:
+        (share / f"f{size}").write_bytes(pattern(size, 1)[:size])
+    for name in ("dax_check.py", "dax_check_sizes.py"):
+        shutil.copy(HERE / name, share)
+
+
+# Ours: a place for each file that is open, more or less; with `always` also those that the
+# daemon does not offer, as they are longer than the window or short.
+@pytest.mark.parametrize("dax, size", [("auto", "64M"), ("auto", "4M"), ("always", "64M"), ("never", "64M")])
+def test_sizes(guest, share, dax, size):
+    fill(share)
+    seen = guest(USED + "python3 dax_check.py " + " ".join(map(str, SIZES)) + "\necho mapped $(used mapped)\n",
+                 "--window", size, "--cache", "never", "--allow-mmap", options=f"-o dax={dax}").finish()
+    checked, mapped = seen.splitlines()
+    assert checked == f"checked {len(SIZES)}"
+    assert (mapped == "mapped 0") == (dax == "never")
+    for number in SIZES:
+        data = (share / f"f{number}").read_bytes()
+        assert len(data) == number + 6300 + 3_000_000
+        assert data[-1] == 0x77 and data[len(data) // 2] == 0x78
+
+
+def test_data(guest, share):
+    """fio verifies what it writes through the window, each way; other programs' bytes are right."""
+    for name in ("psync-0", "psync-1", "libaio-1", "mmap-0"):
+        (share / f"{name}.0.0").write_bytes(bytes(8 << 20))
+    for name in ("copied", "direct", "pieces"):
+        (share / name).write_bytes(bytes(9 << 20))
+    guest(USED + VERIFY + "[ $(used mapped) -ge 7 ]\n", "--window", "128M").finish()
+    assert (share / "copied").read_bytes()[5000:] == bytes(15000)
+
+
+def test_one_mapping_for_a_large_file(guest, share):
+    """64 MiB are one range, read, mapped and closed; the next open finds it there."""
+    with open(share / "big", "wb") as file:
+        for number in range(64):
+            file.write(bytes([number]) * (1 << 20))
+    guest(USED + r"""
+dd if=big bs=1M 2>/dev/null | cmp - big
+dd if=big of=/dev/null bs=4k 2>/dev/null
+[ $(used mapped) = 1 ]; [ $(used ranges) = 1 ]
+grep -q 'requests.0 sent=[0-9][0-9]\? ' $sysfs/statistics
+cd /; umount /mnt/t; [ $(used ranges) = 0 ]; [ $(used free) = $(used size) ]
+for i in 1 2 3; do
+    mount -t casement t /mnt/t; [ $(tail -c 1 /mnt/t/big | od -An -tu1) = 63 ]; umount /mnt/t
+done
+mount -t casement t /mnt/t
+""", "--window", "256M").finish()
+
+
+def test_more_than_the_window_has_room_for(guest, share):
+    """Closed files give their places to others. Files that are open do not: the last goes by the page cache."""
+    for i in range(12):
+        (share / f"f{i}").write_bytes(bytes([i + 1]) * (5 << 20))
+    guest(USED + r"""
+for round in 1 2; do for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
+    printf "$(printf '\\%03o' $((i+64)))" | dd of=f$i bs=1 seek=$((round*2000000)) conv=notrunc 2>/dev/null
+    [ "$(tr -d "$(printf '\\%03o' $((i+1)))" < f$i | wc -c)" = $round ]
+done; done
+[ $(used removed) -ge 36 ]
+exec 3<f0 4<f1 5<f2 6<f3
+before=$(used mapped)
+cat <&3 >/dev/null; cat <&4 >/dev/null; cat <&5 >/dev/null; cat <&6 > /dev/null
+middle=$(used mapped); [ $middle -gt $before ]
+for round in 1 2 3; do tail -c 4194304 f0 > /dev/null; tail -c 4194304 f3 > /dev/null; done
+[ $(used mapped) = $middle ]
+exec 3<&- 4<&- 5<&- 6<&-
+""", "--window", "16M").finish()
+    for i in range(12):
+        data = (share / f"f{i}").read_bytes()
+        assert data.count(bytes([i + 1])) == (5 << 20) - 2
+        assert data[2000000] == data[4000000] == i + 64
+
+
+def test_a_mapped_file_grows_past_the_window(guest, share):
+    """A fault must have a range: others of the same file go for it, and larger ones come."""
+    (share / "grow").write_bytes(os.urandom(65536))
+    shutil.copy(HERE / "dax_grow.py", share)
+    size = 100 << 20
+    guest(USED + f"python3 dax_grow.py grow {size}\n[ $(used mapped) -le 150 ]\n", "--window", "32M").finish()
+    with open(share / "grow", "rb") as file:
+        for at in range(0, size, 1 << 20):
+            file.seek(at)
+            assert file.read(8) == at.to_bytes(8, "little")
+
+
+def test_pages_of_the_window_are_buffers(guest, share):
+    for name in ("mapped", "other"):
+        (share / name).write_bytes(os.urandom(1 << 20))
+    shutil.copy(HERE / "dax_pinned.py", share)
+    guest(USED + "python3 dax_pinned.py mapped other\n[ $(used mapped) -ge 1 ]\n", "--window", "64M").finish()
+    assert (share / "other").read_bytes()[4096:8192] == (share / "mapped").read_bytes()[:4096]
+
+
+def test_stores_change_times_and_no_program_is_harmed(guest, share):
+    """stat(2) after a store has the daemon's times; what can be executed is not mapped."""
+    (share / "file").write_bytes(bytes(1 << 20))
+    os.utime(share / "file", (1, 1))
+    shutil.copy("/usr/bin/true", share / "program")
+    guest(USED + r"""
+[ $(stat -c %Y file) = 1 ]
+printf x | dd of=file bs=1 seek=500000 conv=notrunc 2>/dev/null
+[ $(stat -c %Y file) != 1 ]; [ $(used mapped) = 1 ]
+./program; [ $(used mapped) = 1 ]
+""", "--window", "64M").finish()
+
+
+def test_two_guests_and_the_host_share_memory(machines, share, module):
+    shutil.copy(BUILD / "demo" / "three", share)
+    with open(share / "shared", "w+b") as file:
+        file.truncate(1 << 20)
+        guests = [machines(TAKE + f"./three shared {i} guest-{i}\n" + LEAVE, "--share", f"{share}:t",
+                           "--window", "64M", "--share", f"{module.parent}:kmod:ro", name=f"g{i}")
+                  for i in (1, 2)]
+        with mmap.mmap(file.fileno(), 192) as shared:
+            shared[4:9] = b"host\0"
+            shared[0:4] = (1).to_bytes(4, "little")
+            end = time.monotonic() + PATIENCE
+            # Stores of another machine come without an event.
+            while not (shared[64] and shared[128]) and time.monotonic() < end:
+                time.sleep(0.05)
+            assert shared[68:75] == shared[132:139].replace(b"2", b"1") == b"guest-1"
+    for one in guests:
+        one.finish()
+
+
+def test_removed_while_mapped(machines, share, module, tmp_path):
+    """The device goes: a mapping's next touch is SIGBUS, a read an error, and nothing stays."""
+    (share / "file").write_bytes(b"#" * (5 << 20))
+    control = tmp_path / "control"
+    control.mkdir()
+    shutil.copy(HERE / "dax_hold.py", control)
+    agent = Agent(machines, "a", control, "--share", f"{share}:t", "--window", "64M",
+                  "--share", f"{module.parent}:kmod:ro")
+    agent.ask(TAKE + USED + "set +e\nmkfifo /tmp/go\n"
+              "python3 /mnt/control/dax_hold.py file < /tmp/go > /tmp/said 2>&1 & pid=$!\n"
+              "exec 9> /tmp/go; until [ -s /tmp/said ]; do :; done")
+    assert agent.ask("used ranges") != "0\n"
+    said = agent.ask("echo $virtio > /sys/bus/virtio/drivers/casement/unbind\n"
+                     "echo go >&9; wait $pid; echo status $?; cat /tmp/said\n"
+                     "cd /; umount /mnt/t; rmmod casement; echo rmmod $?").splitlines()
+    assert said[-1] == "rmmod 0" and "status 135" in said
+    assert said[-3:-1] == [str(ord("#")), "Transport endpoint is not connected"]
+    agent.end()
