@@ -145,6 +145,7 @@ static int call_share_arg(void *opaque, const char *argument)
 
 #define AT(member) offsetof(struct run_config, member)
 
+static const char *const driver_names[] = { "mainline", "casement", NULL };
 static const char *const accel_names[] = { "auto", "kvm", "tcg", NULL };
 
 static const struct option_row rows[] = {
@@ -175,6 +176,11 @@ static const struct option_row rows[] = {
 	  .call = call_root },
 	{ "kernel", 0, OPTION_STRING, AT(kernel), "FILE",
 	  "Boot this kernel; it needs virtio-pci and virtiofs built in. Default: Debian 13's." },
+	{ "driver", 0, OPTION_CHOICE, AT(driver), "NAME",
+	  "The guest's driver of its root file system and shares: mainline is the kernel's virtiofs, casement is casement.ko. Default: mainline.",
+	  .choices = driver_names },
+	{ "module", 0, OPTION_STRING, AT(module), "FILE",
+	  "The casement.ko of --driver casement, built for the guest's kernel. Default: what `make kmod` built." },
 	{ "append", 0, OPTION_STRING, AT(append), "TEXT", "Add to the kernel's command line." },
 	{ "reboot", 0, OPTION_FLAG, AT(reboot), NULL,
 	  "A reboot in the guest boots it again, and the command starts anew. Else it is the end." },

@@ -31,16 +31,17 @@ struct run_config {
 	uint64_t memory, queues;
 	const char *root;		/* NULL: the guest root of vm-root */
 	bool root_readonly;
-	const char *kernel, *qemu, *daemon, *append, *log, *monitor;
+	const char *kernel, *module, *qemu, *daemon, *append, *log, *monitor;
 	const char *daemon_args[RUN_DAEMON_ARGS_MAX];
 	unsigned int n_daemon_args;
-	int cache, dax, accel, log_level;	/* indices into the choices below */
+	int cache, dax, driver, accel, log_level;	/* indices into the choices below */
 	bool no_window, allow_mmap, reboot, verbose;
 	char **command;			/* NULL-terminated; empty: a shell */
 };
 
 extern const char *const run_cache_names[];
 extern const char *const run_dax_names[];	/* [0]: no option */
+enum run_driver { RUN_DRIVER_MAINLINE, RUN_DRIVER_CASEMENT };
 enum run_accel { RUN_ACCEL_AUTO, RUN_ACCEL_KVM, RUN_ACCEL_TCG };
 
 /* OPTIONS_GO, or what to exit with; what is wrong was logged. */

@@ -62,6 +62,7 @@ static int make_boot(const struct run_parts *parts, const struct run_control *co
 		"boot", "boot/dev", "boot/proc", "boot/sys", ("boot/" GUEST_ROOT_MOUNT),
 	};
 	char path[PATH_MAX];
+	int err;
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
 		control_path(control, dirs[i], path, sizeof(path));
@@ -69,7 +70,11 @@ static int make_boot(const struct run_parts *parts, const struct run_control *co
 			return -errno;
 	}
 	control_path(control, "boot/init", path, sizeof(path));
-	return copy_file(parts->init, path);
+	err = copy_file(parts->init, path);
+	if (err || !parts->module)
+		return err;
+	control_path(control, "boot/" GUEST_MODULE_FILE, path, sizeof(path));
+	return copy_file(parts->module, path);
 }
 
 int control_open(const struct run_parts *parts, struct run_control *control)
@@ -134,15 +139,17 @@ static void put_record(FILE *file, const char *key, const char *value)
 	fprintf(file, "%s=%s%c", key, value, '\0');
 }
 
-static void put_share(FILE *file, const struct run_config *config, const struct run_share *share)
+static void put_share(FILE *file, const struct run_config *config, const struct run_parts *parts,
+		      const struct run_share *share)
 {
+	const char *type = share->is_9p ? "9p" : parts->module ? "casement" : "virtiofs";
 	char options[64] = "";
 
 	if (share->is_9p)
 		snprintf(options, sizeof(options), "trans=virtio,version=9p2000.L,msize=512000,cache=none");
 	else if (config->dax)
 		snprintf(options, sizeof(options), "dax=%s", run_dax_names[config->dax]);
-	fprintf(file, "mount=%s,%s,%s,%s%c", share->is_9p ? "9p" : "virtiofs", share->tag,
+	fprintf(file, "mount=%s,%s,%s,%s%c", type, share->tag,
 		share->readonly ? "ro" : "rw", options, '\0');
 }
 
@@ -177,13 +184,15 @@ int control_write_params(const struct run_control *control, const struct run_con
 		return err;
 	}
 	put_record(file, "root", parts->root_readonly ? "ro" : "rw");
+	if (parts->module)
+		put_record(file, "fs", "casement");
 	put_record(file, "hostname", "guest");
 	if (size.rows)
 		fprintf(file, "terminal=%hux%hu%c", size.rows, size.columns, '\0');
 	if (size.rows && term)
 		fprintf(file, "env=TERM=%s%c", term, '\0');
 	for (unsigned int i = 0; i < config->n_shares; i++)
-		put_share(file, config, &config->shares[i]);
+		put_share(file, config, parts, &config->shares[i]);
 	put_command(file, config, parts);
 	failed = ferror(file);
 	if (fclose(file) || failed) {

@@ -27,11 +27,15 @@ static const char *const daemon_places[] = { "casementd", "../libexec/casement/c
 static const char *const init_places[] = {
 	"guest/casement-init", "../libexec/casement/casement-init", NULL,
 };
+static const char *const module_places[] = {
+	"kmod/casement.ko", "../libexec/casement/casement.ko", NULL,
+};
 static const char *const vm_root_places[] = {
 	"../scripts/vm-root", "../libexec/casement/vm-root", NULL,
 };
 
-static char *find_own(const char *const places[])
+/* What is executable, if `mode` has X_OK. */
+static char *find_own(const char *const places[], int mode)
 {
 	char self[PATH_MAX], *path = NULL;
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
@@ -43,7 +47,7 @@ static char *find_own(const char *const places[])
 	for (; *places; places++) {
 		if (asprintf(&path, "%s/%s", self, *places) < 0)
 			return NULL;
-		if (!access(path, R_OK | X_OK))
+		if (!access(path, mode))
 			return path;
 		free(path);
 	}
@@ -89,7 +93,7 @@ static char *line_value(const char *lines, const char *key)
 /* Run vm-root for one kind of tree; it says what it makes, and why it cannot. */
 static int ask_vm_root(const char *kind, char *lines, size_t size)
 {
-	cleanup_free char *script = find_own(vm_root_places);
+	cleanup_free char *script = find_own(vm_root_places, R_OK | X_OK);
 	cleanup_free char *word = strdup(kind);
 	char print[] = "--print";
 	char *argv[] = { script, print, word, NULL };
@@ -241,6 +245,23 @@ static int check_named(const struct run_config *config)
 	return err;
 }
 
+static int find_module(const struct run_config *config, struct run_parts *parts)
+{
+	if (config->driver != RUN_DRIVER_CASEMENT)
+		return 0;
+	parts->module = config->module ? config->module : find_own(module_places, R_OK);
+	if (!parts->module) {
+		log_error("casement.ko: not found beside this program; run `make kmod`, or give --module");
+		return -ENOENT;
+	}
+	if (access(parts->module, R_OK)) {
+		log_error("--module %s: %s; name a casement.ko for the guest's kernel", parts->module,
+			  strerror(errno));
+		return -ENOENT;
+	}
+	return 0;
+}
+
 int run_parts_find(const struct run_config *config, struct run_parts *parts)
 {
 	int err;
@@ -251,7 +272,7 @@ int run_parts_find(const struct run_config *config, struct run_parts *parts)
 		err = choose_accel(config, parts);
 	if (err)
 		return err;
-	parts->daemon = config->daemon ? find_in_path(config->daemon) : find_own(daemon_places);
+	parts->daemon = config->daemon ? find_in_path(config->daemon) : find_own(daemon_places, R_OK | X_OK);
 	if (!parts->daemon && !config->daemon)
 		parts->daemon = find_in_path("casementd");
 	if (!parts->daemon) {
@@ -259,11 +280,13 @@ int run_parts_find(const struct run_config *config, struct run_parts *parts)
 			  config->daemon ? config->daemon : "casementd");
 		return -ENOENT;
 	}
-	parts->init = find_own(init_places);
+	parts->init = find_own(init_places, R_OK | X_OK);
 	if (!parts->init) {
 		log_error("casement-init: not found beside this program; build or install Casement as a whole");
 		return -ENOENT;
 	}
-	err = find_guest(config, parts);
+	err = find_module(config, parts);
+	if (!err)
+		err = find_guest(config, parts);
 	return err ? err : find_qemu(config, parts);
 }

@@ -12,6 +12,7 @@ struct run_parts {
 	const char *daemon;	/* casementd */
 	const char *init;	/* the guest's first process */
 	const char *kernel;
+	const char *module;	/* casement.ko; NULL: the guest uses the kernel's own driver */
 	const char *root;	/* the guest's root file system */
 	bool root_readonly;
 	const char *root_cache;	/* casementd's --cache for it */

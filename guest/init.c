@@ -17,6 +17,7 @@
 
 #include "common/cleanup.h"
 #include "guest/command.h"
+#include "guest/driver.h"
 #include "guest/mounts.h"
 #include "guest/params.h"
 #include "guest/report.h"
@@ -62,6 +63,8 @@ int main(void)
 	if (err)
 		report_failure("the guest cannot read its parameters: %s", strerror(-err));
 	leave_console();
+	if (strcmp(params.fs, "virtiofs"))
+		driver_take();
 	mounts_switch_root(&params);
 	loopback_up();
 	set_environment();

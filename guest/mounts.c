@@ -81,7 +81,7 @@ static void mount_system_dirs(bool root_readonly)
 
 void mounts_switch_root(const struct guest_params *params)
 {
-	if (mount(GUEST_ROOT_TAG, NEW_ROOT, "virtiofs", params->root_readonly ? MS_RDONLY : 0, NULL))
+	if (mount(GUEST_ROOT_TAG, NEW_ROOT, params->fs, params->root_readonly ? MS_RDONLY : 0, NULL))
 		report_failure("the guest cannot mount its root over virtio-fs: %s", strerror(errno));
 	for (size_t i = 0; i < ARRAY_SIZE(pseudos); i++) {
 		if (!params->root_readonly)
@@ -95,7 +95,7 @@ void mounts_switch_root(const struct guest_params *params)
 	mount_system_dirs(params->root_readonly);
 }
 
-/* 9p is made of modules in Debian's kernel; virtio-fs is built in. */
+/* 9p is made of modules in Debian's kernel. */
 static void load_9p(void)
 {
 	pid_t pid = fork();

@@ -70,6 +70,8 @@ static int parse_record(char *record, struct guest_params *params, char ***env, 
 	*value++ = '\0';
 	if (!strcmp(record, "root"))
 		params->root_readonly = !strcmp(value, "ro");
+	else if (!strcmp(record, "fs"))
+		params->fs = value;
 	else if (!strcmp(record, "hostname"))
 		params->hostname = value;
 	else if (!strcmp(record, "terminal"))
@@ -92,6 +94,7 @@ int guest_params_read(const char *path, struct guest_params *params)
 	int err;
 
 	memset(params, 0, sizeof(*params));
+	params->fs = "virtiofs";
 	err = read_file(path, &params->text, &size);
 	if (err)
 		return err;

@@ -6,6 +6,7 @@
  * The parameters file is a list of "key=value" records, each ended by a NUL:
  *
  *   root=ro | rw                  how the root file system is mounted
+ *   fs=casement                   the root's type, by casement.ko; without: virtiofs
  *   hostname=NAME
  *   terminal=ROWSxCOLUMNS         the command gets a terminal; without: pipes
  *   mount=TYPE,TAG,ro|rw,OPTIONS  a share, mounted at GUEST_MOUNT_DIR/TAG; in order
@@ -24,6 +25,7 @@
 #define GUEST_ROOT_TAG "casement.root"
 #define GUEST_ROOT_MOUNT "newroot"	/* folder in the boot share */
 #define GUEST_PARAMS_FILE "params"
+#define GUEST_MODULE_FILE "casement.ko"	/* in the boot share, where it is wanted */
 #define GUEST_STATUS_FILE "status"
 #define GUEST_STATUS_TEMP "status.new"
 #define GUEST_STATUS_EXIT "exit "
@@ -37,7 +39,7 @@
 #define GUEST_TTY_ERR "/dev/ttyS2"	/* its standard error, where it has no terminal */
 
 struct guest_mount {
-	const char *type;	/* "virtiofs" or "9p" */
+	const char *type;	/* "virtiofs", "casement" or "9p" */
 	const char *tag;
 	bool readonly;
 	const char *options;	/* for mount(2), may be empty */
@@ -47,6 +49,7 @@ struct guest_mount {
 struct guest_params {
 	char *text;
 	bool root_readonly;
+	const char *fs;		/* of the root: "virtiofs" or "casement" */
 	const char *hostname;
 	bool terminal;
 	unsigned short rows, columns;
