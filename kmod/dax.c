@@ -20,6 +20,7 @@
 #define SPARSE_SHIFT 21
 /* Ranges that much too small, log2, are given up for larger ones. */
 #define MUCH_LONGER 2
+#define LARGE (2U << 20)
 
 bool cs_dax_wanted(const struct cs_session *session)
 {
@@ -49,7 +50,6 @@ static unsigned int choose_shift(const struct inode *inode)
 static struct cs_dax *get_dax(struct inode *inode)
 {
 	struct cs_inode *node = cs_inode(inode);
-	struct cs_window *window = window_of(inode);
 
 	if (node->dax)
 		return node->dax;
@@ -59,9 +59,7 @@ static struct cs_dax *get_dax(struct inode *inode)
 	node->dax->inode = inode;
 	mutex_init(&node->dax->lock);
 	xa_init(&node->dax->ranges);
-	spin_lock(&window->lock);
-	list_add_tail(&node->dax->link, &window->users);
-	spin_unlock(&window->lock);
+	INIT_LIST_HEAD(&node->dax->link);
 	return node->dax;
 }
 
@@ -86,6 +84,7 @@ struct cs_range *cs_dax_find(struct inode *inode, loff_t pos)
 /* All of them; nothing of the file's page tables names them. */
 static void drop_ranges(struct inode *inode)
 {
+	struct cs_window *window = window_of(inode);
 	struct cs_dax *dax = cs_inode(inode)->dax;
 	struct cs_range *range;
 	unsigned long index;
@@ -94,6 +93,9 @@ static void drop_ranges(struct inode *inode)
 		xa_erase(&dax->ranges, index);
 		cs_range_put(range);
 	}
+	spin_lock(&window->lock);
+	list_del_init(&dax->link);
+	spin_unlock(&window->lock);
 }
 
 /* First the page tables. Nobody has the file open, or the invalidate lock is held. */
@@ -105,20 +107,27 @@ static void drop_all(struct inode *inode)
 
 /* ---- places that nobody needs now ---- */
 
-/* The file that was not used for the longest of all, held; NULL for none. It is the youngest then. */
-static struct cs_dax *next_user(struct cs_window *window)
+/*
+ * Of the files with ranges, the one that was opened the longest ago, before `claim`, and is
+ * not open unless `open`; held, and the last to be looked at again. NULL for none.
+ */
+static struct inode *next_user(struct cs_window *window, u64 claim, bool open)
 {
+	struct inode *inode = NULL;
 	struct cs_dax *dax;
 
 	spin_lock(&window->lock);
-	dax = list_first_entry_or_null(&window->users, struct cs_dax, link);
-	if (dax) {
+	list_for_each_entry(dax, &window->users, link) {
+		if (dax->used >= claim || (!open && READ_ONCE(cs_inode(dax->inode)->opens)))
+			continue;
+		inode = igrab(dax->inode);
+		if (!inode)
+			continue;
 		list_move_tail(&dax->link, &window->users);
-		if (!igrab(dax->inode))
-			dax = NULL;
+		break;
 	}
 	spin_unlock(&window->lock);
-	return dax;
+	return inode;
 }
 
 /* Take the ranges of a file that nobody has open. */
@@ -137,21 +146,18 @@ static bool take_from(struct inode *inode)
 	return had;
 }
 
-static bool reclaim(struct cs_window *window)
+static bool reclaim(struct cs_window *window, u64 claim)
 {
-	unsigned int n = 0;
+	struct inode *inode;
 	bool had = false;
 
-	spin_lock(&window->lock);
-	n = list_count_nodes(&window->users);
-	spin_unlock(&window->lock);
-	while (n-- && !had) {
-		struct cs_dax *dax = next_user(window);
-
-		if (dax) {
-			had = take_from(dax->inode);
-			iput(dax->inode);
-		}
+	/* Each file once: there are no more of them than ranges. */
+	for (unsigned int n = window->max_ranges; !had && n; n--) {
+		inode = next_user(window, claim, false);
+		if (!inode)
+			break;
+		had = take_from(inode);
+		iput(inode);
 	}
 	return had;
 }
@@ -168,12 +174,24 @@ static struct cs_range *new_range(struct inode *inode, u64 offset, unsigned int 
 		range = cs_range_new(window, cs_nodeid(inode), offset, shift);
 		if (range != ERR_PTR(-ENOSPC))
 			return range;
-		if (!reclaim(window) && !atomic_read(&window->n_going))
+		if (!reclaim(window, READ_ONCE(cs_inode(inode)->dax->claim)) && !atomic_read(&window->n_going))
 			return range;
 		err = wait_event_killable(window->changed, atomic_read(&window->epoch) != epoch);
 		if (err)
 			return ERR_PTR(-EINTR);
 	}
+}
+
+/* It has a range. */
+static void list_user(struct inode *inode)
+{
+	struct cs_window *window = window_of(inode);
+	struct cs_dax *dax = cs_inode(inode)->dax;
+
+	spin_lock(&window->lock);
+	if (list_empty(&dax->link))
+		list_add_tail(&dax->link, &window->users);
+	spin_unlock(&window->lock);
 }
 
 /* Give the file a range at `pos`, if it has none. */
@@ -197,6 +215,8 @@ int cs_dax_add(struct inode *inode, loff_t pos)
 	mutex_unlock(&dax->lock);
 	if (err)
 		cs_range_put(range);
+	else
+		list_user(inode);
 	/* Somebody else's is there, or ours is to have another size: the caller looks again. */
 	if (err == -EBUSY)
 		err = 0;
@@ -331,22 +351,42 @@ static void decide(struct inode *inode)
 		set_dax(inode, on);
 }
 
-void cs_dax_open(struct inode *inode)
+/*
+ * Large files may take the place of any that is closed: to read one by requests costs more
+ * than to map it. A small one, only if it was opened before and the other was not since: who
+ * goes through many small files, again and again, would map and unmap each time for nothing.
+ */
+static void stake_claim(struct inode *inode)
 {
 	struct cs_window *window = window_of(inode);
+	u64 now = atomic64_inc_return(&window->opens);
+	struct cs_inode *node = cs_inode(inode);
+	struct cs_dax *dax = get_dax(inode);
+
+	if (dax) {
+		WRITE_ONCE(dax->claim, i_size_read(inode) >= LARGE ? U64_MAX : node->last_open);
+		spin_lock(&window->lock);
+		dax->used = now;
+		if (!list_empty(&dax->link))
+			list_move_tail(&dax->link, &window->users);
+		spin_unlock(&window->lock);
+	}
+	node->last_open = now;
+}
+
+void cs_dax_open(struct inode *inode)
+{
 	struct cs_inode *node = cs_inode(inode);
 
 	if (!cs_session_has(cs_session(inode->i_sb), FUSE_MAP_ALIGNMENT))
 		return;
 	inode_lock(inode);
-	if (!node->opens++)
+	if (!node->opens++) {
+		if (is_offered(inode))
+			stake_claim(inode);
 		decide(inode);
+	}
 	inode_unlock(inode);
-	if (!node->dax)
-		return;
-	spin_lock(&window->lock);
-	list_move_tail(&node->dax->link, &window->users);
-	spin_unlock(&window->lock);
 }
 
 void cs_dax_release(struct inode *inode)
@@ -384,35 +424,22 @@ static void wait_unpinned(struct inode *inode)
 
 void cs_dax_evict(struct inode *inode)
 {
-	struct cs_window *window = window_of(inode);
 	struct cs_dax *dax = cs_inode(inode)->dax;
 
 	if (!dax)
 		return;
-	spin_lock(&window->lock);
-	list_del(&dax->link);
-	spin_unlock(&window->lock);
 	wait_unpinned(inode);
 	drop_all(inode);
 	cs_inode(inode)->dax = NULL;
 	kfree(dax);
 }
 
-/* Each file once: one that is looked at becomes the youngest. */
 void cs_dax_revoke(struct cs_window *window)
 {
-	unsigned int n;
+	struct inode *inode;
 
-	spin_lock(&window->lock);
-	n = list_count_nodes(&window->users);
-	spin_unlock(&window->lock);
-	while (n--) {
-		struct cs_dax *dax = next_user(window);
-		struct inode *inode;
-
-		if (!dax)
-			continue;
-		inode = dax->inode;
+	/* What is being evicted meanwhile loses its ranges by that. */
+	while ((inode = next_user(window, U64_MAX, true))) {
 		filemap_invalidate_lock(inode->i_mapping);
 		wait_unpinned(inode);
 		drop_all(inode);

@@ -7,7 +7,8 @@
  * it that no other open file needs. Else it goes by the page cache, as if there were no
  * window: files that are open never take each other's places.
  *
- * A closed file keeps its ranges until somebody needs their places.
+ * A closed file keeps its ranges until somebody needs their places, and is large or was
+ * opened more recently than it.
  */
 #ifndef CASEMENT_KMOD_DAX_H
 #define CASEMENT_KMOD_DAX_H

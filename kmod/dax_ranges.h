@@ -11,7 +11,9 @@
 
 struct cs_dax {
 	struct inode *inode;		/* [I] not held: evicting it takes this away */
-	struct list_head link;		/* [L:window->lock] in window->users */
+	struct list_head link;		/* [L:window->lock] in window->users, or empty without ranges */
+	u64 used;			/* [L:window->lock] window->opens at the last open */
+	u64 claim;			/* [A] closed files that were last used before then give way */
 	struct mutex lock;
 	unsigned int shift;		/* [L:lock] log2 of a range's length; changes only without ranges */
 	struct xarray ranges;		/* [L:lock] to add; by offset >> shift; each has a hold of its range */

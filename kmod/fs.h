@@ -24,6 +24,7 @@ struct cs_inode {
 	struct timespec64 birth;	/* [I] once has_birth */
 	struct list_head writers;	/* [L:lock] open files that may write */
 	unsigned int opens;		/* [L:vfs.i_rwsem] open files, counted where there is a window */
+	u64 last_open;			/* [L:vfs.i_rwsem] window->opens at the last one that decided */
 	struct cs_dax *dax;		/* [L:vfs.i_rwsem] set once; what it has of the window, or NULL */
 	bool dax_offered;		/* [A] the daemon lets it be mapped */
 	bool stored;			/* [A] through the window: the daemon has new times */

@@ -23,6 +23,7 @@ struct inode *cs_inode_alloc(struct super_block *sb)
 	node->mtime_is_ours = false;
 	node->has_birth = false;
 	node->opens = 0;
+	node->last_open = 0;
 	node->dax = NULL;
 	node->dax_offered = false;
 	node->stored = false;

@@ -39,7 +39,8 @@ struct cs_window {
 	atomic_t epoch;			/* [A] counts places given back */
 	wait_queue_head_t changed;	/* `epoch` moved */
 	spinlock_t lock;
-	struct list_head users;		/* [L:lock] files with ranges, the oldest use first; of dax.c */
+	struct list_head users;		/* [L:lock] files with ranges; of dax.c */
+	atomic64_t opens;		/* [A] counts them: the time that `users` are judged by */
 	atomic64_t n_mapped, n_removed;	/* [A] requests */
 };
 

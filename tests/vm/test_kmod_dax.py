@@ -97,6 +97,19 @@ exec 3<&- 4<&- 5<&- 6<&-
         assert data[2000000] == data[4000000] == i + 64
 
 
+def test_small_files_do_not_chase_each_other(guest, share):
+    """Round after round through more small files than there are ranges: those that are in stay."""
+    for i in range(40):
+        (share / f"f{i}").write_bytes(bytes([i]) * 100000)
+    guest(USED + r"""
+round() { for i in $(seq 0 39); do [ $(head -c 70000 f$i | tail -c 1 | od -An -tu1) = $i ]; done; }
+round; [ $(used ranges) = 8 ]; [ $(used mapped) = 8 ]
+round; round; [ $(used mapped) = 8 ]
+# The one that is used most often gets in.
+for i in 1 2 3; do cat f39 > /dev/null; done; [ $(used removed) = 1 ]; [ $(used mapped) = 9 ]
+""", "--window", "16M").finish()
+
+
 def test_a_mapped_file_grows_past_the_window(guest, share):
     """A fault must have a range: others of the same file go for it, and larger ones come."""
     (share / "grow").write_bytes(os.urandom(65536))
