@@ -82,6 +82,14 @@ static void explain_dead_guest(const struct machine *machine)
 	show_tail(path);
 }
 
+/* Follows what QEMU failed with. */
+static const char *way_out(const struct machine *machine)
+{
+	bool failed = machine->events.broken || machine_never_ran(machine);
+
+	return machine->parts->kvm && failed ? " (--accel tcg does without KVM)" : "";
+}
+
 /* The exit status; says why unless it is the command's own. */
 static int conclude(const struct machine *machine)
 {
@@ -97,7 +105,7 @@ static int conclude(const struct machine *machine)
 	}
 	if (machine->events.broken) {
 		log_error("QEMU stopped the machine for good: its accelerator failed%s; QEMU's last lines:",
-			  machine->parts->kvm ? " (--accel tcg does without KVM)" : "");
+			  way_out(machine));
 		show_control_tail(machine->control, RUN_QEMU_LOG);
 		return STATUS_FAILED;
 	}
@@ -108,7 +116,7 @@ static int conclude(const struct machine *machine)
 		log_error("%s", verdict.failure);
 	} else if (machine->qemu.status) {
 		describe_status(machine->qemu.status, how, sizeof(how));
-		log_error("QEMU %s %s", machine->parts->qemu_version, how);
+		log_error("QEMU %s %s%s", machine->parts->qemu_version, how, way_out(machine));
 		show_control_tail(machine->control, RUN_QEMU_LOG);
 	} else {
 		explain_dead_guest(machine);

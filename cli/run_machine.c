@@ -322,6 +322,15 @@ static bool serve_once(struct machine *machine, int signals, int timeout)
 	return true;
 }
 
+/* True when the guest's kernel log has this. */
+static bool kernel_said(const struct machine *machine, const char *word)
+{
+	char path[PATH_MAX], line[1024];
+
+	control_log_path(machine->control, machine->config, path, sizeof(path));
+	return control_find_line(path, word, line, sizeof(line));
+}
+
 void machine_serve(struct machine *machine, int signals)
 {
 	long long deadline;
@@ -334,7 +343,10 @@ void machine_serve(struct machine *machine, int signals)
 	/* Output that nobody takes any more is not waited for. */
 	while (!machine->signal && !console_drained(machine->console))
 		serve_once(machine, signals, -1);
-	deadline = now_ms() + LEAVE_SECONDS * 1000;
+	/* Of a guest that never ran there is nothing for the daemons to finish. */
+	deadline = now_ms();
+	if (!machine->qemu.status || kernel_said(machine, MACHINE_INIT))
+		deadline += LEAVE_SECONDS * 1000;
 	while (daemons_run(machine) && now_ms() < deadline) {
 		struct pollfd fd = { .fd = signals, .events = POLLIN };
 
@@ -365,18 +377,14 @@ void machine_end(struct machine *machine)
 	machine->n_daemons = 0;
 }
 
-/* True when the guest's kernel log has this. */
-static bool kernel_said(const struct machine *machine, const char *word)
-{
-	char path[PATH_MAX], line[1024];
-
-	control_log_path(machine->control, machine->config, path, sizeof(path));
-	return control_find_line(path, word, line, sizeof(line));
-}
-
 bool machine_never_ran(const struct machine *machine)
 {
-	return machine->events.broken && !machine->signal && !kernel_said(machine, MACHINE_INIT);
+	int status = machine->qemu.status;
+
+	/* KVM refuses what it said it could, and QEMU knows no better than to abort. */
+	if (!machine->events.broken && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT))
+		return false;
+	return !machine->signal && !kernel_said(machine, MACHINE_INIT);
 }
 
 bool machine_rebooted(const struct machine *machine)

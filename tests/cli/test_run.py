@@ -80,12 +80,15 @@ def test_an_old_qemu_goes_on_without_the_window(temporary, tmp_path):
     assert "window" in lines[0] and "11.1" in lines[0]
 
 
-# A QEMU whose KVM fails at once, as one may in a machine inside a machine: it says
-# so on its monitor and stands still. What is to be emulated goes to the real one.
+# A QEMU whose KVM fails at once, as one may in a machine inside a machine: it says so on
+# its monitor and stands still, or it aborts. What is to be emulated goes to the real one.
 BROKEN_KVM = """#!/usr/bin/python3
 import os, socket, sys
 if "kvm" not in sys.argv:
     os.execvp("qemu-system-x86_64", ["qemu-system-x86_64", *sys.argv[1:]])
+if {aborts}:
+    print("KVM internal error: MSR", file=sys.stderr, flush=True)
+    os.abort()
 events = [word for word in sys.argv if word.startswith("socket,id=events,fd=")][0]
 monitor = socket.socket(fileno=int(events.rpartition("=")[2]))
 print("KVM internal error. Suberror: 1", file=sys.stderr, flush=True)
@@ -98,12 +101,12 @@ monitor.recv(4096)
 """
 
 
-@pytest.fixture
-def broken_kvm(tmp_path, monkeypatch):
+@pytest.fixture(params=["stands still", "aborts"])
+def broken_kvm(tmp_path, monkeypatch, request):
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         pytest.skip("no /dev/kvm here")
     qemu = tmp_path / "qemu"
-    qemu.write_text(BROKEN_KVM)
+    qemu.write_text(BROKEN_KVM.replace("{aborts}", str(request.param == "aborts")))
     qemu.chmod(0o755)
     cache = tmp_path / "cache"
     cache.mkdir()
