@@ -5,6 +5,7 @@
 The device goes from one driver to the other, round after round and each first in
 turn; both do the same work on a fresh mount, without the window. Prints a line a
 kind of work: the medians, and the median, least and most of the rounds' ratios.
+Works are rates; of those that end with "requests" it is how few that counts.
 
 Usage: bench/driver.py [--rounds N] [--cpus N] [--build BUILD] [-- CASEMENTD-OPTION...]
 """
@@ -20,8 +21,8 @@ import tempfile
 TOP = pathlib.Path(__file__).resolve().parent.parent
 DRIVERS = ("virtiofs", "casement")
 
-# Each prints "= DRIVER WORK RATE"; rates, so more is better.
-GUEST = r"""
+# Each prints "= DRIVER WORK RATE".
+SETUP = r"""
 set -e
 cd /; umount /mnt/t
 virtio=$(/mnt/kmod/casement-guest device t)
@@ -37,9 +38,28 @@ rate() {
     work=$1 count=$2; shift 2
     start=$(clock); "$@" > /dev/null; say $work $(echo "$count $start $(clock)" | awk '{ print $1 / ($3 - $2) }')
 }
+# How many requests were sent, by the one driver's statistics or the other's tracepoint.
+trace=/sys/kernel/tracing
+mount -t tracefs tracefs $trace 2>/dev/null || :
+echo 1 > $trace/events/fuse/fuse_request_send/enable
+sent() {
+    if [ $driver = virtiofs ]; then
+        cat $trace/per_cpu/cpu*/stats | awk '/^(entries|overrun):/ { n += $2 } END { print n }'
+    else
+        sed -n 's/^request.* sent=\([0-9]*\) .*/\1/p' /sys/bus/virtio/drivers/casement/$virtio/casement/statistics |
+            awk '{ n += $1 } END { print n }'
+    fi
+}
+# requests WORK COMMAND...: and how many it needs.
+requests() {
+    work=$1; shift
+    before=$(sent); "$@" > /dev/null; say $work-requests $(($(sent) - before))
+}
 # fio's terse columns: 7 and 48 are KiB a second read and written, 8 is reads a second.
 job() { work=$1 column=$2; shift 2; say $work $(fio --minimal --name=$work "$@" | cut -d';' -f$column); }
+"""
 
+GUEST = SETUP + r"""
 for round in $(seq $ROUNDS); do
 if [ $((round % 2)) = 0 ]; then order="casement virtiofs"; else order="virtiofs casement"; fi
 for driver in $order; do
@@ -55,10 +75,27 @@ for driver in $order; do
     cold; rate find 10000 find tree
     rate find-warm 10000 find tree
     rm -rf untarred; mkdir untarred; rate untar 2000 tar xf files.tar -C untarred
+    cold; cd repository; requests git-status git status
+    # All that is known has expired.
+    sleep 1.2; requests git-again git status
+    cold; cd repository; rate git-cold 2000 git status
+    sleep 1.2; rate git-expired 2000 git status
     cd /; umount /mnt/t
     echo $virtio > /sys/bus/virtio/drivers/$driver/unbind
 done; done
 """
+
+
+def prepare_repository(path):
+    """2,000 files in 100 directories, committed, which git takes from its index alone when nothing was touched."""
+    for number in range(100):
+        directory = path / f"part{number // 10}" / f"module{number}"
+        directory.mkdir(parents=True)
+        for name in range(20):
+            (directory / f"file{name}.c").write_text(f"int x{number}_{name};\n")
+    git = ["git", "-C", path, "-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "files"]):
+        subprocess.run([*git, *words], check=True)
 
 
 def prepare(share):
@@ -70,51 +107,62 @@ def prepare(share):
         directory.mkdir(parents=True)
         for name in range(100):
             (directory / str(name)).write_bytes(b"x" * 100)
+    prepare_repository(share / "repository")
     names = [f"tree/{number}" for number in range(20)]
     subprocess.run(["tar", "cf", share / "files.tar", "-C", share, *names], check=True)
 
 
-def parse(line, found):
+def parse(line, found, contestants=DRIVERS):
     if line.startswith("= "):
         driver, work, rate = line.split()[1:]
-        found.setdefault(work, {name: [] for name in DRIVERS})[driver].append(float(rate))
+        found.setdefault(work, {name: [] for name in contestants})[driver].append(float(rate))
         print(line.rstrip(), file=sys.stderr)
 
 
-def report(found):
-    print(f"{'work':16} {'virtiofs':>12} {'casement':>12}   ratio")
+def report(found, baseline="virtiofs"):
+    print(f"{'work':20} {baseline:>12} {'casement':>12}   ratio")
     for work, rates in found.items():
-        ratios = [ours / theirs for theirs, ours in zip(*(rates[name] for name in DRIVERS))]
-        medians = [statistics.median(rates[name]) for name in DRIVERS]
-        print(f"{work:16} {medians[0]:12,.0f} {medians[1]:12,.0f}   {statistics.median(ratios):.2f}"
+        pair = (rates[baseline], rates["casement"])
+        less = work.endswith("requests")
+        ratios = [theirs / ours if less else ours / theirs for theirs, ours in zip(*pair)]
+        medians = [statistics.median(one) for one in pair]
+        print(f"{work:20} {medians[0]:12,.0f} {medians[1]:12,.0f}   {statistics.median(ratios):.2f}"
               f" ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--cpus", type=int, default=1)
-    parser.add_argument("--build", type=pathlib.Path, default=TOP / "build")
-    parser.add_argument("option", nargs="*", help="of the share's casementd")
-    args = parser.parse_args()
+def run(args, prepare_share, script, run_options, contestants=DRIVERS):
+    """The script in a guest; the rates it prints, by work and contestant."""
     kmod = args.build / "kmod"
     subprocess.run([TOP / "scripts/kmod", TOP / "kmod", kmod], check=True)
     share = pathlib.Path(tempfile.mkdtemp(prefix="casement-driver-", dir="/dev/shm"))
     found = {}
     try:
-        prepare(share)
+        prepare_share(share)
         words = [word for option in args.option for word in ("--share-arg", option)]
         with subprocess.Popen([args.build / "casement", "run", "--memory", "2G", "--cpus", str(args.cpus),
-                               "--share", f"{share}:t", *words, "--share", f"{kmod}:kmod:ro", "--",
-                               "sh", "-c", f"ROUNDS={args.rounds}\n{GUEST}"],
+                               *run_options, "--share", f"{share}:t", *words, "--share", f"{kmod}:kmod:ro",
+                               "--", "sh", "-c", f"ROUNDS={args.rounds}\n{script}"],
                               stdout=subprocess.PIPE, text=True) as guest:
             for line in guest.stdout:
-                parse(line, found)
+                parse(line, found, contestants)
         if guest.returncode:
-            sys.exit(f"driver: the guest ended with status {guest.returncode}")
-        report(found)
+            sys.exit(f"the guest ended with status {guest.returncode}")
+        return found
     finally:
         shutil.rmtree(share)
+
+
+def arguments(description):
+    parser = argparse.ArgumentParser(description=description.split("\n\n", maxsplit=1)[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("--build", type=pathlib.Path, default=TOP / "build")
+    parser.add_argument("option", nargs="*", help="of the share's casementd")
+    return parser
+
+
+def main():
+    report(run(arguments(__doc__).parse_args(), prepare, GUEST, []))
 
 
 if __name__ == "__main__":
