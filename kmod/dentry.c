@@ -80,11 +80,21 @@ static int ask_again(struct inode *dir, struct dentry *dentry, struct inode *ino
 	return 1;
 }
 
-static bool is_fresh(const struct dentry *dentry)
+bool cs_dentry_is_fresh(const struct dentry *dentry)
 {
 	unsigned long expires = READ_ONCE(dentry->d_time);
 
 	return expires && time_before(jiffies, expires);
+}
+
+/* More of the directory may be about to be asked for again. */
+static void foresee(struct dentry *parent)
+{
+	/* Another changes it; or we do, under whose lock names are no mere look-ups. */
+	if (!inode_trylock_shared(d_inode(parent)))
+		return;
+	cs_dir_missed(parent);
+	inode_unlock_shared(d_inode(parent));
 }
 
 static int revalidate(struct dentry *dentry, unsigned int flags)
@@ -93,8 +103,10 @@ static int revalidate(struct dentry *dentry, unsigned int flags)
 	struct inode *inode;
 	int valid;
 
-	if (is_fresh(dentry) && !(flags & (LOOKUP_EXCL | LOOKUP_REVAL)))
+	if (cs_dentry_is_fresh(dentry) && !(flags & (LOOKUP_EXCL | LOOKUP_REVAL))) {
+		cs_foresight_used(dentry);
 		return 1;
+	}
 	if (flags & LOOKUP_RCU)
 		return -ECHILD;
 	inode = d_inode(dentry);
@@ -102,6 +114,8 @@ static int revalidate(struct dentry *dentry, unsigned int flags)
 		return 0;
 	parent = dget_parent(dentry);
 	valid = ask_again(d_inode(parent), dentry, inode);
+	if (valid == 1 && cs_dentry_is_fresh(dentry))
+		foresee(parent);
 	dput(parent);
 	return valid;
 }

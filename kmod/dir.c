@@ -9,6 +9,10 @@
 
 /* Of names in one reply; with its headers the request stays within 32 KiB. */
 #define NAMES_SIZE (28U << 10)
+/* Of a directory that is read because of a few look-ups in it. */
+#define SWEEP_REPLIES 4
+/* An entry of the longest name. */
+#define ENTRY_MOST (sizeof(struct fuse_entry_out) + FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + CS_NAME_MAX))
 
 /* An entry of either reply. plus is NULL in a plain one. */
 struct entry {
@@ -47,7 +51,7 @@ static bool is_dot_name(const struct fuse_dirent *dirent)
 }
 
 /* A dentry of that name is there. True when it is the entry's, which then counts. */
-static bool refresh(struct dentry *dentry, const struct fuse_entry_out *plus, u64 snapshot)
+static bool refresh(struct dentry *dentry, const struct fuse_entry_out *plus, u64 snapshot, enum cs_names how)
 {
 	struct inode *inode = d_inode(dentry);
 
@@ -56,12 +60,13 @@ static bool refresh(struct dentry *dentry, const struct fuse_entry_out *plus, u6
 		return false;
 	}
 	cs_attr_apply(inode, &plus->attr, cs_attr_expiry(plus->attr_valid, plus->attr_valid_nsec), snapshot);
+	cs_foresight_mark(dentry, how);
 	cs_dentry_valid(dentry, plus);
 	return true;
 }
 
 /* The dentry is ours to fill. The look-up is taken over or given back in any case. */
-static void fill(struct dentry *dentry, const struct fuse_entry_out *plus, u64 snapshot)
+static void fill(struct dentry *dentry, const struct fuse_entry_out *plus, u64 snapshot, enum cs_names how)
 {
 	struct inode *inode = cs_inode_get(dentry->d_sb, plus, snapshot);
 	struct dentry *other;
@@ -71,12 +76,13 @@ static void fill(struct dentry *dentry, const struct fuse_entry_out *plus, u64 s
 	d_lookup_done(dentry);
 	if (IS_ERR(other))
 		return;
+	cs_foresight_mark(other ?: dentry, how);
 	cs_dentry_valid(other ?: dentry, plus);
 	dput(other);
 }
 
 /* Cache an entry that came with attributes. */
-static void cache_entry(struct dentry *parent, const struct entry *entry, u64 snapshot)
+static void cache_entry(struct dentry *parent, const struct entry *entry, u64 snapshot, enum cs_names how)
 {
 	struct qstr name = QSTR_INIT(entry->dirent->name, entry->dirent->namelen);
 	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(wait);
@@ -98,12 +104,12 @@ static void cache_entry(struct dentry *parent, const struct entry *entry, u64 sn
 			return;
 		}
 		if (d_in_lookup(dentry)) {
-			fill(dentry, entry->plus, snapshot);
+			fill(dentry, entry->plus, snapshot, how);
 			dput(dentry);
 			return;
 		}
 	}
-	if (!refresh(dentry, entry->plus, snapshot))
+	if (!refresh(dentry, entry->plus, snapshot, how))
 		cs_entry_forget(parent->d_sb, entry->plus);
 	dput(dentry);
 }
@@ -112,6 +118,7 @@ static void cache_entry(struct dentry *parent, const struct entry *entry, u64 sn
 static int take_names(struct file *file, struct dir_context *context, const u8 *at, u32 len, bool plus,
 		      u64 snapshot)
 {
+	unsigned int n = 0;
 	struct entry entry;
 	bool full = false;
 	int err = 0;
@@ -124,10 +131,12 @@ static int take_names(struct file *file, struct dir_context *context, const u8 *
 		if (!full)
 			context->pos = dirent->off;
 		if (plus)
-			cache_entry(file->f_path.dentry, &entry, snapshot);
+			cache_entry(file->f_path.dentry, &entry, snapshot, CS_NAMES_PLUS);
+		n++;
 		at += entry.size;
 		len -= entry.size;
 	}
+	cs_foresight_read(file_inode(file), plus ? CS_NAMES_PLUS : CS_NAMES_PLAIN, n);
 	return err;
 }
 
@@ -146,6 +155,74 @@ static void readdir_undo(struct cs_request *request)
 	}
 }
 
+static struct cs_request *names_request(struct inode *dir, const struct cs_file *open, loff_t pos, bool plus)
+{
+	struct cs_request *request;
+	struct fuse_read_in *in;
+
+	request = cs_inode_request(dir, plus ? FUSE_READDIRPLUS : FUSE_READDIR, sizeof(*in), NAMES_SIZE);
+	if (!request)
+		return NULL;
+	in = cs_request_args(request);
+	in->fh = open->fh;
+	in->offset = pos;
+	in->size = NAMES_SIZE;
+	request->out_var = true;
+	request->undo = plus ? readdir_undo : NULL;
+	return request;
+}
+
+/* One reply into the dentry cache. Where it ended; -1 at the directory's end, or if it cannot be read. */
+static loff_t sweep_some(struct dentry *dentry, const struct cs_file *open, loff_t pos)
+{
+	struct inode *dir = d_inode(dentry);
+	u64 snapshot = cs_attr_snapshot(dir->i_sb);
+	struct cs_request *request = names_request(dir, open, pos, true);
+	struct entry entry;
+	unsigned int n = 0;
+	const u8 *at;
+	int err;
+	u32 len;
+
+	if (!request)
+		return -1;
+	err = cs_device_call(open->session->device, request);
+	at = cs_request_result(request);
+	len = err ? 0 : request->got;
+	while (next_entry(at, len, true, &entry, &err)) {
+		cache_entry(dentry, &entry, snapshot, CS_NAMES_SWEPT);
+		pos = entry.dirent->off;
+		n++;
+		at += entry.size;
+		len -= entry.size;
+	}
+	/* With room for one more, of any name, it was the last. */
+	if (err || request->got < NAMES_SIZE - ENTRY_MOST)
+		pos = -1;
+	cs_request_put(request);
+	cs_foresight_read(dir, CS_NAMES_SWEPT, n);
+	return pos;
+}
+
+void cs_dir_missed(struct dentry *dentry)
+{
+	struct inode *dir = d_inode(dentry);
+	loff_t pos = cs_foresight_missed(dir);
+	struct cs_file *open;
+
+	if (pos < 0)
+		return;
+	open = cs_file_open_dir(dir);
+	if (open) {
+		for (int i = 0; i < SWEEP_REPLIES && pos >= 0; i++)
+			pos = sweep_some(dentry, open, pos);
+		cs_file_put(open);
+	} else {
+		pos = -1;
+	}
+	cs_foresight_swept(dir, pos);
+}
+
 /*
  * One reply's names. A reader that has room for more comes back; to ask for it at once
  * would ask twice where the names end.
@@ -153,22 +230,14 @@ static void readdir_undo(struct cs_request *request)
 static int iterate(struct file *file, struct dir_context *context)
 {
 	struct inode *dir = file_inode(file);
-	bool plus = cs_session_has(cs_session(dir->i_sb), FUSE_DO_READDIRPLUS);
+	bool plus = cs_foresight_plus(cs_session(dir->i_sb));
 	struct cs_file *open = file->private_data;
 	u64 snapshot = cs_attr_snapshot(dir->i_sb);
-	struct cs_request *request;
-	struct fuse_read_in *in;
+	struct cs_request *request = names_request(dir, open, context->pos, plus);
 	int err;
 
-	request = cs_inode_request(dir, plus ? FUSE_READDIRPLUS : FUSE_READDIR, sizeof(*in), NAMES_SIZE);
 	if (!request)
 		return -ENOMEM;
-	in = cs_request_args(request);
-	in->fh = open->fh;
-	in->offset = context->pos;
-	in->size = NAMES_SIZE;
-	request->out_var = true;
-	request->undo = plus ? readdir_undo : NULL;
 	err = cs_device_call(open->session->device, request);
 	/* Its access time is the daemon's to know. */
 	cs_attr_expire(dir);

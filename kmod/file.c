@@ -119,6 +119,32 @@ int cs_file_open(struct inode *inode, struct file *file, u32 opcode, u32 release
 	return err;
 }
 
+struct cs_file *cs_file_open_dir(struct inode *dir)
+{
+	struct cs_file *open = cs_file_new(dir, FUSE_RELEASEDIR, O_RDONLY | O_DIRECTORY);
+	struct cs_request *request;
+	int err = -ENOMEM;
+
+	if (!open)
+		return NULL;
+	request = cs_inode_request(dir, FUSE_OPENDIR, sizeof(struct fuse_open_in), sizeof(struct fuse_open_out));
+	if (request) {
+		((struct fuse_open_in *)cs_request_args(request))->flags = O_RDONLY | O_DIRECTORY;
+		request->undo = open_undo;
+		err = cs_device_call(open->session->device, request);
+	}
+	if (!err) {
+		open->fh = ((struct fuse_open_out *)cs_request_result(request))->fh;
+		((struct fuse_release_in *)cs_request_args(open->release))->fh = open->fh;
+	} else {
+		cs_file_drop(open);
+		open = NULL;
+	}
+	if (request)
+		cs_request_put(request);
+	return open;
+}
+
 /* ---- operations ---- */
 
 static int open(struct inode *inode, struct file *file)

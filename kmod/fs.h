@@ -23,6 +23,7 @@ struct cs_inode {
 	bool has_birth;			/* [A] birth is known */
 	struct timespec64 birth;	/* [I] once has_birth */
 	struct list_head writers;	/* [L:lock] open files that may write */
+	struct cs_dir_foresight names;	/* of a directory */
 	unsigned int opens;		/* [L:vfs.i_rwsem] open files, counted where there is a window */
 	u64 last_open;			/* [L:vfs.i_rwsem] window->opens at the last one that decided */
 	struct cs_dax *dax;		/* [L:vfs.i_rwsem] set once; what it has of the window, or NULL */
@@ -129,6 +130,7 @@ extern const struct dentry_operations cs_dentry_operations;
 
 /* Set until when the dentry may be believed. */
 void cs_dentry_valid(struct dentry *dentry, const struct fuse_entry_out *entry);
+bool cs_dentry_is_fresh(const struct dentry *dentry);
 
 /* LOOKUP: 0 with *entry (nodeid 0: there is none), or -errno. */
 int cs_dentry_ask(struct inode *dir, const struct qstr *name, struct fuse_entry_out *entry);
@@ -149,6 +151,12 @@ extern const struct file_operations cs_file_operations;
 extern const struct address_space_operations cs_file_aops;
 extern const struct xattr_handler *const cs_xattr_handlers[];
 
+/*
+ * LOOKUP found a name in the directory, which is locked. When more will probably be asked for,
+ * the directory, or as much of a large one as a few replies hold, is read into the dentry cache.
+ */
+void cs_dir_missed(struct dentry *dentry);
+
 struct dentry *cs_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags);
 ssize_t cs_listxattr(struct dentry *dentry, char *buffer, size_t size);
 
@@ -161,6 +169,9 @@ void cs_file_drop(struct cs_file *file);	/* it never got a handle */
 /* It has its handle: private_data of `file` from now on. */
 void cs_file_attach(struct cs_file *open, struct inode *inode, struct file *file,
 		    const struct fuse_open_out *out);
+
+/* OPENDIR without a file, for our own reading; NULL if that cannot be. */
+struct cs_file *cs_file_open_dir(struct inode *dir);
 
 /* OPEN or OPENDIR. */
 int cs_file_open(struct inode *inode, struct file *file, u32 opcode, u32 release);

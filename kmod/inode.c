@@ -22,6 +22,7 @@ struct inode *cs_inode_alloc(struct super_block *sb)
 	node->changed = 0;
 	node->mtime_is_ours = false;
 	node->has_birth = false;
+	node->names = (struct cs_dir_foresight){ .since = jiffies };
 	node->opens = 0;
 	node->last_open = 0;
 	node->dax = NULL;

@@ -27,8 +27,12 @@ struct dentry *cs_lookup(struct inode *dir, struct dentry *dentry, unsigned int 
 			return ERR_CAST(inode);
 	}
 	other = d_splice_alias(inode, dentry);
-	if (!IS_ERR(other))
-		cs_dentry_valid(other ?: dentry, &entry);
+	if (IS_ERR(other))
+		return other;
+	cs_dentry_valid(other ?: dentry, &entry);
+	/* Now that its own name is there: what is being looked up must not be waited for. */
+	if (inode && cs_dentry_is_fresh(other ?: dentry))
+		cs_dir_missed(dentry->d_parent);
 	return other;
 }
 

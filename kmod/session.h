@@ -13,6 +13,7 @@
 #include <linux/workqueue.h>
 
 #include "device.h"
+#include "foresight.h"
 
 struct cs_session {
 	struct kref refs;
@@ -25,6 +26,7 @@ struct cs_session {
 	bool closed;			/* [A] DESTROY was sent: nothing is owed any more */
 	/* [A] answered ENOSYS once */
 	bool no_fsync, no_fsyncdir, no_flush, no_xattr, no_syncfs, no_statx, no_copy;
+	struct cs_foresight foresight;
 	siphash_key_t lock_key;		/* [I] of the names that lock owners have at the daemon */
 	atomic64_t changes;		/* counts changes made by this guest; see attr.c */
 	spinlock_t forget_lock;

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""How many requests our own guest driver needs to know the names of a tree."""
+import pytest
+
+# `requests COMMAND...`: how many it took, with nothing known before.
+REQUESTS = r"""
+sent() { sed -n 's/^request.* sent=\([0-9]*\) .*/\1/p' $sysfs/statistics; }
+requests() {
+    cd /; umount /mnt/t; mount -t casement t /mnt/t; cd /mnt/t
+    before=$(sent); "$@" > /tmp/out; count=$(($(sent) - before))
+    echo "$* | $count" >> /mnt/t/counts
+}
+stat_all() { python3 -Ic 'import os, sys; [os.lstat(name) for name in sys.stdin.read().split()]' < "$1"; }
+"""
+
+
+def counts(share):
+    return [int(line.split(" | ")[1]) for line in (share / "counts").read_text().splitlines()]
+
+
+def fill(share, directories, files):
+    """Directories of files, and the names of all of them, sorted as an index would have them."""
+    names = []
+    for directory in range(directories):
+        (share / f"d{directory:03}").mkdir()
+        for file in range(files):
+            name = f"d{directory:03}/f{file:04}"
+            (share / name).touch()
+            names.append(name)
+    return names
+
+
+def test_look_ups_become_a_sweep(guest, share):
+    """Who looks up several names of a directory has all of it read, and the next one at once."""
+    (share / "names").write_text("\n".join(fill(share, 40, 50)))
+    (share / "one").write_text("\n".join(f"d000/f{number:04}" for number in range(50)))
+    guest(REQUESTS + "cp names one /tmp; requests stat_all /tmp/one; requests stat_all /tmp/names\n",
+          "--cache", "always").finish()
+    one, names = counts(share)
+    # Itself, three files, and to open, read and close the directory.
+    assert one <= 10
+    # Six for the first ones, then three and a look-up a directory.
+    assert names <= 40 * 5 + 20
+
+
+def test_a_sweep_of_a_giant_directory_ends_if_it_is_of_no_use(guest, share):
+    """Few names of many: a look-up each, and one sweep of limited length. All of them: few sweeps."""
+    names = fill(share, 1, 8000)
+    (share / "few").write_text("\n".join(names[number * 2999 % 8000] for number in range(200)))
+    guest(REQUESTS + r"""
+cp few /tmp; requests stat_all /tmp/few
+ls -U d000 | sed 's,^,d000/,' > /tmp/order; requests stat_all /tmp/order
+""", "--cache", "always").finish()
+    few, order = counts(share)
+    assert 180 <= few <= 220
+    assert order <= 250
+
+
+def test_expired_names_are_asked_for_by_sweeps(guest, share):
+    """With `auto` names are known for a second only; then they are asked for together."""
+    (share / "names").write_text("\n".join(fill(share, 10, 100)))
+    guest(REQUESTS + r"""
+cp names /tmp; requests stat_all /tmp/names
+python3 -c 'import time; time.sleep(1.1)'   # what is to be shown is that time passes
+before=$(sent); stat_all /tmp/names; echo "again | $(($(sent) - before))" >> counts
+""", "--cache", "auto").finish()
+    first, again = counts(share)
+    assert first <= 150 and again <= 150
+
+
+@pytest.mark.parametrize("command, plain", [("find d000 d001", True), ("ls -l d000 d001", False)])
+def test_directories_are_read_as_their_readers_want_it(guest, share, command, plain):
+    """Names alone fit three times as many a reply as names with attributes."""
+    fill(share, 2, 4000)
+    guest(REQUESTS + f"requests {command}\n", "--cache", "always").finish()
+    [count] = counts(share)
+    # A reply has 185 entries of the one kind and 890 of the other.
+    assert (count <= 36) == plain
