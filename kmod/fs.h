@@ -141,7 +141,7 @@ void cs_entry_forget(struct super_block *sb, const struct fuse_entry_out *entry)
 /* undo() of requests whose result begins with an entry. */
 void cs_entry_undo(struct cs_request *request);
 
-/* ---- namei.c, dir.c, file.c, read.c, write.c, direct.c, range.c, lock.c, xattr.c ---- */
+/* ---- namei.c, dir.c, file.c, read.c, write.c, write_back.c, direct.c, range.c, lock.c, xattr.c ---- */
 
 extern const struct inode_operations cs_dir_inode_operations;
 extern const struct inode_operations cs_symlink_inode_operations;
@@ -208,6 +208,12 @@ u64 cs_lock_owner(const struct cs_session *session, fl_owner_t owner);
 
 /* Fill in a WRITE request's arguments. Its data is added by the caller. */
 void cs_write_args(struct cs_request *request, const struct cs_file *file, loff_t pos, u32 len, u32 flags);
+
+/* A WRITE without arguments and data yet, which puts its data's folios at its end. NULL without memory. */
+struct cs_request *cs_write_new(struct inode *inode, u32 max, gfp_t gfp);
+
+/* What its reply says was written; 0 for more than there was. */
+u32 cs_write_done(struct cs_request *request);
 
 /* Tell open(2)'s flags of now with it: fcntl(2) may have changed O_APPEND. */
 void cs_write_flags(struct cs_request *request, const struct file *file);

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /*
  * Writing through the page cache. write() copies into folios and sends just the
- * bytes it was given, then returns: what it wrote is the daemon's. Only mappings
- * leave dirty folios, which writepages sends.
+ * bytes it was given, then returns: what it wrote is the daemon's.
  *
  * A folio stays locked while a write() of it is under way, and under writeback while
- * writepages has it: the daemon never has two writes of one folio at a time, and so
- * cannot take them in the wrong order.
+ * writepages (write_back.c) has it: the daemon never has two writes of one folio at a
+ * time, and so cannot take them in the wrong order.
  */
 #include <linux/pagemap.h>
-#include <linux/sched/mm.h>
 #include <linux/uio.h>
-#include <linux/writeback.h>
 
 #include "fs.h"
 
@@ -30,8 +27,7 @@ void cs_write_flags(struct cs_request *request, const struct file *file)
 	((struct fuse_write_in *)cs_request_args(request))->flags = file->f_flags;
 }
 
-/* What the reply of a WRITE says was written; 0 for more than there was. */
-static u32 written(struct cs_request *request)
+u32 cs_write_done(struct cs_request *request)
 {
 	u32 size = ((const struct fuse_write_out *)cs_request_result(request))->size;
 
@@ -44,7 +40,7 @@ static void release_folios(struct cs_request *request)
 		folio_put(page_folio(sg_page(&request->data[i])));
 }
 
-static struct cs_request *new_write(struct inode *inode, u32 max, gfp_t gfp)
+struct cs_request *cs_write_new(struct inode *inode, u32 max, gfp_t gfp)
 {
 	struct cs_request *request = cs_request_new(FUSE_WRITE, cs_nodeid(inode),
 						    sizeof(struct fuse_write_in),
@@ -60,15 +56,13 @@ static struct cs_request *new_write(struct inode *inode, u32 max, gfp_t gfp)
 	return request;
 }
 
-/* ---- write(2) ---- */
-
 /* private: the last folio is zeros behind what was written, to its end. */
 #define TAIL_IS_ZERO ((void *)1)
 
 /* The reply came, or never will: the folios are whole where all of them was written. */
 static void unlock_folios(struct cs_request *request)
 {
-	bool all = !request->error && written(request) == request->data_len;
+	bool all = !request->error && cs_write_done(request) == request->data_len;
 	unsigned int n = request->n_data;
 
 	if (request->returned)
@@ -162,7 +156,7 @@ static ssize_t write_some(struct kiocb *iocb, struct iov_iter *from)
 	struct cs_file *open = iocb->ki_filp->private_data;
 	u32 max = min_t(size_t, cs_session(inode->i_sb)->max_pages,
 			DIV_ROUND_UP(offset_in_page(iocb->ki_pos) + iov_iter_count(from), PAGE_SIZE));
-	struct cs_request *request = new_write(inode, max, GFP_KERNEL);
+	struct cs_request *request = cs_write_new(inode, max, GFP_KERNEL);
 	ssize_t done;
 	u32 len;
 
@@ -179,7 +173,7 @@ static ssize_t write_some(struct kiocb *iocb, struct iov_iter *from)
 	request->before_wake = unlock_folios;
 	done = cs_device_call(open->session->device, request);
 	if (!done)
-		done = written(request) ?: -EIO;
+		done = cs_write_done(request) ?: -EIO;
 	cs_request_put(request);
 	if (done < len) {
 		/* What the folios have is not what the daemon has. */
@@ -208,111 +202,4 @@ ssize_t cs_write_through(struct kiocb *iocb, struct iov_iter *from)
 		cs_attr_wrote(inode, iocb->ki_pos);
 	}
 	return total ?: done;
-}
-
-/* ---- dirty folios ---- */
-
-struct batch {
-	struct inode *inode;
-	struct cs_file *open;		/* a handle that may write, or NULL */
-	struct cs_request *request;	/* being filled, or NULL */
-	loff_t end;			/* of its data */
-};
-
-static void end_writeback(struct cs_request *request)
-{
-	int err = request->error ?: (written(request) == request->data_len ? 0 : -EIO);
-	struct cs_file *open = request->private;
-	unsigned int n = request->n_data;
-
-	if (request->returned)
-		request->n_data = 0;
-	for (unsigned int i = 0; i < n; i++) {
-		struct folio *folio = page_folio(sg_page(&request->data[i]));
-
-		if (err)
-			mapping_set_error(folio->mapping, err);
-		if (request->returned)
-			folio_put(folio);
-		folio_end_writeback(folio);
-	}
-	cs_file_put(open);
-}
-
-static void send_batch(struct batch *batch)
-{
-	struct cs_request *request = batch->request;
-
-	if (!request)
-		return;
-	batch->request = NULL;
-	cs_write_args(request, batch->open, batch->end - request->data_len, request->data_len,
-		      FUSE_WRITE_CACHE);
-	cs_file_get(batch->open);
-	cs_device_send(batch->open->session->device, request);
-	cs_request_put(request);
-}
-
-static int start_batch(struct batch *batch, loff_t pos)
-{
-	struct cs_request *request = new_write(batch->inode, cs_session(batch->inode->i_sb)->max_pages,
-					       GFP_NOFS);
-
-	if (!request)
-		return -ENOMEM;
-	request->end = end_writeback;
-	request->private = batch->open;
-	batch->request = request;
-	batch->end = pos;
-	return 0;
-}
-
-/* A dirty folio, locked; unlocked here. */
-static int add_dirty(struct batch *batch, struct folio *folio)
-{
-	struct cs_session *session = cs_session(batch->inode->i_sb);
-	loff_t pos = folio_pos(folio), size = i_size_read(batch->inode);
-	u32 len;
-	int err = 0;
-
-	if (!batch->open)
-		err = -EIO;
-	if (err || pos >= size)
-		goto unlock;
-	len = min_t(loff_t, folio_size(folio), size - pos);
-	if (batch->request && (batch->end != pos || batch->request->n_data == session->max_pages ||
-			       batch->request->data_len + len > session->max_bytes))
-		send_batch(batch);
-	if (!batch->request)
-		err = start_batch(batch, pos);
-	if (err)
-		goto unlock;
-	folio_zero_segment(folio, len, folio_size(folio));
-	folio_get(folio);
-	folio_start_writeback(folio);
-	cs_request_add(batch->request, &folio->page, len, 0);
-	batch->end += len;
-unlock:
-	if (err)
-		mapping_set_error(folio->mapping, err);
-	folio_unlock(folio);
-	return err;
-}
-
-int cs_writepages(struct address_space *mapping, struct writeback_control *wbc)
-{
-	struct batch batch = { .inode = mapping->host, .open = cs_file_writer(mapping->host) };
-	unsigned int context = memalloc_nofs_save();
-	struct folio *folio = NULL;
-	int err = 0;
-
-	while ((folio = writeback_iter(mapping, wbc, folio, &err)))
-		err = add_dirty(&batch, folio);
-	send_batch(&batch);
-	if (batch.open) {
-		cs_attr_wrote(mapping->host, 0);
-		cs_file_put(batch.open);
-	}
-	memalloc_nofs_restore(context);
-	return err;
 }
