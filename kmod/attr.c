@@ -56,6 +56,30 @@ void cs_attr_wrote(struct inode *inode, loff_t end)
 	spin_unlock(&inode->i_lock);
 }
 
+void cs_attr_unsent(struct inode *inode, loff_t end)
+{
+	struct cs_inode *node = cs_inode(inode);
+
+	spin_lock(&inode->i_lock);
+	/* What was asked for before is not taken over. What is known holds on: times are not asked of us. */
+	node->changed = atomic64_inc_return(&cs_session(inode->i_sb)->changes);
+	node->mtime_is_ours = true;
+	node->unsent++;
+	if (end > i_size_read(inode))
+		i_size_write(inode, end);
+	spin_unlock(&inode->i_lock);
+}
+
+void cs_attr_sent(struct inode *inode, u64 unsent)
+{
+	spin_lock(&inode->i_lock);
+	if (cs_inode(inode)->unsent == unsent) {
+		cs_inode(inode)->unsent = 0;
+		mark_changed(inode);
+	}
+	spin_unlock(&inode->i_lock);
+}
+
 /* All but the size. i_lock held, or the inode is new. */
 static void set_fields(struct inode *inode, const struct fuse_attr *attr, u64 expires)
 {
@@ -89,8 +113,8 @@ void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expire
 {
 	struct timespec64 mtime = { attr->mtime, attr->mtimensec }, old_mtime;
 	struct cs_inode *node = cs_inode(inode);
+	loff_t old, size = attr->size;
 	bool drop = false;
-	loff_t old;
 
 	spin_lock(&inode->i_lock);
 	if (node->changed > snapshot) {
@@ -99,23 +123,25 @@ void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expire
 	}
 	old = i_size_read(inode);
 	old_mtime = inode_get_mtime(inode);
+	if (node->unsent)
+		size = max(size, old);
 	if (S_ISREG(inode->i_mode)) {
-		drop = old != attr->size ||
-		       (!timespec64_equal(&mtime, &old_mtime) && !node->mtime_is_ours);
-		node->mtime_is_ours = false;
+		drop = old != size || (!timespec64_equal(&mtime, &old_mtime) && !node->mtime_is_ours);
+		/* What is unsent will move it again. */
+		node->mtime_is_ours = node->unsent;
 	}
 	set_fields(inode, attr, expires);
-	i_size_write(inode, attr->size);
+	i_size_write(inode, size);
 	spin_unlock(&inode->i_lock);
 	if (!drop || !inode->i_mapping->nrpages)
 		return;
 	/* What is in the window is the host's own page, and never old. */
 	if (IS_DAX(inode)) {
-		unmap_mapping_range(inode->i_mapping, round_up(attr->size, PAGE_SIZE), 0, 1);
+		unmap_mapping_range(inode->i_mapping, round_up(size, PAGE_SIZE), 0, 1);
 		return;
 	}
-	if (attr->size < old)
-		truncate_pagecache(inode, attr->size);
+	if (size < old)
+		truncate_pagecache(inode, size);
 	invalidate_inode_pages2(inode->i_mapping);
 }
 
@@ -219,6 +245,9 @@ int cs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *s
 	struct inode *inode = d_inode(path->dentry);
 	int err = 0;
 
+	/* Who failed to write hears of it at close() or fsync(). */
+	if (READ_ONCE(cs_inode(inode)->unsent) && !(flags & AT_STATX_DONT_SYNC))
+		cs_write_out(inode);
 	if (!(flags & AT_STATX_DONT_SYNC))
 		err = cs_attr_refresh(inode, flags & AT_STATX_FORCE_SYNC || was_stored_to(inode));
 	if (!err && mask & STATX_BTIME && !(flags & AT_STATX_DONT_SYNC))
@@ -316,10 +345,11 @@ int cs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *att
 	err = err ?: setattr_prepare(idmap, dentry, attr);
 	if (err)
 		return err;
+	/* A page written after the cut would make the file longer again; and any, new times. */
+	if (attr->ia_valid & ATTR_SIZE || READ_ONCE(cs_inode(inode)->unsent))
+		err = cs_write_out(inode);
 	if (!(attr->ia_valid & ATTR_SIZE))
 		return setattr_locked(inode, attr);
-	/* A page written after the cut would make the file longer again. */
-	err = filemap_write_and_wait(inode->i_mapping);
 	if (err)
 		return err;
 	filemap_invalidate_lock(inode->i_mapping);

@@ -227,7 +227,9 @@ ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from)
 	loff_t start = iocb->ki_pos, end = start + iov_iter_count(from) - 1;
 	ssize_t done;
 
-	done = filemap_write_and_wait_range(inode->i_mapping, start, end);
+	/* Where the daemon appends it must be the end. */
+	done = iocb->ki_flags & IOCB_APPEND ? cs_write_out(inode) :
+					      filemap_write_and_wait_range(inode->i_mapping, start, end);
 	if (done)
 		return done;
 	done = cs_direct_move(iocb, from, true);

@@ -177,8 +177,10 @@ static int flush(struct file *file, fl_owner_t id)
 	struct fuse_flush_in *in;
 	int err = 0;
 
-	if (file->f_mode & FMODE_WRITE)
-		err = file_write_and_wait_range(file, 0, LLONG_MAX);
+	if (file->f_mode & FMODE_WRITE) {
+		cs_write_out(inode);
+		err = file_check_and_advance_wb_err(file);
+	}
 	if (err || (open->flags & FOPEN_NOFLUSH) || READ_ONCE(open->session->no_flush))
 		return err;
 	request = cs_inode_request(inode, FUSE_FLUSH, sizeof(struct fuse_flush_in), 0);
@@ -201,8 +203,8 @@ static int release(struct inode *inode, struct file *file)
 	struct cs_file *open = file->private_data;
 
 	if (!list_empty(&open->link)) {
-		/* Pages that a mapping left dirty need a handle to go by. */
-		filemap_write_and_wait(inode->i_mapping);
+		/* Dirty pages need a handle to go by. */
+		cs_write_out(inode);
 		spin_lock(&node->lock);
 		list_del_init(&open->link);
 		spin_unlock(&node->lock);
@@ -278,18 +280,27 @@ static ssize_t write_its_way(struct kiocb *iocb, struct iov_iter *from)
 {
 	if (IS_DAX(file_inode(iocb->ki_filp)))
 		return cs_dax_write(iocb, from);
-	return is_direct(iocb) ? cs_direct_write(iocb, from) : cs_write_through(iocb, from);
+	return is_direct(iocb) ? cs_direct_write(iocb, from) : cs_write_cached(iocb, from);
+}
+
+/* Where the file ends. While the daemon lacks some of what we wrote it does not know. */
+static int know_size(struct kiocb *iocb, struct inode *inode)
+{
+	if (iocb->ki_flags & IOCB_APPEND)
+		return cs_attr_refresh(inode, !READ_ONCE(cs_inode(inode)->unsent));
+	if (cs_session_has(cs_session(inode->i_sb), FUSE_WRITEBACK_CACHE))
+		return cs_attr_refresh(inode, false);
+	return 0;
 }
 
 static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct file *file = iocb->ki_filp;
 	struct inode *inode = file_inode(file);
-	ssize_t done = 0;
+	ssize_t done;
 
 	inode_lock(inode);
-	if (iocb->ki_flags & IOCB_APPEND)
-		done = cs_attr_refresh(inode, true);
+	done = know_size(iocb, inode);
 	if (!done)
 		done = generic_write_checks(iocb, from);
 	if (done > 0)
@@ -336,6 +347,8 @@ const struct address_space_operations cs_file_aops = {
 	.read_folio = cs_read_folio,
 	.readahead = cs_readahead,
 	.writepages = cs_writepages,
+	.write_begin = cs_write_begin,
+	.write_end = cs_write_end,
 	.dirty_folio = filemap_dirty_folio,
 	.migrate_folio = filemap_migrate_folio,
 	.direct_IO = noop_direct_IO,

@@ -20,6 +20,7 @@ struct cs_inode {
 	u64 attr_expires;		/* [A] jiffies64 until which the attributes hold; 0: ask */
 	u64 changed;			/* [L:vfs.i_lock] session->changes at our last change of it */
 	bool mtime_is_ours;		/* [L:vfs.i_lock] we wrote: the next new mtime is of that */
+	u64 unsent;			/* [L:vfs.i_lock] counts writes whose folios were not all sent; or 0 */
 	bool has_birth;			/* [A] birth is known */
 	struct timespec64 birth;	/* [I] once has_birth */
 	struct list_head writers;	/* [L:lock] open files that may write */
@@ -116,6 +117,12 @@ void cs_attr_changed(struct inode *inode);
 /* We wrote up to `end`: the file is that long at least, and the next new mtime is ours. */
 void cs_attr_wrote(struct inode *inode, loff_t end);
 
+/* We wrote up to `end`, but into the page cache only: the file is that long, whatever the daemon says. */
+void cs_attr_unsent(struct inode *inode, loff_t end);
+
+/* All was sent of the first so many of those writes. */
+void cs_attr_sent(struct inode *inode, u64 unsent);
+
 /* Ask for them if they have expired, or if `always`. */
 int cs_attr_refresh(struct inode *inode, bool always);
 
@@ -188,7 +195,16 @@ static inline u32 cs_open_flags(const struct file *file)
 int cs_read_folio(struct file *file, struct folio *folio);
 void cs_readahead(struct readahead_control *control);
 int cs_writepages(struct address_space *mapping, struct writeback_control *wbc);
-ssize_t cs_write_through(struct kiocb *iocb, struct iov_iter *from);
+/* Through the page cache, or into it. */
+ssize_t cs_write_cached(struct kiocb *iocb, struct iov_iter *from);
+int cs_write_begin(struct file *file, struct address_space *mapping, loff_t pos, unsigned int len,
+		   struct folio **found, void **unused);
+int cs_write_end(struct file *file, struct address_space *mapping, loff_t pos, unsigned int len,
+		 unsigned int copied, struct folio *folio, void *unused);
+
+/* Send all dirty folios and wait until the daemon has them. */
+int cs_write_out(struct inode *inode);
+
 ssize_t cs_direct_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from);
 

@@ -21,6 +21,7 @@ struct inode *cs_inode_alloc(struct super_block *sb)
 	node->attr_expires = 0;
 	node->changed = 0;
 	node->mtime_is_ours = false;
+	node->unsent = 0;
 	node->has_birth = false;
 	node->names = (struct cs_dir_foresight){ .since = jiffies };
 	node->opens = 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /*
  * Writing through the page cache. write() copies into folios and sends just the
- * bytes it was given, then returns: what it wrote is the daemon's.
+ * bytes it was given, then returns: what it wrote is the daemon's. (Unless the daemon
+ * agreed to FUSE_WRITEBACK_CACHE: see write_back.c.)
  *
  * A folio stays locked while a write() of it is under way, and under writeback while
  * writepages (write_back.c) has it: the daemon never has two writes of one folio at a
@@ -184,15 +185,11 @@ static ssize_t write_some(struct kiocb *iocb, struct iov_iter *from)
 	return done;
 }
 
-ssize_t cs_write_through(struct kiocb *iocb, struct iov_iter *from)
+static ssize_t write_through(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	loff_t size = i_size_read(inode);
 	ssize_t total = 0, done = 0;
 
-	/* What a mapping stored behind the end must not appear when the end moves. */
-	if (iocb->ki_pos > size && (size & ~PAGE_MASK))
-		truncate_pagecache(inode, size);
 	while (iov_iter_count(from)) {
 		done = write_some(iocb, from);
 		if (done <= 0)
@@ -202,4 +199,17 @@ ssize_t cs_write_through(struct kiocb *iocb, struct iov_iter *from)
 		cs_attr_wrote(inode, iocb->ki_pos);
 	}
 	return total ?: done;
+}
+
+ssize_t cs_write_cached(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	loff_t size = i_size_read(inode);
+
+	/* What a mapping stored behind the end must not appear when the end moves. */
+	if (iocb->ki_pos > size && (size & ~PAGE_MASK))
+		truncate_pagecache(inode, size);
+	if (cs_session_has(cs_session(inode->i_sb), FUSE_WRITEBACK_CACHE))
+		return generic_perform_write(iocb, from);
+	return write_through(iocb, from);
 }

@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
-/* Dirty folios, which mappings leave, and how they get to the daemon. */
+/*
+ * Dirty folios, and how they get to the daemon. Mappings leave them, and write() does
+ * where the daemon agreed to FUSE_WRITEBACK_CACHE.
+ *
+ * What write() left makes the inode `unsent`: until all of it has been sent, the file
+ * ends where this guest says, and who asks for its times has it sent first. So times
+ * are always the daemon's, and do not move once somebody has seen them.
+ */
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/writeback.h>
 
 #include "fs.h"
+
+/* ---- sending ---- */
 
 struct batch {
 	struct inode *inode;
@@ -109,4 +118,84 @@ int cs_writepages(struct address_space *mapping, struct writeback_control *wbc)
 	}
 	memalloc_nofs_restore(context);
 	return err;
+}
+
+int cs_write_out(struct inode *inode)
+{
+	struct cs_inode *node = cs_inode(inode);
+	u64 unsent = READ_ONCE(node->unsent);
+	int err = filemap_write_and_wait(inode->i_mapping);
+
+	if (unsent)
+		cs_attr_sent(inode, unsent);
+	return err;
+}
+
+/* ---- write(2) ---- */
+
+/* What the folio has beside the bytes to come is zeros now, for nothing of the file is there. Else false. */
+static bool zero_beside(struct folio *folio, const struct inode *inode, loff_t pos, size_t len)
+{
+	size_t offset = offset_in_folio(folio, pos);
+	loff_t size = i_size_read(inode);
+
+	len = min(len, folio_size(folio) - offset);
+	if (offset || len < folio_size(folio)) {
+		if ((offset && folio_pos(folio) < size) || pos + len < size)
+			return false;
+		folio_zero_segments(folio, 0, offset, offset + len, folio_size(folio));
+	}
+	return true;
+}
+
+/* The locked folio's contents. It is locked again after 0, but may have left the file meanwhile. */
+static int read_locked(struct file *file, struct folio *folio)
+{
+	int err = cs_read_folio(file, folio);
+
+	return err ?: folio_lock_killable(folio);
+}
+
+int cs_write_begin(struct file *file, struct address_space *mapping, loff_t pos, unsigned int len,
+		   struct folio **found, void **unused)
+{
+	struct folio *folio;
+	int err;
+
+	for (;;) {
+		folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT, FGP_WRITEBEGIN | fgf_set_order(len),
+					    mapping_gfp_mask(mapping));
+		if (IS_ERR(folio))
+			return PTR_ERR(folio);
+		*found = folio;
+		if (folio_test_uptodate(folio) || zero_beside(folio, mapping->host, pos, len))
+			return 0;
+		err = read_locked(file, folio);
+		if (!err && folio->mapping == mapping && folio_test_uptodate(folio))
+			return 0;
+		if (!err) {
+			err = folio->mapping == mapping ? -EIO : 0;
+			folio_unlock(folio);
+		}
+		folio_put(folio);
+		if (err)
+			return err;
+	}
+}
+
+int cs_write_end(struct file *file, struct address_space *mapping, loff_t pos, unsigned int len,
+		 unsigned int copied, struct folio *folio, void *unused)
+{
+	/* The rest is neither read nor written: the caller tries again. */
+	if (!folio_test_uptodate(folio) && copied < len)
+		copied = 0;
+	if (copied) {
+		folio_mark_uptodate(folio);
+		/* Dirty first: a longer file without a dirty folio would be believed to be shorter. */
+		folio_mark_dirty(folio);
+		cs_attr_unsent(mapping->host, pos + copied);
+	}
+	folio_unlock(folio);
+	folio_put(folio);
+	return copied;
 }

@@ -152,13 +152,16 @@ mount -t virtiofs t /mnt/t; [ -s /mnt/t/before ]; umount /mnt/t
 # What this driver has not, or does not ask for.
 POSIX_DIFFERENCES = ["hole.collapse*", "hole.insert*", "acl.*", "lock.getlk-pid",
                      "setid.team-set-gid-by-supplementary"]
+# A part of a page is read before it is changed, which the host takes for an access: docs/posix.md.
+WRITE_BACK_DIFFERENCES = ["time.write"]
 
 
+WRITE_BACK = ["--share-arg", "--writeback"]
 LOCKS = ["--share-arg", "--posix-lock", "--share-arg", "--flock"]
 
 
 # With the daemon's locks, and with the guest's own.
-@pytest.mark.parametrize("cache, args", [("auto", LOCKS), ("never", [])])
+@pytest.mark.parametrize("cache, args", [("auto", LOCKS), ("never", []), ("auto", WRITE_BACK)])
 def test_posix(machines, module, tmp_path, cache, args):
     share, tools = tmp_path / "share", tmp_path / "tools"
     for directory in (share, tools):
@@ -173,8 +176,9 @@ def test_posix(machines, module, tmp_path, cache, args):
     expected = posix_on_host(tmp_path / "host")
     different = [name for name in expected if seen.get(name) != expected[name]]
     assert len(seen) > 1600
+    patterns = POSIX_DIFFERENCES + (WRITE_BACK_DIFFERENCES if args == WRITE_BACK else [])
     assert [name for name in different
-            if not any(fnmatch.fnmatch(name, pattern) for pattern in POSIX_DIFFERENCES)] == []
+            if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)] == []
 
 
 # Lock all of a file, waiting for it or not, say how that went.

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Our own guest driver with --writeback: write() fills the page cache, and requests follow."""
+import contextlib
+import hashlib
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from test_everyday import OPERATIONS, WORKLOADS, on_host, prepare, results, snapshot
+from test_kmod import VERIFY
+
+CHECK = pathlib.Path(__file__).parent / "write_back_check.py"
+
+
+def write_back(cache):
+    return "--share-arg", "--writeback", "--cache", cache
+
+
+@pytest.mark.parametrize("cache", ["auto", "always"])
+def test_operations(guest, share, cache, tmp_path):
+    guest(f"({OPERATIONS})\n", *write_back(cache)).finish()
+    assert snapshot(share) == on_host(OPERATIONS, tmp_path / "host")
+
+
+def test_workloads(guest, share, tmp_path):
+    for directory in (share, tmp_path / "host"):
+        prepare(directory)
+    subprocess.run(["sh", "-c", WORKLOADS], cwd=tmp_path / "host", check=True)
+    guest(f"({WORKLOADS})\n", *write_back("auto")).finish()
+    assert (share / "prog.out").read_text() == "42\n"
+    assert (share / "sql.out").read_text() == "ok\n80|3240\n"
+    assert results(share) == results(tmp_path / "host")
+
+
+def test_data(guest, share):
+    guest(VERIFY, "--queues", 2, "--cpus", 2, *write_back("always")).finish()
+    expected = (share / "sum").read_text().split()[0]
+    assert hashlib.sha256((share / "copied").read_bytes()).hexdigest() == expected
+    assert (share / "copied").read_bytes()[5000:] == bytes(15000)
+
+
+@contextlib.contextmanager
+def small_file_system(path):
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", path], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+@pytest.mark.parametrize("cache", ["auto", "never"])
+def test_what_programs_see(guest, share, cache):
+    shutil.copy(CHECK, share)
+    with small_file_system(share / "small"):
+        guest("python3 write_back_check.py\n", *write_back(cache), "--allow-mmap").finish()
+
+
+def test_writes_are_gathered(guest, share):
+    """Lines of a log go by the megabyte, and are the host's at close() or fsync(), not before."""
+    guest(r"""
+sent() { sed -n 's/^request.* sent=\([0-9]*\) .*/\1/p' $sysfs/statistics; }
+before=$(sent)
+python3 -Ic '
+with open("log", "wb", buffering=0) as log:
+    for line in range(20000):
+        log.write(b"%099d\n" % line)
+'
+[ $(($(sent) - before)) -le 40 ]
+python3 -Ic '
+import os
+log = open("log", "ab", buffering=0)
+log.write(b"synced\n"); os.fsync(log.fileno())
+log.write(b"on its way\n"); os._exit(0)
+'
+""", *write_back("auto")).finish()
+    assert (share / "log").read_bytes() == b"".join(b"%099d\n" % line for line in range(20000)) + \
+        b"synced\non its way\n"
