@@ -34,7 +34,10 @@ struct cs_queue {
 	u64 n_sent;			/* [L:lock] */
 	u64 n_returned;			/* [L:lock] */
 	u64 n_waited;			/* [L:lock] sent late as the ring was full */
+	u64 n_polled;			/* [L:lock] whose caller did not sleep */
 	u64 n_bad;			/* [L:lock] replies that were none */
+	unsigned int n_pollers;		/* [L:lock] who look for replies; no interrupts meanwhile */
+	u64 typical_ns;			/* [A] what a call took lately */
 } ____cacheline_aligned;
 
 struct cs_device {
@@ -69,6 +72,9 @@ void cs_queue_init(struct cs_device *device, unsigned int index);
 
 /* The virtqueue's callback: in interrupt context. */
 void cs_queue_returned(struct virtqueue *vq);
+
+/* Take what the device returned without an interrupt, if it is not dead. Any context. */
+void cs_queue_take(struct cs_queue *queue);
 
 /* End all of its requests with -ECONNABORTED; -ENOTCONN for those to come. May not sleep. */
 void cs_queue_abort(struct cs_queue *queue);

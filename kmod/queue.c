@@ -5,6 +5,7 @@
  * waits in order and is put in when something comes back.
  */
 #include "device.h"
+#include "poll.h"
 
 #include <linux/interrupt.h>
 #include <linux/rcupdate.h>
@@ -117,39 +118,61 @@ static void take_reply(struct cs_queue *queue, struct cs_request *request, u32 u
 	cs_request_put(request);
 }
 
-void cs_queue_returned(struct virtqueue *vq)
+/* All that the device returned; interrupts are on afterwards unless somebody polls. Lock held. */
+static void get_returned(struct cs_queue *queue, struct list_head *returned)
 {
-	struct cs_device *device = vq->vdev->priv;
-	struct cs_queue *queue = &device->queues[vq->index];
+	struct cs_request *request;
+	unsigned int used;
+
+	do {
+		virtqueue_disable_cb(queue->vq);
+		while ((request = virtqueue_get_buf(queue->vq, &used))) {
+			list_move_tail(&request->link, returned);
+			request->used = used;
+			queue->n_returned++;
+		}
+	} while (!queue->n_pollers && !virtqueue_enable_cb(queue->vq));
+}
+
+/* Aborted requests come back to a dead queue, by its interrupt; its virtqueue goes after the last of those. */
+static void take_returned(struct cs_queue *queue, bool in_interrupt)
+{
 	struct cs_request *request, *next;
 	LIST_HEAD(returned);
 	LIST_HEAD(failed);
 	bool notify = false;
 	unsigned long flags;
 
+	/* As in send(). */
+	rcu_read_lock();
 	spin_lock_irqsave(&queue->lock, flags);
-	do {
-		unsigned int used;
-
-		virtqueue_disable_cb(vq);
-		while ((request = virtqueue_get_buf(vq, &used))) {
-			list_move_tail(&request->link, &returned);
-			request->used = used;
-			queue->n_returned++;
-		}
-	} while (!virtqueue_enable_cb(vq));
+	if (!queue->dead || in_interrupt)
+		get_returned(queue, &returned);
 	if (!queue->dead && !list_empty(&queue->pending)) {
 		put_pending(queue, &failed);
-		notify = virtqueue_kick_prepare(vq);
+		notify = virtqueue_kick_prepare(queue->vq);
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
 	if (notify)
-		virtqueue_notify(vq);
+		virtqueue_notify(queue->vq);
+	rcu_read_unlock();
 	list_for_each_entry_safe(request, next, &returned, link) {
 		list_del_init(&request->link);
 		take_reply(queue, request, request->used);
 	}
 	finish_all(&failed, -EIO);
+}
+
+void cs_queue_returned(struct virtqueue *vq)
+{
+	struct cs_device *device = vq->vdev->priv;
+
+	take_returned(&device->queues[vq->index], true);
+}
+
+void cs_queue_take(struct cs_queue *queue)
+{
+	take_returned(queue, false);
 }
 
 void cs_queue_abort(struct cs_queue *queue)
@@ -203,9 +226,14 @@ void cs_queue_init(struct cs_device *device, unsigned int index)
 	INIT_LIST_HEAD(&queue->orphans);
 }
 
+static struct cs_queue *this_queue(struct cs_device *device)
+{
+	return &device->queues[1 + raw_smp_processor_id() % (device->n_queues - 1)];
+}
+
 void cs_device_send(struct cs_device *device, struct cs_request *request)
 {
-	send(&device->queues[1 + raw_smp_processor_id() % (device->n_queues - 1)], request);
+	send(this_queue(device), request);
 }
 
 void cs_device_send_hiprio(struct cs_device *device, struct cs_request *request)
@@ -234,11 +262,24 @@ static void wake_caller(struct cs_request *request)
 	}
 }
 
+/* Send what is waited for, and look a while for its reply. */
+static void call(struct cs_device *device, struct cs_request *request, struct cs_poll *poll)
+{
+	struct cs_queue *queue = this_queue(device);
+
+	request->end = wake_caller;
+	cs_poll_start(poll, queue);
+	send(queue, request);
+	cs_poll_run(poll, request);
+}
+
 int cs_device_call_uninterruptible(struct cs_device *device, struct cs_request *request)
 {
-	request->end = wake_caller;
-	cs_device_send(device, request);
+	struct cs_poll poll;
+
+	call(device, request, &poll);
 	wait_for_completion(&request->done);
+	cs_poll_learn(&poll);
 	return request->error;
 }
 
@@ -256,9 +297,13 @@ static int wait_for_end(struct cs_request *request)
 
 int cs_device_call(struct cs_device *device, struct cs_request *request)
 {
-	request->end = wake_caller;
-	cs_device_send(device, request);
-	return wait_for_end(request);
+	struct cs_poll poll;
+	int err;
+
+	call(device, request, &poll);
+	err = wait_for_end(request);
+	cs_poll_learn(&poll);
+	return err;
 }
 
 /* By the queue that no waiting request can fill. Without memory the caller waits on. */

@@ -41,8 +41,8 @@ static ssize_t statistics_show(struct device *dev, struct device_attribute *attr
 
 		spin_lock_irq(&queue->lock);
 		len += sysfs_emit_at(buf, len,
-				     "%s sent=%llu returned=%llu waited=%llu bad=%llu in_flight=%u pending=%u orphans=%u\n",
-				     queue->name, queue->n_sent, queue->n_returned, queue->n_waited,
+				     "%s sent=%llu returned=%llu waited=%llu polled=%llu bad=%llu in_flight=%u pending=%u orphans=%u\n",
+				     queue->name, queue->n_sent, queue->n_returned, queue->n_waited, queue->n_polled,
 				     queue->n_bad, count(&queue->in_flight), count(&queue->pending),
 				     count(&queue->orphans));
 		spin_unlock_irq(&queue->lock);

@@ -283,6 +283,21 @@ def test_asynchronous_reads_are_all_under_way(machines, share, module, tmp_path)
     agent.end()
 
 
+def test_replies_are_looked_for(guest, share):
+    """Short calls are polled for by whoever is alone on its processor; not with poll_us=0; slow ones not for long."""
+    (share / "file").write_bytes(bytes(1 << 20))
+    assert guest(r"""
+polled() { sed -n 's/^request.* polled=\([0-9]*\) .*/\1/p' $sysfs/statistics; }
+read_all() { before=$(polled); dd if=file of=/dev/null bs=4k iflag=direct 2>/dev/null; now=$(polled); }
+cd /mnt/t; read_all; [ $((now - before)) -ge 100 ]
+echo 0 > /sys/module/casement/parameters/poll_us
+read_all; [ $now = $before ]
+echo 1 > /sys/module/casement/parameters/poll_us
+read_all; [ $((now - before)) -le 20 ]
+echo done
+""").finish() == "done\n"
+
+
 def test_devices_are_handed_over(machines, share, module):
     """casement-guest says which driver has what, moves one, and none that is mounted."""
     said = machines(r"""
