@@ -6,6 +6,7 @@
  */
 #include <linux/jiffies.h>
 #include <linux/pagemap.h>
+#include <linux/posix_acl.h>
 
 #include "dax.h"
 #include "fs.h"
@@ -99,6 +100,8 @@ static void set_fields(struct inode *inode, const struct fuse_attr *attr, u64 ex
 	/* Somebody may have given it privileges that a write has to take away. */
 	if (!timespec64_equal(&ctime, &old))
 		inode->i_flags &= ~S_NOSEC;
+	if (IS_POSIXACL(inode))
+		forget_all_cached_acls(inode);
 	WRITE_ONCE(cs_inode(inode)->dax_offered, attr->flags & FUSE_ATTR_DAX);
 	WRITE_ONCE(cs_inode(inode)->attr_expires, expires);
 }

@@ -167,6 +167,17 @@ void cs_dir_missed(struct dentry *dentry);
 struct dentry *cs_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags);
 ssize_t cs_listxattr(struct dentry *dentry, char *buffer, size_t size);
 
+/* GETXATTR and (without a name) LISTXATTR: the size, alone when `size` is 0; or -errno. */
+ssize_t cs_xattr_ask(struct inode *inode, u32 opcode, const char *name, void *buffer, size_t size);
+
+/* SETXATTR, or REMOVEXATTR without a value. `flags` of setxattr(2), `more_flags` FUSE_SETXATTR_*. */
+int cs_xattr_put(struct inode *inode, const char *name, const void *value, size_t size, int flags,
+		 u32 more_flags);
+
+/* The inode operations; the caller of cs_get_acl() owns the ACL. */
+struct posix_acl *cs_get_acl(struct inode *inode, int type, bool rcu);
+int cs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, struct posix_acl *acl, int type);
+
 /* An open file without a handle yet; NULL without memory. `release`: FUSE_RELEASE or RELEASEDIR. */
 struct cs_file *cs_file_new(struct inode *inode, u32 release, u32 open_flags);
 void cs_file_get(struct cs_file *file);

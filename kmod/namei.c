@@ -36,17 +36,51 @@ struct dentry *cs_lookup(struct inode *dir, struct dentry *dentry, unsigned int 
 	return other;
 }
 
+/* FUSE_EXT_GROUPS with one group. */
+struct group_extension {
+	struct fuse_ext_header header;
+	u32 nr_groups;
+	u32 group;
+};
+
+/*
+ * The daemon is told the caller's group, of several. If the caller has the directory's among
+ * the others, what is made in it keeps a set-group-id bit as by the caller itself.
+ */
+static bool needs_group(const struct inode *dir, u32 opcode)
+{
+	return opcode != FUSE_LINK && cs_session_has(cs_session(dir->i_sb), FUSE_CREATE_SUPP_GROUP) &&
+	       !gid_eq(dir->i_gid, current_fsgid()) && in_group_p(dir->i_gid);
+}
+
+/* Behind all other arguments. */
+static void add_group(struct cs_request *request, kgid_t group)
+{
+	struct group_extension extension = {
+		.header = { .size = sizeof(extension), .type = FUSE_EXT_GROUPS },
+		.nr_groups = 1,
+		.group = from_kgid(&init_user_ns, group),
+	};
+
+	memcpy((u8 *)cs_request_args(request) + request->in_len - sizeof(extension), &extension,
+	       sizeof(extension));
+	request->in->total_extlen = sizeof(extension) / sizeof(u64);
+}
+
 /* The name's place in the arguments of a request that makes it. */
 static struct cs_request *make_request(struct inode *dir, struct dentry *dentry, u32 opcode, u32 head,
 				       u32 tail, u32 out_len)
 {
+	u32 groups = needs_group(dir, opcode) ? sizeof(struct group_extension) : 0;
 	struct cs_request *request;
 
 	if (dentry->d_name.len > CS_NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
-	request = cs_inode_request(dir, opcode, head + dentry->d_name.len + 1 + tail, out_len);
+	request = cs_inode_request(dir, opcode, head + dentry->d_name.len + 1 + tail + groups, out_len);
 	if (!request)
 		return ERR_PTR(-ENOMEM);
+	if (groups)
+		add_group(request, dir->i_gid);
 	cs_request_name(request, head, dentry->d_name.name, dentry->d_name.len);
 	request->undo = cs_entry_undo;
 	return request;
@@ -396,6 +430,8 @@ const struct inode_operations cs_dir_inode_operations = {
 	.getattr = cs_getattr,
 	.setattr = cs_setattr,
 	.listxattr = cs_listxattr,
+	.get_inode_acl = cs_get_acl,
+	.set_acl = cs_set_acl,
 };
 
 const struct inode_operations cs_symlink_inode_operations = {
@@ -410,4 +446,6 @@ const struct inode_operations cs_file_inode_operations = {
 	.getattr = cs_getattr,
 	.setattr = cs_setattr,
 	.listxattr = cs_listxattr,
+	.get_inode_acl = cs_get_acl,
+	.set_acl = cs_set_acl,
 };

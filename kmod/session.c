@@ -12,11 +12,15 @@
 #define PAGES_WITHOUT_MAX 32		/* the protocol's limit before MAX_PAGES */
 #define RING_RESERVE 4			/* entries that are not data */
 
+/* ACLs, whose umask is the daemon's to apply, and whose changes may take a set-group-id bit away. */
+#define ACL_FLAGS (FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_SETXATTR_EXT)
+
 /* What this driver can do, or can live with. */
 #define FLAGS_OFFERED (FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_AUTO_INVAL_DATA |	\
 		       FUSE_DO_READDIRPLUS | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS |	\
 		       FUSE_MAX_PAGES | FUSE_INIT_EXT | FUSE_DIRECT_IO_ALLOW_MMAP |	\
-		       FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_WRITEBACK_CACHE)
+		       FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_WRITEBACK_CACHE |	\
+		       FUSE_CREATE_SUPP_GROUP | ACL_FLAGS)
 
 static u64 flags_offered(const struct cs_session *session)
 {

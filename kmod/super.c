@@ -135,6 +135,8 @@ static int fill_super(struct super_block *sb, struct fs_context *fc)
 	err = super_setup_bdi(sb) ?: cs_session_open(session);
 	if (err)
 		return err;
+	if (cs_session_has(session, FUSE_POSIX_ACL))
+		sb->s_flags |= SB_POSIXACL;
 	sb->s_bdi->ra_pages = max_t(unsigned long, session->max_readahead >> PAGE_SHIFT, 1);
 	sb->s_bdi->io_pages = session->max_bytes >> PAGE_SHIFT;
 	root = cs_inode_get_root(sb);

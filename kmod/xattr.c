@@ -13,8 +13,7 @@ static int without(struct inode *inode, int err)
 	return -EOPNOTSUPP;
 }
 
-/* GETXATTR and LISTXATTR: the size alone when `size` is 0. */
-static ssize_t ask(struct inode *inode, u32 opcode, const char *name, void *buffer, size_t size)
+ssize_t cs_xattr_ask(struct inode *inode, u32 opcode, const char *name, void *buffer, size_t size)
 {
 	u32 name_size = name ? strlen(name) + 1 : 0;
 	u32 most = min_t(size_t, size, XATTR_SIZE_MAX);
@@ -47,7 +46,7 @@ static ssize_t ask(struct inode *inode, u32 opcode, const char *name, void *buff
 /* Names end in NUL, or whoever reads the list runs off its end. */
 ssize_t cs_listxattr(struct dentry *dentry, char *buffer, size_t size)
 {
-	ssize_t len = ask(d_inode(dentry), FUSE_LISTXATTR, NULL, buffer, size);
+	ssize_t len = cs_xattr_ask(d_inode(dentry), FUSE_LISTXATTR, NULL, buffer, size);
 
 	if (len > 0 && size && buffer[len - 1])
 		return -EIO;
@@ -57,7 +56,7 @@ ssize_t cs_listxattr(struct dentry *dentry, char *buffer, size_t size)
 static int get(const struct xattr_handler *handler, struct dentry *dentry, struct inode *inode,
 	       const char *name, void *buffer, size_t size)
 {
-	return ask(inode, FUSE_GETXATTR, name, buffer, size);
+	return cs_xattr_ask(inode, FUSE_GETXATTR, name, buffer, size);
 }
 
 static int remove(struct inode *inode, const char *name)
@@ -71,10 +70,11 @@ static int remove(struct inode *inode, const char *name)
 	return cs_inode_run(inode, request);
 }
 
-static int set(const struct xattr_handler *handler, struct mnt_idmap *idmap, struct dentry *dentry,
-	       struct inode *inode, const char *name, const void *value, size_t size, int flags)
+int cs_xattr_put(struct inode *inode, const char *name, const void *value, size_t size, int flags,
+		 u32 more_flags)
 {
-	u32 len = strlen(name), head = FUSE_COMPAT_SETXATTR_IN_SIZE;
+	bool more = cs_session_has(cs_session(inode->i_sb), FUSE_SETXATTR_EXT);
+	u32 len = strlen(name), head = more ? sizeof(struct fuse_setxattr_in) : FUSE_COMPAT_SETXATTR_IN_SIZE;
 	struct fuse_setxattr_in *in;
 	struct cs_request *request;
 	int err;
@@ -90,6 +90,8 @@ static int set(const struct xattr_handler *handler, struct mnt_idmap *idmap, str
 		in = cs_request_args(request);
 		in->size = size;
 		in->flags = flags;
+		if (more)
+			in->setxattr_flags = more_flags;
 		cs_request_name(request, head, name, len);
 		memcpy((u8 *)in + head + len + 1, value, size);
 		err = cs_inode_run(inode, request);
@@ -97,6 +99,12 @@ static int set(const struct xattr_handler *handler, struct mnt_idmap *idmap, str
 	if (!err)
 		cs_attr_changed(inode);
 	return without(inode, err);
+}
+
+static int set(const struct xattr_handler *handler, struct mnt_idmap *idmap, struct dentry *dentry,
+	       struct inode *inode, const char *name, const void *value, size_t size, int flags)
+{
+	return cs_xattr_put(inode, name, value, size, flags, 0);
 }
 
 static const struct xattr_handler every_name = {

@@ -150,8 +150,7 @@ mount -t virtiofs t /mnt/t; [ -s /mnt/t/before ]; umount /mnt/t
 
 
 # What this driver has not, or does not ask for.
-POSIX_DIFFERENCES = ["hole.collapse*", "hole.insert*", "acl.*", "lock.getlk-pid",
-                     "setid.team-set-gid-by-supplementary"]
+POSIX_DIFFERENCES = ["hole.collapse*", "hole.insert*", "lock.getlk-pid"]
 # A part of a page is read before it is changed, which the host takes for an access: docs/posix.md.
 WRITE_BACK_DIFFERENCES = ["time.write"]
 
@@ -170,6 +169,7 @@ def test_posix(machines, module, tmp_path, cache, args):
     shutil.copy(CHECK, tools)
     script = "cp /mnt/tools/posix-check /tmp; cd /tmp; ./posix-check /mnt/t 2>/dev/null || [ $? = 1 ]\n"
     guest = machines(TAKE + script + LEAVE, "--share", f"{share}:t", "--share-arg", "--xattr",
+                     "--share-arg", "--posix-acl=always",
                      "--share-arg", f"--cache={cache}", "--share-arg", "--allow-mmap", *args,
                      "--share", f"{module.parent}:kmod:ro", "--share", f"{tools}:tools:ro")
     seen = posix_results(guest.finish(patience=400).splitlines())
