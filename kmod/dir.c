@@ -212,8 +212,8 @@ void cs_dir_missed(struct dentry *dentry)
 
 	if (pos < 0)
 		return;
-	open = cs_file_open_dir(dir);
-	if (open) {
+	open = cs_file_open_own(dir);
+	if (!IS_ERR(open)) {
 		for (int i = 0; i < SWEEP_REPLIES && pos >= 0; i++)
 			pos = sweep_some(dentry, open, pos);
 		cs_file_put(open);

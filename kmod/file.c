@@ -119,17 +119,20 @@ int cs_file_open(struct inode *inode, struct file *file, u32 opcode, u32 release
 	return err;
 }
 
-struct cs_file *cs_file_open_dir(struct inode *dir)
+struct cs_file *cs_file_open_own(struct inode *inode)
 {
-	struct cs_file *open = cs_file_new(dir, FUSE_RELEASEDIR, O_RDONLY | O_DIRECTORY);
+	bool dir = S_ISDIR(inode->i_mode);
+	u32 flags = O_RDONLY | (dir ? O_DIRECTORY : 0);
+	struct cs_file *open = cs_file_new(inode, dir ? FUSE_RELEASEDIR : FUSE_RELEASE, flags);
 	struct cs_request *request;
 	int err = -ENOMEM;
 
 	if (!open)
-		return NULL;
-	request = cs_inode_request(dir, FUSE_OPENDIR, sizeof(struct fuse_open_in), sizeof(struct fuse_open_out));
+		return ERR_PTR(-ENOMEM);
+	request = cs_inode_request(inode, dir ? FUSE_OPENDIR : FUSE_OPEN, sizeof(struct fuse_open_in),
+				   sizeof(struct fuse_open_out));
 	if (request) {
-		((struct fuse_open_in *)cs_request_args(request))->flags = O_RDONLY | O_DIRECTORY;
+		((struct fuse_open_in *)cs_request_args(request))->flags = flags;
 		request->undo = open_undo;
 		err = cs_device_call(open->session->device, request);
 	}
@@ -138,7 +141,7 @@ struct cs_file *cs_file_open_dir(struct inode *dir)
 		((struct fuse_release_in *)cs_request_args(open->release))->fh = open->fh;
 	} else {
 		cs_file_drop(open);
-		open = NULL;
+		open = ERR_PTR(err);
 	}
 	if (request)
 		cs_request_put(request);

@@ -174,6 +174,10 @@ ssize_t cs_xattr_ask(struct inode *inode, u32 opcode, const char *name, void *bu
 int cs_xattr_put(struct inode *inode, const char *name, const void *value, size_t size, int flags,
 		 u32 more_flags);
 
+/* The inode operations of file flags. */
+int cs_fileattr_get(struct dentry *dentry, struct fileattr *attr);
+int cs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct fileattr *attr);
+
 /* The inode operations; the caller of cs_get_acl() owns the ACL. */
 struct posix_acl *cs_get_acl(struct inode *inode, int type, bool rcu);
 int cs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, struct posix_acl *acl, int type);
@@ -188,8 +192,8 @@ void cs_file_drop(struct cs_file *file);	/* it never got a handle */
 void cs_file_attach(struct cs_file *open, struct inode *inode, struct file *file,
 		    const struct fuse_open_out *out);
 
-/* OPENDIR without a file, for our own reading; NULL if that cannot be. */
-struct cs_file *cs_file_open_dir(struct inode *dir);
+/* OPEN or OPENDIR for reading, without a file, for ourselves; or an error pointer. */
+struct cs_file *cs_file_open_own(struct inode *inode);
 
 /* OPEN or OPENDIR. */
 int cs_file_open(struct inode *inode, struct file *file, u32 opcode, u32 release);

@@ -432,6 +432,8 @@ const struct inode_operations cs_dir_inode_operations = {
 	.listxattr = cs_listxattr,
 	.get_inode_acl = cs_get_acl,
 	.set_acl = cs_set_acl,
+	.fileattr_get = cs_fileattr_get,
+	.fileattr_set = cs_fileattr_set,
 };
 
 const struct inode_operations cs_symlink_inode_operations = {
@@ -448,4 +450,6 @@ const struct inode_operations cs_file_inode_operations = {
 	.listxattr = cs_listxattr,
 	.get_inode_acl = cs_get_acl,
 	.set_acl = cs_set_acl,
+	.fileattr_get = cs_fileattr_get,
+	.fileattr_set = cs_fileattr_set,
 };

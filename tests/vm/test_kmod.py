@@ -298,6 +298,39 @@ echo done
 """).finish() == "done\n"
 
 
+# FLAGS NAME [VALUE]: the flags of a file before and after they were set.
+FILE_FLAGS = r"""
+import array, fcntl, os, sys
+GETFLAGS, SETFLAGS, FSGETXATTR = 0x80086601, 0x40086602, 0x801c581f
+fd = os.open(sys.argv[1], os.O_RDONLY)
+flags = array.array("i", [0, 0])
+fcntl.ioctl(fd, GETFLAGS, flags)
+if len(sys.argv) > 2:
+    fcntl.ioctl(fd, SETFLAGS, array.array("i", [int(sys.argv[2], 16), 0]))
+xattr = bytearray(28)
+fcntl.ioctl(fd, FSGETXATTR, xattr)
+print(f"{flags[0] & 0xd0:x} {int.from_bytes(xattr[:4], 'little') & 0xc8:x}")
+"""
+
+
+def test_file_flags(guest, share):
+    """What lsattr and chattr do is done to the host's file: no dump 40, no access times 80; not immutable 10."""
+    for name in ("flags.py", "file"):
+        (share / name).write_text(FILE_FLAGS)
+    (share / "dir").mkdir()
+    on_host = ["python3", share / "flags.py", share / "file"]
+    subprocess.run([*on_host, "40"], check=True)
+    # The second number is the same in XFS's bits: no access times 40, no dump 80, immutable 8.
+    assert guest(r"""
+flags() { python3 flags.py "$@"; }
+flags file 80; flags dir 80; flags dir
+# The daemon has not the capability.
+if flags file 10 2>/dev/null; then exit 75; fi
+flags file
+""").finish().splitlines() == ["40 40", "0 40", "80 40", "80 40"]
+    assert subprocess.run(on_host, check=True, capture_output=True, text=True).stdout == "80 40\n"
+
+
 def test_devices_are_handed_over(machines, share, module):
     """casement-guest says which driver has what, moves one, and none that is mounted."""
     said = machines(r"""
