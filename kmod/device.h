@@ -73,7 +73,10 @@ void cs_queue_init(struct cs_device *device, unsigned int index);
 /* The virtqueue's callback: in interrupt context. */
 void cs_queue_returned(struct virtqueue *vq);
 
-/* Take what the device returned without an interrupt, if it is not dead. Any context. */
+/*
+ * Take what the device returned, aborted requests as well. In the interrupt, or where preemption
+ * has been off since the queue was seen not to be dead: removal waits for both.
+ */
 void cs_queue_take(struct cs_queue *queue);
 
 /* End all of its requests with -ECONNABORTED; -ENOTCONN for those to come. May not sleep. */

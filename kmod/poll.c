@@ -34,11 +34,12 @@ void cs_poll_start(struct cs_poll *poll, struct cs_queue *queue)
 	*poll = (struct cs_poll){ .queue = queue, .start = local_clock() };
 	if (typical >= most || !single_task_running())
 		return;
-	poll->until = poll->start + most;
 	spin_lock_irqsave(&queue->lock, flags);
-	queue->n_pollers++;
-	if (!queue->dead)
+	if (!queue->dead) {
+		poll->until = poll->start + most;
+		queue->n_pollers++;
 		virtqueue_disable_cb(queue->vq);
+	}
 	spin_unlock_irqrestore(&queue->lock, flags);
 }
 

@@ -134,8 +134,7 @@ static void get_returned(struct cs_queue *queue, struct list_head *returned)
 	} while (!queue->n_pollers && !virtqueue_enable_cb(queue->vq));
 }
 
-/* Aborted requests come back to a dead queue, by its interrupt; its virtqueue goes after the last of those. */
-static void take_returned(struct cs_queue *queue, bool in_interrupt)
+void cs_queue_take(struct cs_queue *queue)
 {
 	struct cs_request *request, *next;
 	LIST_HEAD(returned);
@@ -143,11 +142,8 @@ static void take_returned(struct cs_queue *queue, bool in_interrupt)
 	bool notify = false;
 	unsigned long flags;
 
-	/* As in send(). */
-	rcu_read_lock();
 	spin_lock_irqsave(&queue->lock, flags);
-	if (!queue->dead || in_interrupt)
-		get_returned(queue, &returned);
+	get_returned(queue, &returned);
 	if (!queue->dead && !list_empty(&queue->pending)) {
 		put_pending(queue, &failed);
 		notify = virtqueue_kick_prepare(queue->vq);
@@ -155,7 +151,6 @@ static void take_returned(struct cs_queue *queue, bool in_interrupt)
 	spin_unlock_irqrestore(&queue->lock, flags);
 	if (notify)
 		virtqueue_notify(queue->vq);
-	rcu_read_unlock();
 	list_for_each_entry_safe(request, next, &returned, link) {
 		list_del_init(&request->link);
 		take_reply(queue, request, request->used);
@@ -167,12 +162,7 @@ void cs_queue_returned(struct virtqueue *vq)
 {
 	struct cs_device *device = vq->vdev->priv;
 
-	take_returned(&device->queues[vq->index], true);
-}
-
-void cs_queue_take(struct cs_queue *queue)
-{
-	take_returned(queue, false);
+	cs_queue_take(&device->queues[vq->index]);
 }
 
 void cs_queue_abort(struct cs_queue *queue)
