@@ -37,7 +37,9 @@ struct cs_queue {
 	u64 n_polled;			/* [L:lock] whose caller did not sleep */
 	u64 n_bad;			/* [L:lock] replies that were none */
 	unsigned int n_pollers;		/* [L:lock] who look for replies; no interrupts meanwhile */
-	u64 typical_ns;			/* [A] what a call took lately */
+	unsigned int n_polls_in_vain;	/* [A] in a row */
+	unsigned int poll_pause;	/* [A] calls that will not poll */
+	unsigned int poll_last_pause;	/* [A] what that began with, less since */
 } ____cacheline_aligned;
 
 struct cs_device {

@@ -15,66 +15,76 @@ module_param(poll_us, uint, 0644);
 MODULE_PARM_DESC(poll_us, "look for a reply for so many microseconds at most before sleeping; 0: never");
 
 #define POLL_US_MOST 1000
-/* A call counts one in so many, none for more than OUTLIER limits; a poll in vain makes it IN_VAIN at once. */
-#define WEIGHT 8
-#define OUTLIER 4
-#define IN_VAIN 2
+/*
+ * Calls that sleep at once after polls in vain; twice as many after the next ones. One alone
+ * may have woken a daemon that polls now, too, and finds the next call's request at once.
+ */
+#define IN_VAIN_MOST 2
+#define PAUSE_FIRST 8
+#define PAUSE_MOST 256
 
-static u64 limit(void)
+/* Counts by whoever calls; a lost one does no harm. */
+static bool is_wanted(struct cs_queue *queue)
 {
-	return min(READ_ONCE(poll_us), POLL_US_MOST) * NSEC_PER_USEC;
+	unsigned int pause = READ_ONCE(queue->poll_pause);
+
+	if (pause)
+		WRITE_ONCE(queue->poll_pause, pause - 1);
+	return !pause && READ_ONCE(poll_us) && single_task_running();
+}
+
+static void learn(struct cs_queue *queue, bool in_vain)
+{
+	unsigned int n = in_vain ? READ_ONCE(queue->n_polls_in_vain) + 1 : 0;
+	unsigned int pause = READ_ONCE(queue->poll_last_pause);
+
+	WRITE_ONCE(queue->n_polls_in_vain, n % IN_VAIN_MOST);
+	if (in_vain && n < IN_VAIN_MOST)
+		return;
+	pause = in_vain ? clamp(pause * 2, PAUSE_FIRST, PAUSE_MOST) : pause / 2;
+	WRITE_ONCE(queue->poll_last_pause, pause);
+	if (in_vain)
+		WRITE_ONCE(queue->poll_pause, pause);
 }
 
 void cs_poll_start(struct cs_poll *poll, struct cs_queue *queue)
 {
-	u64 most = limit(), typical = READ_ONCE(queue->typical_ns);
 	unsigned long flags;
 
 	preempt_disable();
-	*poll = (struct cs_poll){ .queue = queue, .start = local_clock() };
-	if (typical >= most || !single_task_running())
+	*poll = (struct cs_poll){ .queue = queue };
+	if (!is_wanted(queue))
 		return;
 	spin_lock_irqsave(&queue->lock, flags);
 	if (!queue->dead) {
-		poll->until = poll->start + most;
+		poll->until = local_clock() + min(READ_ONCE(poll_us), POLL_US_MOST) * NSEC_PER_USEC;
 		queue->n_pollers++;
 		virtqueue_disable_cb(queue->vq);
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
 }
 
-void cs_poll_run(struct cs_poll *poll, struct cs_request *request)
+void cs_poll_run(struct cs_poll *poll, const struct cs_request *request)
 {
 	struct cs_queue *queue = poll->queue;
+	bool came = false, in_time = true;
 	unsigned long flags;
 
 	if (poll->until) {
-		while (READ_ONCE(request->wait) == CS_WAITING && local_clock() < poll->until &&
-		       !need_resched() && single_task_running()) {
+		while (!came && in_time && !need_resched() && single_task_running()) {
 			cpu_relax();
 			cs_queue_take(queue);
+			came = READ_ONCE(request->wait) != CS_WAITING;
+			in_time = local_clock() < poll->until;
 		}
+		if (came || !in_time)
+			learn(queue, !came);
 		spin_lock_irqsave(&queue->lock, flags);
 		queue->n_pollers--;
-		queue->n_polled += request->wait != CS_WAITING;
-		poll->in_vain = request->wait == CS_WAITING && !need_resched();
+		queue->n_polled += came;
 		spin_unlock_irqrestore(&queue->lock, flags);
 		/* The last one asks for interrupts again, and looks whether it is too late for one. */
 		cs_queue_take(queue);
 	}
 	preempt_enable();
-}
-
-void cs_poll_learn(const struct cs_poll *poll)
-{
-	struct cs_queue *queue = poll->queue;
-	u64 most = limit() * OUTLIER, now = local_clock();
-	/* Another processor's clock may be behind. */
-	u64 took = now > poll->start ? min(now - poll->start, most) : 0;
-	u64 typical = READ_ONCE(queue->typical_ns);
-
-	typical += took / WEIGHT - typical / WEIGHT;
-	if (poll->in_vain)
-		typical = max(typical, limit() * IN_VAIN);
-	WRITE_ONCE(queue->typical_ns, typical);
 }

@@ -253,23 +253,21 @@ static void wake_caller(struct cs_request *request)
 }
 
 /* Send what is waited for, and look a while for its reply. */
-static void call(struct cs_device *device, struct cs_request *request, struct cs_poll *poll)
+static void call(struct cs_device *device, struct cs_request *request)
 {
 	struct cs_queue *queue = this_queue(device);
+	struct cs_poll poll;
 
 	request->end = wake_caller;
-	cs_poll_start(poll, queue);
+	cs_poll_start(&poll, queue);
 	send(queue, request);
-	cs_poll_run(poll, request);
+	cs_poll_run(&poll, request);
 }
 
 int cs_device_call_uninterruptible(struct cs_device *device, struct cs_request *request)
 {
-	struct cs_poll poll;
-
-	call(device, request, &poll);
+	call(device, request);
 	wait_for_completion(&request->done);
-	cs_poll_learn(&poll);
 	return request->error;
 }
 
@@ -287,13 +285,8 @@ static int wait_for_end(struct cs_request *request)
 
 int cs_device_call(struct cs_device *device, struct cs_request *request)
 {
-	struct cs_poll poll;
-	int err;
-
-	call(device, request, &poll);
-	err = wait_for_end(request);
-	cs_poll_learn(&poll);
-	return err;
+	call(device, request);
+	return wait_for_end(request);
 }
 
 /* By the queue that no waiting request can fill. Without memory the caller waits on. */
