@@ -96,26 +96,37 @@ static void open_undo(struct cs_request *request)
 	cs_request_put(release);
 }
 
-int cs_file_open(struct inode *inode, struct file *file, u32 opcode, u32 release)
+/* OPEN or OPENDIR: 0 with *out, or -errno after dropping the file that was to get the handle. */
+static int ask_open(struct cs_file *open, struct inode *inode, u32 opcode, u32 flags, struct fuse_open_out *out)
 {
-	struct cs_file *open = cs_file_new(inode, release, file->f_flags);
 	struct cs_request *request;
 	int err = -ENOMEM;
 
-	if (!open)
-		return -ENOMEM;
-	request = cs_inode_request(inode, opcode, sizeof(struct fuse_open_in), sizeof(struct fuse_open_out));
+	request = cs_inode_request(inode, opcode, sizeof(struct fuse_open_in), sizeof(*out));
 	if (request) {
-		((struct fuse_open_in *)cs_request_args(request))->flags = cs_open_flags(file);
+		((struct fuse_open_in *)cs_request_args(request))->flags = flags;
 		request->undo = open_undo;
 		err = cs_device_call(open->session->device, request);
+		if (!err)
+			memcpy(out, cs_request_result(request), sizeof(*out));
+		cs_request_put(request);
 	}
 	if (err)
 		cs_file_drop(open);
-	else
-		cs_file_attach(open, inode, file, cs_request_result(request));
-	if (request)
-		cs_request_put(request);
+	return err;
+}
+
+int cs_file_open(struct inode *inode, struct file *file, u32 opcode, u32 release)
+{
+	struct cs_file *open = cs_file_new(inode, release, file->f_flags);
+	struct fuse_open_out out;
+	int err;
+
+	if (!open)
+		return -ENOMEM;
+	err = ask_open(open, inode, opcode, cs_open_flags(file), &out);
+	if (!err)
+		cs_file_attach(open, inode, file, &out);
 	return err;
 }
 
@@ -124,27 +135,16 @@ struct cs_file *cs_file_open_own(struct inode *inode)
 	bool dir = S_ISDIR(inode->i_mode);
 	u32 flags = O_RDONLY | (dir ? O_DIRECTORY : 0);
 	struct cs_file *open = cs_file_new(inode, dir ? FUSE_RELEASEDIR : FUSE_RELEASE, flags);
-	struct cs_request *request;
-	int err = -ENOMEM;
+	struct fuse_open_out out;
+	int err;
 
 	if (!open)
 		return ERR_PTR(-ENOMEM);
-	request = cs_inode_request(inode, dir ? FUSE_OPENDIR : FUSE_OPEN, sizeof(struct fuse_open_in),
-				   sizeof(struct fuse_open_out));
-	if (request) {
-		((struct fuse_open_in *)cs_request_args(request))->flags = flags;
-		request->undo = open_undo;
-		err = cs_device_call(open->session->device, request);
-	}
-	if (!err) {
-		open->fh = ((struct fuse_open_out *)cs_request_result(request))->fh;
-		((struct fuse_release_in *)cs_request_args(open->release))->fh = open->fh;
-	} else {
-		cs_file_drop(open);
-		open = ERR_PTR(err);
-	}
-	if (request)
-		cs_request_put(request);
+	err = ask_open(open, inode, dir ? FUSE_OPENDIR : FUSE_OPEN, flags, &out);
+	if (err)
+		return ERR_PTR(err);
+	open->fh = out.fh;
+	((struct fuse_release_in *)cs_request_args(open->release))->fh = out.fh;
 	return open;
 }
 

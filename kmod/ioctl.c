@@ -32,6 +32,9 @@ static int run(struct inode *inode, struct cs_file *open, u32 command, void *dat
 	out = cs_request_result(request);
 	if (!err)
 		err = request->got < sizeof(*out) ? -EIO : out->result;
+	/* What is no error and no success is no reply to one of those. */
+	if (err > 0 || err <= -512)
+		err = -EIO;
 	if (!err && out_size && request->got != sizeof(*out) + out_size)
 		err = -EIO;
 	if (!err)
@@ -47,7 +50,7 @@ static int run_on(struct inode *inode, u32 command, void *data, u32 size)
 	int err;
 
 	if (!S_ISREG(inode->i_mode) && !S_ISDIR(inode->i_mode))
-		return -ENOTTY;
+		return -ENOIOCTLCMD;
 	open = cs_file_open_own(inode);
 	if (IS_ERR(open))
 		return PTR_ERR(open);
