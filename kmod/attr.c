@@ -16,16 +16,11 @@ u64 cs_attr_snapshot(struct super_block *sb)
 	return atomic64_read(&cs_session(sb)->changes);
 }
 
-u64 cs_attr_expiry(u64 seconds, u32 nanoseconds)
+u64 cs_attr_expiry(struct super_block *sb, u64 seconds, u32 nanoseconds)
 {
-	struct timespec64 time = {
-		.tv_sec = min_t(u64, seconds, U32_MAX),
-		.tv_nsec = min_t(u32, nanoseconds, NSEC_PER_SEC - 1),
-	};
+	u64 trust = cs_session_trust(cs_session(sb), seconds, nanoseconds);
 
-	if (!seconds && !nanoseconds)
-		return 0;
-	return get_jiffies_64() + timespec64_to_jiffies(&time);
+	return trust ? get_jiffies_64() + trust : 0;
 }
 
 void cs_attr_expire(struct inode *inode)
@@ -166,7 +161,7 @@ static int run_for_attr(struct inode *inode, struct cs_request *request, struct 
 
 static void apply_reply(struct inode *inode, const struct fuse_attr_out *out, u64 snapshot)
 {
-	cs_attr_apply(inode, &out->attr, cs_attr_expiry(out->attr_valid, out->attr_valid_nsec), snapshot);
+	cs_attr_apply(inode, &out->attr, cs_attr_expiry(inode->i_sb, out->attr_valid, out->attr_valid_nsec), snapshot);
 }
 
 int cs_attr_refresh(struct inode *inode, bool always)

@@ -24,7 +24,7 @@
 
 bool cs_dax_wanted(const struct cs_session *session)
 {
-	return session->dax != CS_DAX_NEVER && session->device->window.dax;
+	return session->options.dax != CS_DAX_NEVER && session->device->window.dax;
 }
 
 static struct cs_window *window_of(const struct inode *inode)
@@ -329,7 +329,7 @@ static bool is_offered(const struct inode *inode)
 	const struct cs_session *session = cs_session(inode->i_sb);
 
 	return i_size_read(inode) && i_size_read(inode) <= session->device->window.size &&
-	       (cs_inode(inode)->dax_offered || session->dax == CS_DAX_ALWAYS);
+	       (cs_inode(inode)->dax_offered || session->options.dax == CS_DAX_ALWAYS);
 }
 
 /* Nobody has it open. Pages go that were cached the other way. */

@@ -15,13 +15,6 @@
 
 #include "fs.h"
 
-/* The mount option dax=. */
-enum cs_dax_mode {
-	CS_DAX_AUTO,		/* what the daemon offers; the default */
-	CS_DAX_ALWAYS,		/* every file, whatever the daemon says */
-	CS_DAX_NEVER,
-};
-
 /* The session may use its device's window: INIT is to ask for it. */
 bool cs_dax_wanted(const struct cs_session *session);
 

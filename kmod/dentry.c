@@ -8,15 +8,9 @@
 /* d_time is 0 for a name that may not be believed at all; jiffies are never told as 0. */
 void cs_dentry_valid(struct dentry *dentry, const struct fuse_entry_out *entry)
 {
-	struct timespec64 time = {
-		.tv_sec = min_t(u64, entry->entry_valid, 1 << 20),
-		.tv_nsec = min_t(u32, entry->entry_valid_nsec, NSEC_PER_SEC - 1),
-	};
+	u64 trust = cs_session_trust(cs_session(dentry->d_sb), entry->entry_valid, entry->entry_valid_nsec);
 
-	if (!entry->entry_valid && !entry->entry_valid_nsec)
-		WRITE_ONCE(dentry->d_time, 0);
-	else
-		WRITE_ONCE(dentry->d_time, (jiffies + timespec64_to_jiffies(&time)) | 1);
+	WRITE_ONCE(dentry->d_time, trust ? (jiffies + (unsigned long)trust) | 1 : 0);
 }
 
 void cs_entry_forget(struct super_block *sb, const struct fuse_entry_out *entry)
@@ -75,7 +69,7 @@ static int ask_again(struct inode *dir, struct dentry *dentry, struct inode *ino
 		cs_entry_forget(dir->i_sb, &entry);
 		return 0;
 	}
-	cs_attr_apply(inode, &entry.attr, cs_attr_expiry(entry.attr_valid, entry.attr_valid_nsec), snapshot);
+	cs_attr_apply(inode, &entry.attr, cs_attr_expiry(dir->i_sb, entry.attr_valid, entry.attr_valid_nsec), snapshot);
 	cs_dentry_valid(dentry, &entry);
 	return 1;
 }

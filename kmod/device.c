@@ -125,6 +125,7 @@ static int probe(struct virtio_device *vdev)
 	device->vdev = vdev;
 	device->n_queues = n;
 	vdev->priv = device;
+	cs_timeout_init(device);
 	virtio_cread_bytes(vdev, offsetof(struct virtio_fs_config, tag), device->tag, CS_TAG_MAX);
 	for (unsigned int i = 0; i < n; i++)
 		cs_queue_init(device, i);

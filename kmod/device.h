@@ -49,6 +49,9 @@ struct cs_device {
 	char tag[CS_TAG_MAX + 1];	/* [I] */
 	unsigned int ring_size;		/* [I] entries of the smallest request ring */
 	struct cs_window window;
+	unsigned long mounted;		/* [A] bit 0: a session is open */
+	unsigned long timeout;		/* [I] while mounted: seconds; 0: none */
+	struct delayed_work look_work;	/* for requests that are late */
 	unsigned int n_queues;		/* [I] hiprio and request queues */
 	struct cs_queue queues[];	/* [0] is hiprio */
 };
@@ -63,6 +66,13 @@ void cs_devices_stop(void);
 
 /* End all that is under way and let nothing in. Buffers stay until the device returns them. */
 void cs_device_abort(struct cs_device *device);
+
+/* ---- timeout.c ---- */
+
+/* Prepare; begin, unless `seconds` is 0; and end to abort the device when a reply is late. */
+void cs_timeout_init(struct cs_device *device);
+void cs_timeout_start(struct cs_device *device, u32 seconds);
+void cs_timeout_stop(struct cs_device *device);
 
 /* Attributes of a bound device: tag, queues, statistics, abort. */
 extern const struct attribute_group *cs_device_groups[];

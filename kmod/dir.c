@@ -59,7 +59,7 @@ static bool refresh(struct dentry *dentry, const struct fuse_entry_out *plus, u6
 		d_invalidate(dentry);
 		return false;
 	}
-	cs_attr_apply(inode, &plus->attr, cs_attr_expiry(plus->attr_valid, plus->attr_valid_nsec), snapshot);
+	cs_attr_apply(inode, &plus->attr, cs_attr_expiry(inode->i_sb, plus->attr_valid, plus->attr_valid_nsec), snapshot);
 	cs_foresight_mark(dentry, how);
 	cs_dentry_valid(dentry, plus);
 	return true;
@@ -91,7 +91,7 @@ static void cache_entry(struct dentry *parent, const struct entry *entry, u64 sn
 	/* Without a time to live it would be asked for again anyhow. */
 	if (!entry->plus->nodeid)
 		return;
-	if (is_dot_name(entry->dirent) || (!entry->plus->entry_valid && !entry->plus->entry_valid_nsec)) {
+	if (is_dot_name(entry->dirent) || !cs_session_trust(cs_session(parent->d_sb), entry->plus->entry_valid, entry->plus->entry_valid_nsec)) {
 		cs_entry_forget(parent->d_sb, entry->plus);
 		return;
 	}

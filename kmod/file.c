@@ -63,6 +63,13 @@ struct cs_file *cs_file_writer(struct inode *inode)
 	return open;
 }
 
+/* What the mount option cache= adds to the daemon's flags. */
+static const u32 flags_of[] = {
+	[CS_CACHE_AUTO] = 0,
+	[CS_CACHE_ALWAYS] = FOPEN_KEEP_CACHE,
+	[CS_CACHE_NEVER] = FOPEN_DIRECT_IO,
+};
+
 void cs_file_attach(struct cs_file *open, struct inode *inode, struct file *file,
 		    const struct fuse_open_out *out)
 {
@@ -70,7 +77,7 @@ void cs_file_attach(struct cs_file *open, struct inode *inode, struct file *file
 	struct cs_inode *node = cs_inode(inode);
 
 	open->fh = out->fh;
-	open->flags = out->open_flags;
+	open->flags = out->open_flags | flags_of[open->session->options.cache];
 	in->fh = out->fh;
 	file->private_data = open;
 	if (!S_ISREG(inode->i_mode) || !(file->f_mode & FMODE_WRITE))

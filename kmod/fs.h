@@ -105,8 +105,8 @@ void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expire
 /* The same for a new inode, without a look at what was. */
 void cs_attr_first(struct inode *inode, const struct fuse_attr *attr, u64 expires);
 
-/* jiffies64 when a time out given in seconds and nanoseconds from now is over; 0 for none. */
-u64 cs_attr_expiry(u64 seconds, u32 nanoseconds);
+/* jiffies64 when the daemon's time, in seconds and nanoseconds from now, is over; 0 for none. */
+u64 cs_attr_expiry(struct super_block *sb, u64 seconds, u32 nanoseconds);
 
 /* Attributes have to be asked for. */
 void cs_attr_expire(struct inode *inode);

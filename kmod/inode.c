@@ -104,7 +104,7 @@ static void set_operations(struct inode *inode, u32 rdev)
 
 static struct inode *get(struct super_block *sb, struct fuse_entry_out *entry, u64 snapshot)
 {
-	u64 expires = cs_attr_expiry(entry->attr_valid, entry->attr_valid_nsec);
+	u64 expires = cs_attr_expiry(sb, entry->attr_valid, entry->attr_valid_nsec);
 	struct inode *inode = iget5_locked(sb, entry->nodeid, is_that, set_that, entry);
 
 	if (!inode)

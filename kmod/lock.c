@@ -64,6 +64,7 @@ static int set_lock(struct file *file, const struct file_lock *lock, u32 lk_flag
 		return -ENOMEM;
 	if (waits) {
 		request->undo = lock_undo;
+		request->patient = true;
 		err = cs_device_call_interruptible(open->session->device, request);
 	} else {
 		/* What has been let go of must be, whatever becomes of the caller. */

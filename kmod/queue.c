@@ -85,6 +85,7 @@ static void send(struct cs_queue *queue, struct cs_request *request)
 	spin_lock_irqsave(&queue->lock, flags);
 	request->in->unique = ((u64)queue->index << UNIQUE_QUEUE_SHIFT) |
 			      (queue->last_unique += UNIQUE_STEP);
+	request->sent = jiffies;
 	if (queue->dead) {
 		list_add_tail(&request->link, &failed);
 	} else {

@@ -50,6 +50,8 @@ struct cs_request {
 	u32 in_len, out_len;		/* [I] bytes of arguments and of the largest result */
 	bool out_var;			/* [I] the result may be shorter */
 	bool no_reply;			/* [I] FORGET: the device gives the buffer back, no more */
+	bool patient;			/* [I] a wait for others: no reply is too late */
+	unsigned long sent;		/* [L:queue->lock] jiffies */
 	bool returned;			/* when end() is called: the device is done with the buffers */
 	int error;			/* [I] from end() on: 0 or -errno */
 	u32 used;			/* what the device says it wrote; of the interrupt */

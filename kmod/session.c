@@ -11,6 +11,7 @@
 #define BYTES_MOST (1U << 20)		/* of one request */
 #define PAGES_WITHOUT_MAX 32		/* the protocol's limit before MAX_PAGES */
 #define RING_RESERVE 4			/* entries that are not data */
+#define TRUST_MOST (1U << 20)		/* seconds: twelve days */
 
 /* ACLs, whose umask is the daemon's to apply, and whose changes may take a set-group-id bit away. */
 #define ACL_FLAGS (FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_SETXATTR_EXT)
@@ -26,14 +27,17 @@ static u64 flags_offered(const struct cs_session *session)
 {
 	u64 flags = FLAGS_OFFERED;
 
+	/* Names with attributes are of no use where they are not believed. */
+	if (session->options.cache == CS_CACHE_NEVER)
+		flags &= ~(u64)FUSE_DO_READDIRPLUS;
 	if (cs_dax_wanted(session))
 		flags |= FUSE_MAP_ALIGNMENT;
-	if (session->dax == CS_DAX_AUTO)
+	if (session->options.dax == CS_DAX_AUTO)
 		flags |= FUSE_HAS_INODE_DAX;
 	return flags;
 }
 
-struct cs_session *cs_session_new(struct cs_device *device)
+struct cs_session *cs_session_new(struct cs_device *device, const struct cs_options *options)
 {
 	struct cs_session *session = kzalloc(sizeof(*session), GFP_KERNEL);
 
@@ -41,6 +45,7 @@ struct cs_session *cs_session_new(struct cs_device *device)
 		return NULL;
 	kref_init(&session->refs);
 	session->device = device;
+	session->options = *options;
 	spin_lock_init(&session->forget_lock);
 	get_random_bytes(&session->lock_key, sizeof(session->lock_key));
 	cs_session_forget_init(session);
@@ -63,6 +68,20 @@ void cs_session_get(struct cs_session *session)
 void cs_session_put(struct cs_session *session)
 {
 	kref_put(&session->refs, session_free);
+}
+
+u64 cs_session_trust(const struct cs_session *session, u64 seconds, u32 nanoseconds)
+{
+	struct timespec64 time = {
+		.tv_sec = min_t(u64, seconds, TRUST_MOST),
+		.tv_nsec = min_t(u32, nanoseconds, NSEC_PER_SEC - 1),
+	};
+
+	if (session->options.cache == CS_CACHE_NEVER)
+		return 0;
+	if (session->options.cache == CS_CACHE_ALWAYS)
+		return (u64)TRUST_MOST * HZ;
+	return timespec64_to_jiffies(&time);
 }
 
 static void put_session(struct cs_request *request)
@@ -119,7 +138,7 @@ static int agree(struct cs_session *session, const struct fuse_init_out *out)
 	return 0;
 }
 
-int cs_session_open(struct cs_session *session)
+static int init(struct cs_session *session)
 {
 	struct cs_request *request = cs_session_request(session, FUSE_INIT, 0, sizeof(struct fuse_init_in),
 							sizeof(struct fuse_init_out));
@@ -145,6 +164,26 @@ int cs_session_open(struct cs_session *session)
 	return err;
 }
 
+/* The device is free for another session. */
+static void leave(struct cs_device *device)
+{
+	cs_timeout_stop(device);
+	clear_bit_unlock(0, &device->mounted);
+}
+
+int cs_session_open(struct cs_session *session)
+{
+	int err;
+
+	if (test_and_set_bit_lock(0, &session->device->mounted))
+		return -EBUSY;
+	cs_timeout_start(session->device, session->options.timeout);
+	err = init(session);
+	if (err)
+		leave(session->device);
+	return err;
+}
+
 void cs_session_close(struct cs_session *session)
 {
 	struct cs_request *request;
@@ -154,9 +193,10 @@ void cs_session_close(struct cs_session *session)
 	cs_window_wait_empty(&session->device->window);
 	WRITE_ONCE(session->closed, true);
 	request = cs_session_request(session, FUSE_DESTROY, 0, 0, 0);
-	if (!request)
-		return;
-	/* Else the next mount's INIT could overtake it. */
-	cs_device_call_uninterruptible(session->device, request);
-	cs_request_put(request);
+	if (request) {
+		/* Else the next mount's INIT could overtake it. */
+		cs_device_call_uninterruptible(session->device, request);
+		cs_request_put(request);
+	}
+	leave(session->device);
 }

@@ -14,6 +14,7 @@
 
 #include "device.h"
 #include "foresight.h"
+#include "options.h"
 
 struct cs_session {
 	struct kref refs;
@@ -22,7 +23,7 @@ struct cs_session {
 	u32 max_bytes;			/* [I] of data in one request; a multiple of the page size */
 	u32 max_pages;			/* [I] scatter-list entries of one request */
 	u32 max_readahead;		/* [I] bytes */
-	u8 dax;				/* [I] enum cs_dax_mode */
+	struct cs_options options;	/* [I] */
 	bool closed;			/* [A] DESTROY was sent: nothing is owed any more */
 	/* [A] answered ENOSYS once */
 	bool no_fsync, no_fsyncdir, no_flush, no_xattr, no_syncfs, no_statx, no_copy;
@@ -35,11 +36,11 @@ struct cs_session {
 };
 
 /* A session with that device, whose hold it takes; NULL without memory. Not yet open. */
-struct cs_session *cs_session_new(struct cs_device *device);
+struct cs_session *cs_session_new(struct cs_device *device, const struct cs_options *options);
 void cs_session_get(struct cs_session *session);
 void cs_session_put(struct cs_session *session);
 
-/* INIT: 0, or -EPROTO for a daemon we cannot talk to, or -errno. */
+/* INIT: 0; -EPROTO for a daemon we cannot talk to; -EBUSY if the device has a session; or -errno. */
 int cs_session_open(struct cs_session *session);
 
 /* Give back what is owed and DESTROY. Once, when no inode is left. */
@@ -51,6 +52,12 @@ void cs_session_forget_flush(struct cs_session *session);
 
 /* Owe the daemon `count` look-ups of an inode. May sleep. */
 void cs_session_forget(struct cs_session *session, u64 nodeid, u64 count);
+
+/*
+ * For how long what the daemon said may be believed, in jiffies, 0 for not at all: the
+ * mount option cache= goes before the daemon's own time.
+ */
+u64 cs_session_trust(const struct cs_session *session, u64 seconds, u32 nanoseconds);
 
 static inline bool cs_session_has(const struct cs_session *session, u64 flag)
 {

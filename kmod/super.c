@@ -13,45 +13,14 @@
 #include "dax.h"
 #include "fs.h"
 
-/* What mount(8) was told. */
-struct options {
-	u8 dax;			/* enum cs_dax_mode */
-};
-
-enum option { OPTION_DAX };
-
-static const struct constant_table dax_modes[] = {
-	{ "always", CS_DAX_ALWAYS },
-	{ "auto", CS_DAX_AUTO },
-	{ "inode", CS_DAX_AUTO },
-	{ "never", CS_DAX_NEVER },
-	{ },
-};
-
-static const struct fs_parameter_spec parameters[] = {
-	fsparam_enum("dax", OPTION_DAX, dax_modes),
-	{ },
-};
-
 static int parse_param(struct fs_context *fc, struct fs_parameter *param)
 {
-	struct options *options = fc->fs_private;
-	struct fs_parse_result result;
-	int option = fs_parse(fc, parameters, param, &result);
-
-	if (option < 0)
-		return option;
-	options->dax = result.uint_32;
-	return 0;
+	return cs_options_parse(fc, fc->fs_private, param);
 }
 
-/* What differs from the default, for /proc/mounts. */
 static int show_options(struct seq_file *file, struct dentry *root)
 {
-	u8 mode = cs_session(root->d_sb)->dax;
-
-	if (mode != CS_DAX_AUTO)
-		seq_printf(file, ",dax=%s", mode == CS_DAX_ALWAYS ? "always" : "never");
+	cs_options_show(file, &cs_session(root->d_sb)->options);
 	return 0;
 }
 
@@ -117,7 +86,7 @@ static const struct super_operations super_operations = {
 	.show_options = show_options,
 };
 
-static int fill_super(struct super_block *sb, struct fs_context *fc)
+static int fill_super(struct super_block *sb)
 {
 	struct cs_session *session = cs_session(sb);
 	struct inode *root;
@@ -160,7 +129,7 @@ static int is_of_device(struct super_block *sb, struct fs_context *fc)
 /* A device serves one session: a second mount of it is another view of the first. */
 static int get_tree(struct fs_context *fc)
 {
-	const struct options *options = fc->fs_private;
+	const struct cs_options *options = fc->fs_private;
 	struct cs_session *session;
 	struct cs_device *device;
 	struct super_block *sb;
@@ -171,28 +140,38 @@ static int get_tree(struct fs_context *fc)
 	device = cs_device_find(fc->source);
 	if (!device)
 		return invalf(fc, "casement: no device with tag \"%s\" is bound to this driver", fc->source);
-	session = cs_session_new(device);
+	session = cs_session_new(device, options);
 	if (!session) {
 		cs_device_put(device);
 		return -ENOMEM;
 	}
-	session->dax = options->dax;
 	fc->s_fs_info = session;
 	if (options->dax == CS_DAX_ALWAYS && !cs_dax_wanted(session))
 		return invalf(fc, "casement: dax=always: device \"%s\" has no window", fc->source);
 	sb = sget_fc(fc, is_of_device, set_anon_super_fc);
 	if (IS_ERR(sb))
 		return PTR_ERR(sb);
-	if (!sb->s_root) {
-		err = fill_super(sb, fc);
-		if (err) {
-			deactivate_locked_super(sb);
-			return err;
-		}
-		sb->s_flags |= SB_ACTIVE;
+	if (sb->s_root)
+		err = cs_options_agree(fc, &cs_session(sb)->options, options);
+	else
+		err = fill_super(sb);
+	if (err == -EBUSY && !sb->s_root)
+		errorfc(fc, "casement: \"%s\" is mounted by another type's name: casement or virtiofs", fc->source);
+	if (err) {
+		deactivate_locked_super(sb);
+		return err;
 	}
+	sb->s_flags |= SB_ACTIVE;
 	fc->root = dget(sb->s_root);
 	return 0;
+}
+
+/* Read-only or not is the VFS's; nothing else can be changed. */
+static int reconfigure(struct fs_context *fc)
+{
+	struct super_block *sb = fc->root->d_sb;
+
+	return cs_options_agree(fc, &cs_session(sb)->options, fc->fs_private) ?: sync_filesystem(sb);
 }
 
 /* A session that no super block took. */
@@ -206,12 +185,13 @@ static void free_context(struct fs_context *fc)
 static const struct fs_context_operations context_operations = {
 	.parse_param = parse_param,
 	.get_tree = get_tree,
+	.reconfigure = reconfigure,
 	.free = free_context,
 };
 
 static int init_fs_context(struct fs_context *fc)
 {
-	fc->fs_private = kzalloc(sizeof(struct options), GFP_KERNEL);
+	fc->fs_private = kzalloc(sizeof(struct cs_options), GFP_KERNEL);
 	if (!fc->fs_private)
 		return -ENOMEM;
 	fc->ops = &context_operations;
@@ -227,14 +207,37 @@ static void kill_super(struct super_block *sb)
 		cs_session_put(session);
 }
 
-static struct file_system_type type = {
-	.owner = THIS_MODULE,
-	.name = "casement",
-	.init_fs_context = init_fs_context,
-	.parameters = parameters,
-	.kill_sb = kill_super,
+/* The second name is the kernel's own driver's. It is ours where that one is not there. */
+static struct file_system_type types[] = {
+	{ .name = "casement" },
+	{ .name = "virtiofs" },
 };
 MODULE_ALIAS_FS("casement");
+MODULE_ALIAS_FS("virtiofs");
+
+static void unregister_types(void)
+{
+	for (int i = 0; i < ARRAY_SIZE(types); i++)
+		unregister_filesystem(&types[i]);
+}
+
+static int __init register_types(void)
+{
+	int err = 0;
+
+	for (int i = 0; i < ARRAY_SIZE(types) && !err; i++) {
+		types[i].owner = THIS_MODULE;
+		types[i].init_fs_context = init_fs_context;
+		types[i].parameters = cs_parameters;
+		types[i].kill_sb = kill_super;
+		err = register_filesystem(&types[i]);
+		if (err == -EBUSY && i)
+			err = 0;
+	}
+	if (err)
+		unregister_types();
+	return err;
+}
 
 static int __init start(void)
 {
@@ -248,7 +251,7 @@ static int __init start(void)
 	err = cs_devices_start();
 	if (err)
 		goto no_devices;
-	err = register_filesystem(&type);
+	err = register_types();
 	if (err)
 		goto no_type;
 	return 0;
@@ -263,7 +266,7 @@ no_inodes:
 
 static void __exit stop(void)
 {
-	unregister_filesystem(&type);
+	unregister_types();
 	cs_devices_stop();
 	cs_inodes_stop();
 	cs_requests_stop();

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a guest does to have its share `t` on our own driver, and to leave it again."""
+import os
+import pathlib
 
 # Only `t` moves; the guest's root and the folder with the module stay where they are.
 TAKE = r"""
@@ -23,3 +25,14 @@ if grep -q casement /proc/filesystems /proc/modules || [ -e $sysfs ]; then exit 
 echo $virtio > /sys/bus/virtio/drivers/virtiofs/bind
 mount -t virtiofs t /mnt/t; umount /mnt/t
 """
+
+
+def signal_daemon(share, number):
+    """To each process of the daemon that serves it."""
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"casementd") and any(str(share).encode() in word for word in words):
+            os.kill(int(process.name), number)

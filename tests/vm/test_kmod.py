@@ -16,7 +16,7 @@ import subprocess
 import pytest
 
 from agent import Agent
-from kmod_guest import LEAVE, TAKE
+from kmod_guest import LEAVE, TAKE, signal_daemon
 from test_everyday import OPERATIONS, WORKLOADS, on_host, prepare, results, snapshot
 from test_posix import CHECK
 from test_posix import on_host as posix_on_host
@@ -222,17 +222,6 @@ def test_locks_hold_against_the_host(machines, share, module, tmp_path, kind):
     assert agent.ask(f"{lock} try") == "locked\n"
     assert agent.ask("set -e" + LEAVE + "echo left").endswith("left\n")
     agent.end()
-
-
-def signal_daemon(share, number):
-    """To each process of the daemon that serves it."""
-    for process in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[0].endswith(b"casementd") and any(str(share).encode() in word for word in words):
-            os.kill(int(process.name), number)
 
 
 def test_daemon_that_does_not_answer(machines, share, module, tmp_path):
