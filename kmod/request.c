@@ -121,7 +121,12 @@ bool cs_request_check(struct cs_request *request, u32 used, int *error)
 void cs_request_defer(struct cs_request *request, work_func_t function)
 {
 	INIT_WORK(&request->work, function);
-	queue_work(workers, &request->work);
+	cs_work_defer(&request->work);
+}
+
+void cs_work_defer(struct work_struct *work)
+{
+	queue_work(workers, work);
 }
 
 int cs_requests_start(void)

@@ -109,4 +109,7 @@ void cs_requests_drain(void);	/* wait for workers that undo and release */
 /* Run release() or undo work where it may sleep. Takes over the caller's hold. */
 void cs_request_defer(struct cs_request *request, work_func_t function);
 
+/* Any other work of the same kind. */
+void cs_work_defer(struct work_struct *work);
+
 #endif

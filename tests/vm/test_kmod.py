@@ -248,26 +248,32 @@ def test_daemon_that_does_not_answer(machines, share, module, tmp_path):
     agent.end()
 
 
-def test_asynchronous_reads_are_all_under_way(machines, share, module, tmp_path):
-    """One io_submit(2) of eight direct reads returns, while the daemon answers none of them."""
-    contents = os.urandom(8 * 4096)
-    (share / "file").write_bytes(contents)
+# A request has up to 1 MiB.
+@pytest.mark.parametrize("what, count, block, requests",
+                         [("read", 8, 4096, 8), ("read", 1, 4 << 20, 4), ("write", 8, 4096, 8), ("write", 2, 2 << 20, 4)])
+def test_asynchronous_io_is_all_under_way(machines, share, module, tmp_path, what, count, block, requests):
+    """One io_submit(2) returns, however large its blocks, while the daemon answers nothing."""
+    (share / "file").write_bytes(os.urandom(count * block))
     control = tmp_path / "control"
     control.mkdir()
     agent = Agent(machines, "a", control, "--share", f"{share}:t", "--share", f"{module.parent}:kmod:ro")
-    shutil.copy(pathlib.Path(__file__).parent / "aio_read.py", control)
-    agent.ask(TAKE + "set +e\nmkfifo /tmp/go\n"
-              "python3 /mnt/control/aio_read.py /mnt/t/file 8 < /tmp/go > /tmp/said 2>&1 & pid=$!\n"
+    shutil.copy(pathlib.Path(__file__).parent / "aio.py", control)
+    # The first write asks if there are extended attributes.
+    agent.ask(TAKE + "set +e\nmkfifo /tmp/go\nprintf x | dd of=file conv=notrunc 2>/dev/null; cat file > /dev/null\n"
+              f"python3 /mnt/control/aio.py {what} /mnt/t/file {count} {block} < /tmp/go > /tmp/said 2>&1 & pid=$!\n"
               "exec 9> /tmp/go; until grep -qx open /tmp/said; do :; done")
     signal_daemon(share, signal.SIGSTOP)
     try:
-        said = agent.ask("echo go >&9; until grep -q 'in_flight=8 ' $sysfs/statistics; do :; done\n"
+        said = agent.ask(f"echo go >&9; until grep -q 'in_flight={requests} ' $sysfs/statistics; do :; done\n"
                          "until grep -q submitted /tmp/said; do :; done; cat /tmp/said")
-        assert said == "open\nsubmitted 8\n"
+        assert said == f"open\nsubmitted {count}\n"
     finally:
         signal_daemon(share, signal.SIGCONT)
     said = agent.ask("wait $pid; cat /tmp/said; exec 9>&-")
-    assert said.splitlines()[2:] == [f"read True {hashlib.sha256(contents).hexdigest()}"]
+    moved = hashlib.sha256((share / "file").read_bytes()).hexdigest()
+    assert said.splitlines()[2:] == [f"done True {moved}"]
+    # What the cache had of it is gone.
+    assert agent.ask("sha256sum < file").split()[0] == moved
     assert agent.ask("set -e" + LEAVE + "echo left").endswith("left\n")
     agent.end()
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Asynchronous direct reads, all under way at once: aio_read.py FILE COUNT, in a guest on x86-64.
+"""Asynchronous direct I/O, all under way at once: aio.py read|write FILE COUNT BLOCK, in a guest on x86-64.
 
-Opens FILE and says so; on a line of input submits COUNT reads of a block in one
-io_submit(2) and says so; then waits for all, and prints the sum of what they read.
+Opens FILE and says so; on a line of input submits COUNT reads, or writes of random bytes, of
+BLOCK bytes in one io_submit(2) and says so; then waits for all, and prints whether each was
+done, and the sum of what they moved.
 """
 import ctypes
 import hashlib
@@ -10,9 +11,8 @@ import mmap
 import os
 import sys
 
-BLOCK = 4096
 IO_SETUP, IO_GETEVENTS, IO_SUBMIT = 206, 208, 209
-PREAD = 0
+OPCODES = {"read": 0, "write": 1}
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -37,22 +37,24 @@ def call(number, *args):
     return result
 
 
-def main(path, count):
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
-    room = mmap.mmap(-1, count * BLOCK)
+def main(what, path, count, block):
+    fd = os.open(path, os.O_RDWR | os.O_DIRECT)
+    room = mmap.mmap(-1, count * block)
+    if what == "write":
+        room[:] = os.urandom(count * block)
     address = ctypes.addressof(ctypes.c_char.from_buffer(room))
     context = ctypes.c_ulong(0)
     call(IO_SETUP, count, ctypes.byref(context))
     print("open", flush=True)
     sys.stdin.readline()
-    reads = [Iocb(data=n, opcode=PREAD, fildes=fd, buf=address + n * BLOCK, nbytes=BLOCK, offset=n * BLOCK)
-             for n in range(count)]
-    pointers = (ctypes.POINTER(Iocb) * count)(*map(ctypes.pointer, reads))
+    blocks = [Iocb(data=n, opcode=OPCODES[what], fildes=fd, buf=address + n * block, nbytes=block, offset=n * block)
+              for n in range(count)]
+    pointers = (ctypes.POINTER(Iocb) * count)(*map(ctypes.pointer, blocks))
     print("submitted", call(IO_SUBMIT, context, ctypes.c_long(count), pointers), flush=True)
     events = (Event * count)()
     call(IO_GETEVENTS, context, ctypes.c_long(count), ctypes.c_long(count), events, None)
-    print("read", sorted((event.data, event.res) for event in events) ==
-          [(n, BLOCK) for n in range(count)], hashlib.sha256(room[:]).hexdigest())
+    print("done", sorted((event.data, event.res) for event in events) ==
+          [(n, block) for n in range(count)], hashlib.sha256(room[:]).hexdigest())
 
 
-main(sys.argv[1], int(sys.argv[2]))
+main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
