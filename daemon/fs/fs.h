@@ -247,6 +247,7 @@ struct fs_dirent {
 	uint64_t ino;
 	uint64_t next;		/* offset that continues after this entry */
 	uint8_t type;		/* DT_* */
+	bool last;		/* fs_list(): it is the directory's last one */
 	uint16_t name_len;
 	const char *name;	/* not NUL-terminated; valid during the call */
 	/* readdirplus: entry.node is 0 for "." and "..", and for what vanished meanwhile */
@@ -262,6 +263,8 @@ struct fs_dirent {
 typedef bool (*fs_emit_fn)(void *ctx, const struct fs_dirent *dirent);
 int fs_readdir(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, bool plus,
 	       size_t hint, fs_emit_fn emit, void *ctx);
+/* The same from the start, without a handle; tells which entry is the last, should it come to that. */
+int fs_list(struct fs *fs, uint64_t node, bool plus, size_t hint, fs_emit_fn emit, void *ctx);
 
 /*
  * ioctls (op_ioctl.c), by the host's numbers: FS_IOC_GETFLAGS, SETFLAGS,

@@ -8,6 +8,7 @@
  * vanished or could not be opened: it is given without attributes.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,18 +16,25 @@
 #include "daemon/fs/dir_stream.h"
 #include "daemon/fs/fs_private.h"
 
+/* A descriptor that reads the directory, and its inode, held; or -errno. */
+static int open_node(struct fs *fs, uint64_t node, struct inode **inode)
+{
+	int err = fs_node_get(fs, node, inode);
+
+	if (err)
+		return err;
+	if (!S_ISDIR((*inode)->type))
+		return -ENOTDIR;
+	return inode_fd_open(*inode, O_RDONLY | O_DIRECTORY);
+}
+
 int fs_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
 {
 	cleanup_inode struct inode *inode = NULL;
 	struct handle_parts parts = { 0 };
-	cleanup_close int fd = -1;
-	int err = fs_node_get(fs, node, &inode);
+	cleanup_close int fd = open_node(fs, node, &inode);
+	int err;
 
-	if (err)
-		return err;
-	if (!S_ISDIR(inode->type))
-		return -ENOTDIR;
-	fd = inode_fd_open(inode, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
 		return fd;
 	parts = (struct handle_parts){ .fd = fd, .inode = inode, .dir = dir_stream_new() };
@@ -72,13 +80,14 @@ static void resolve_entry(struct fs *fs, const struct fs_at *dir, const struct d
 }
 
 static bool offer(struct fs *fs, const struct fs_at *dir, const struct dir_record *record,
-		  bool plus, fs_emit_fn emit, void *ctx)
+		  bool last, bool plus, fs_emit_fn emit, void *ctx)
 {
 	struct fs_entry entry;
 	struct fs_dirent dirent = {
 		.ino = record->ino,
 		.next = (uint64_t)record->next,
 		.type = record->type,
+		.last = last,
 		.name_len = (uint16_t)strlen(record->name),
 		.name = record->name,
 	};
@@ -117,7 +126,7 @@ static int walk(struct fs *fs, const struct handle *open, bool plus, size_t hint
 			continue;
 		}
 		if (name_usable(record->name)) {
-			if (!offer(fs, &dir, record, plus, emit, ctx))
+			if (!offer(fs, &dir, record, false, plus, emit, ctx))
 				return 0;
 			given = true;
 		}
@@ -139,5 +148,69 @@ int fs_readdir(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, b
 	if (!err)
 		err = walk(fs, open, plus, hint, emit, ctx);
 	pthread_mutex_unlock(&open->dir->lock);
+	return err;
+}
+
+/* A record that is passed in its stream before it is given: only what follows tells if it is the last. */
+struct held_record {
+	_Alignas(struct dir_record) char bytes[sizeof(struct dir_record) + NAME_MAX + 1];
+};
+
+/* The stream's next usable record, reading on. 1 with it, 0 at the end, -errno. */
+static ssize_t hold_next(struct dir_stream *stream, int fd, size_t hint, struct held_record *held)
+{
+	for (;;) {
+		const struct dir_record *record = dir_stream_peek(stream);
+		bool usable;
+
+		if (!record) {
+			ssize_t n = dir_stream_fill(stream, fd, hint);
+
+			if (n <= 0)
+				return n;
+			continue;
+		}
+		usable = name_usable(record->name);
+		if (usable)
+			memcpy(held, record, sizeof(*record) + strlen(record->name) + 1);
+		dir_stream_advance(stream);
+		if (usable)
+			return 1;
+	}
+}
+
+/* With one record in hand and the next one looked for. */
+static int list(struct fs *fs, const struct fs_at *dir, struct dir_stream *stream, bool plus,
+		size_t hint, fs_emit_fn emit, void *ctx)
+{
+	struct held_record held[2];
+	unsigned int n = 0;
+	ssize_t more = hold_next(stream, dir->fd, hint, &held[0]);
+
+	if (more <= 0)
+		return (int)more;
+	for (; more > 0; n++) {
+		/* An error will come again to who asks for more; what there is must arrive. */
+		more = hold_next(stream, dir->fd, hint, &held[(n + 1) % 2]);
+		if (!offer(fs, dir, (const struct dir_record *)held[n % 2].bytes, !more, plus, emit, ctx))
+			return 0;
+	}
+	return 0;
+}
+
+int fs_list(struct fs *fs, uint64_t node, bool plus, size_t hint, fs_emit_fn emit, void *ctx)
+{
+	cleanup_inode struct inode *inode = NULL;
+	cleanup_close int fd = open_node(fs, node, &inode);
+	struct dir_stream *stream;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	stream = dir_stream_new();
+	if (!stream)
+		return -ENOMEM;
+	err = list(fs, &(struct fs_at){ .inode = inode, .fd = fd }, stream, plus, hint, emit, ctx);
+	dir_stream_free(stream);
 	return err;
 }

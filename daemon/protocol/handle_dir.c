@@ -14,6 +14,7 @@
 #include "daemon/fs/fs.h"
 #include "daemon/protocol/decode.h"
 #include "daemon/protocol/reply.h"
+#include "proto/fuse_extension.h"
 
 int handle_opendir(struct request *req)
 {
@@ -39,7 +40,7 @@ static size_t dir_fill_head(const struct dir_fill *fill, const struct fs_dirent 
 		.ino = dirent->ino,
 		.off = dirent->next,
 		.namelen = dirent->name_len,
-		.type = dirent->type,
+		.type = dirent->type | (dirent->last ? FUSE_DIRENT_LAST : 0),
 	};
 
 	plus->dirent = head;
@@ -83,8 +84,11 @@ static int dir_read(struct request *req, bool plus)
 	int rc;
 
 	iov_cursor_limit(req->out, in->size);
-	rc = fs_readdir(req->server->fs, req->head.nodeid, in->fh, in->offset, plus,
-			req->out->left, dir_emit, &fill);
+	if (in->fh == FUSE_NO_HANDLE && !in->offset && (req->session & SESSION_WHOLE_DIR))
+		rc = fs_list(req->server->fs, req->head.nodeid, plus, req->out->left, dir_emit, &fill);
+	else
+		rc = fs_readdir(req->server->fs, req->head.nodeid, in->fh, in->offset, plus,
+				req->out->left, dir_emit, &fill);
 	/* What is listed counts, and its lookups are counted: an error will come again. */
 	if (req->out->done > fill.start)
 		return 0;

@@ -7,11 +7,13 @@
 #include "daemon/protocol/init.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "common/checked.h"
 #include "common/log.h"
 #include "daemon/fs/fs.h"
 #include "daemon/protocol/reply.h"
+#include "proto/fuse_extension.h"
 
 #define INIT_MAX_WRITE (1u << 20)
 /* Half of QEMU's default ring of 128, so that a flood of readahead leaves room for the rest. */
@@ -280,8 +282,20 @@ static uint32_t init_session_bits(uint64_t chosen, uint32_t minor)
 	return bits;
 }
 
-static int init_reply(struct request *req, uint32_t minor, uint64_t chosen)
+/* Beyond the protocol, for a guest that says it knows of it. */
+#define INIT_EXTENSIONS FUSE_EXTENSION_WHOLE_DIR
+
+static uint32_t init_extensions(const struct fuse_init_in *in)
 {
+	struct fuse_extension said;
+
+	memcpy(&said, (const char *)(in + 1) - sizeof(said), sizeof(said));
+	return said.magic == FUSE_EXTENSION_MAGIC ? said.flags & INIT_EXTENSIONS : 0;
+}
+
+static int init_reply(struct request *req, uint32_t minor, uint64_t chosen, uint32_t extensions)
+{
+	const struct fuse_extension said = { FUSE_EXTENSION_MAGIC, extensions };
 	struct fuse_init_out out = {
 		.major = CASEMENT_FUSE_MAJOR,
 		.minor = minor,
@@ -296,6 +310,8 @@ static int init_reply(struct request *req, uint32_t minor, uint64_t chosen)
 		.flags2 = (uint32_t)(chosen >> 32),
 	};
 
+	if (extensions)
+		memcpy((char *)(&out + 1) - sizeof(said), &said, sizeof(said));
 	return reply_put(req, &out, sizeof(out));
 }
 
@@ -304,6 +320,7 @@ int handle_init(struct request *req)
 	const struct fuse_init_in *in = &req->args.init;
 	struct fuse_init_out ours = { .major = CASEMENT_FUSE_MAJOR, .minor = CASEMENT_FUSE_MINOR };
 	uint32_t minor = MIN(in->minor, (uint32_t)CASEMENT_FUSE_MINOR);
+	uint32_t extensions = init_extensions(in);
 	uint64_t chosen;
 	int rc = init_compare_version(in);
 
@@ -323,9 +340,10 @@ int handle_init(struct request *req)
 		  "guest mounts the share: FUSE %u.%u, flags 0x%llx of 0x%llx offered",
 		  CASEMENT_FUSE_MAJOR, minor, (unsigned long long)chosen,
 		  (unsigned long long)init_offered(in));
-	rc = init_reply(req, minor, chosen);
+	rc = init_reply(req, minor, chosen, extensions);
 	if (!rc)
-		session_begin(req->server, init_session_bits(chosen, minor));
+		session_begin(req->server, init_session_bits(chosen, minor) |
+					   (extensions & FUSE_EXTENSION_WHOLE_DIR ? SESSION_WHOLE_DIR : 0));
 	return rc;
 }
 

@@ -26,6 +26,7 @@
 #define SESSION_SECURITY_CTX	(1u << 7)	/* makers send a label */
 #define SESSION_SUPP_GROUP	(1u << 8)	/* makers send the group that matters */
 #define SESSION_KILLPRIV	(1u << 9)	/* set-id bits are ours to clear */
+#define SESSION_WHOLE_DIR	(1u << 10)	/* directories are read without a handle */
 
 struct server {
 	struct fs *fs;			/* borrowed [I] */

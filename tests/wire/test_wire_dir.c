@@ -16,6 +16,7 @@
 
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "proto/fuse_extension.h"
 
 #define FILES 1000
 #define BUF_MAX (64 * 1024)
@@ -262,6 +263,91 @@ static void test_tiny_buffer(void **state)
 	ok(casement_releasedir(f->q, CASEMENT_ROOT, dir.fh));
 }
 
+/* INIT as by a guest that says it knows of these extensions; what the daemon says of them. */
+static struct fuse_extension mount_with(struct fixture *f, struct fuse_extension said)
+{
+	struct fuse_init_in in = { .major = 7, .minor = 41, .flags = FUSE_DO_READDIRPLUS };
+	struct fuse_init_out out;
+
+	memcpy((char *)(&in + 1) - sizeof(said), &said, sizeof(said));
+	ok(casement_init(f->q, &in, &out));
+	memcpy(&said, (char *)(&out + 1) - sizeof(said), sizeof(said));
+	return said;
+}
+
+/* The types of a reply's entries lose FUSE_DIRENT_LAST; how many had it, and -1 if not only the last. */
+static int take_marks(char *buf, size_t left, bool plus)
+{
+	int marks = 0;
+
+	while (left) {
+		struct fuse_dirent *entry = (void *)(buf + (plus ? FUSE_NAME_OFFSET_DIRENTPLUS - FUSE_NAME_OFFSET : 0));
+		size_t size = FUSE_DIRENT_ALIGN((size_t)(entry->name - buf) + entry->namelen);
+
+		if (marks)
+			return -1;
+		marks += !!(entry->type & FUSE_DIRENT_LAST);
+		entry->type &= ~FUSE_DIRENT_LAST;
+		buf += size;
+		left -= size;
+	}
+	return marks;
+}
+
+static void test_whole_without_a_handle(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_extension all = { FUSE_EXTENSION_MAGIC, ~0u };
+	cleanup_free char *buf = malloc(BUF_MAX);
+	struct fuse_entry_out empty;
+	ssize_t n;
+
+	make_files(f, 100);
+	assert_int_equal(mount_with(f, all).magic, FUSE_EXTENSION_MAGIC);
+	assert_int_equal(mount_with(f, all).flags, FUSE_EXTENSION_WHOLE_DIR);
+	for (unsigned int plus = 0; plus < 2; plus++) {
+		cleanup_free struct walk *walk = calloc(1, sizeof(*walk));
+
+		/* With room for all there is a last one; else there is none, and what fits. */
+		walk->plus = plus;
+		for (walk->size = BUF_MAX; walk->size; walk->size = walk->size > 1000 ? 1000 : 0) {
+			n = plus ? casement_readdirplus(f->q, CASEMENT_ROOT, FUSE_NO_HANDLE, 0, buf, walk->size) :
+				   casement_readdir(f->q, CASEMENT_ROOT, FUSE_NO_HANDLE, 0, buf, walk->size);
+			ok(n);
+			assert_int_equal(take_marks(buf, (size_t)n, plus), walk->size == BUF_MAX);
+			parse(walk, buf, (size_t)n);
+		}
+		for (unsigned int i = 0; i < 100; i++)
+			assert_true(walk->seen[i] == 1 || walk->seen[i] == 2);
+		assert_true(walk->dots >= 2);
+		forget_all(f, walk);
+	}
+	ok(casement_mkdir(f->q, CASEMENT_ROOT, "empty", 0755, &empty));
+	n = casement_readdir(f->q, empty.nodeid, FUSE_NO_HANDLE, 0, buf, BUF_MAX);
+	ok(n);
+	assert_int_equal(take_marks(buf, (size_t)n, false), 1);
+	/* From the start only, and of directories only. */
+	refused(casement_readdir(f->q, CASEMENT_ROOT, FUSE_NO_HANDLE, 1, buf, BUF_MAX), EBADF);
+	ok(casement_mknod(f->q, CASEMENT_ROOT, "file", S_IFREG | 0600, 0, &empty));
+	refused(casement_readdir(f->q, empty.nodeid, FUSE_NO_HANDLE, 0, buf, BUF_MAX), ENOTDIR);
+	refused(casement_readdir(f->q, 12345, FUSE_NO_HANDLE, 0, buf, BUF_MAX), ESTALE);
+}
+
+/* Who does not say it knows of it is not told, and gets none of it. */
+static void test_no_extension(void **state)
+{
+	static const struct fuse_extension none[] = { { 0, 0 }, { 0, ~0u }, { FUSE_EXTENSION_MAGIC + 1, ~0u },
+						      { FUSE_EXTENSION_MAGIC, 0 } };
+	struct fixture *f = fixture_of(state);
+	char buf[512];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(none); i++) {
+		assert_int_equal(mount_with(f, none[i]).magic, 0);
+		assert_int_equal(mount_with(f, none[i]).flags, 0);
+		refused(casement_readdir(f->q, CASEMENT_ROOT, FUSE_NO_HANDLE, 0, buf, sizeof(buf)), EBADF);
+	}
+}
+
 /* A handle of the wrong kind, and a directory that went away. */
 static void test_wrong_handles(void **state)
 {
@@ -294,6 +380,8 @@ int main(void)
 		FIXTURE_TEST(test_name_lengths, NULL),
 		FIXTURE_TEST(test_seek, NULL),
 		FIXTURE_TEST(test_tiny_buffer, NULL),
+		FIXTURE_TEST(test_whole_without_a_handle, NULL),
+		FIXTURE_TEST(test_no_extension, NULL),
 		FIXTURE_TEST(test_wrong_handles, NULL),
 	};
 

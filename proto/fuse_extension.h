@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
+/*
+ * What casement.ko and casementd may agree on beyond the FUSE protocol. INIT's last two words,
+ * which the protocol keeps unused and zero, say it: the guest's what it knows, the daemon's what
+ * both know. Whoever does not know this sees or sends zeros, and nothing is different.
+ */
+#ifndef CASEMENT_PROTO_FUSE_EXTENSION_H
+#define CASEMENT_PROTO_FUSE_EXTENSION_H
+
+#include <linux/types.h>
+
+/* The last 8 bytes of struct fuse_init_in and of struct fuse_init_out. */
+struct fuse_extension {
+	__u32 magic;		/* FUSE_EXTENSION_MAGIC; else there is none */
+	__u32 flags;		/* FUSE_EXTENSION_* */
+};
+
+#define FUSE_EXTENSION_MAGIC 0x746e7363u	/* "csnt" */
+
+/*
+ * READDIR and READDIRPLUS take FUSE_NO_HANDLE for a handle, at offset 0: as much of the directory
+ * that the node is as there is room for, without OPENDIR. The directory's last entry has
+ * FUSE_DIRENT_LAST in its type: nothing is to be asked for after it. Where no entry has it, there
+ * is more, and a walk from the beginning with a handle gives all of it.
+ */
+#define FUSE_EXTENSION_WHOLE_DIR (1u << 0)
+#define FUSE_NO_HANDLE (~(__u64)0)
+#define FUSE_DIRENT_LAST (1u << 31)
+
+#endif
