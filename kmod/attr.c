@@ -237,6 +237,12 @@ static bool was_stored_to(struct inode *inode)
 	return xchg(&cs_inode(inode)->stored, false) || mapping_writably_mapped(inode->i_mapping);
 }
 
+/* Of the access time of a directory that we read, too. */
+static bool was_read(struct inode *inode, u32 mask)
+{
+	return mask & STATX_ATIME && READ_ONCE(cs_inode(inode)->was_read) && xchg(&cs_inode(inode)->was_read, false);
+}
+
 int cs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat, u32 mask,
 	       unsigned int flags)
 {
@@ -247,7 +253,8 @@ int cs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *s
 	if (READ_ONCE(cs_inode(inode)->unsent) && !(flags & AT_STATX_DONT_SYNC))
 		cs_write_out(inode);
 	if (!(flags & AT_STATX_DONT_SYNC))
-		err = cs_attr_refresh(inode, flags & AT_STATX_FORCE_SYNC || was_stored_to(inode));
+		err = cs_attr_refresh(inode, flags & AT_STATX_FORCE_SYNC || was_stored_to(inode) ||
+						     was_read(inode, mask));
 	if (!err && mask & STATX_BTIME && !(flags & AT_STATX_DONT_SYNC))
 		err = ask_birth(inode);
 	if (err)

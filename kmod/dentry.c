@@ -87,7 +87,7 @@ static void foresee(struct dentry *parent)
 	/* Another changes it; or we do, under whose lock names are no mere look-ups. */
 	if (!inode_trylock_shared(d_inode(parent)))
 		return;
-	cs_dir_missed(parent);
+	cs_dir_sweep(parent, NULL);
 	inode_unlock_shared(d_inode(parent));
 }
 
@@ -95,6 +95,7 @@ static int revalidate(struct dentry *dentry, unsigned int flags)
 {
 	struct dentry *parent;
 	struct inode *inode;
+	bool first;
 	int valid;
 
 	if (cs_dentry_is_fresh(dentry) && !(flags & (LOOKUP_EXCL | LOOKUP_REVAL))) {
@@ -107,8 +108,16 @@ static int revalidate(struct dentry *dentry, unsigned int flags)
 	if (!inode)
 		return 0;
 	parent = dget_parent(dentry);
-	valid = ask_again(d_inode(parent), dentry, inode);
-	if (valid == 1 && cs_dentry_is_fresh(dentry))
+	first = !(flags & (LOOKUP_EXCL | LOOKUP_REVAL)) && cs_foresight_sweeps_first(cs_session(dentry->d_sb));
+	if (first)
+		foresee(parent);
+	if (first && cs_dentry_is_fresh(dentry)) {
+		cs_foresight_used(dentry);
+		valid = 1;
+	} else {
+		valid = ask_again(d_inode(parent), dentry, inode);
+	}
+	if (!first && valid == 1 && cs_dentry_is_fresh(dentry))
 		foresee(parent);
 	dput(parent);
 	return valid;

@@ -1,273 +1,234 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /*
- * Reading directories. With READDIRPLUS each name comes with what LOOKUP would
- * have said, and goes into the dentry cache: the stat() that follows asks nobody.
+ * Open directories. Where the daemon knows FUSE_EXTENSION_WHOLE_DIR most of them never get a
+ * handle: one request brings all the names, and says that it did.
  */
-#include <linux/namei.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
 
-#include "fs.h"
+#include "names.h"
 
-/* Of names in one reply; with its headers the request stays within 32 KiB. */
-#define NAMES_SIZE (28U << 10)
-/* Of a directory that is read because of a few look-ups in it. */
-#define SWEEP_REPLIES 4
-/* An entry of the longest name. */
-#define ENTRY_MOST (sizeof(struct fuse_entry_out) + FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + CS_NAME_MAX))
-
-/* An entry of either reply. plus is NULL in a plain one. */
-struct entry {
-	const struct fuse_entry_out *plus;
-	const struct fuse_dirent *dirent;
-	u32 size;		/* with padding, as far as there is any */
+struct dir {
+	struct mutex lock;
+	struct cs_file *open;		/* [L:lock] set once; NULL before it is needed */
+	/* All names, until they were read. The rest is of whoever reads: the VFS lets one at a time. */
+	struct cs_request *whole;
+	loff_t end;			/* where whole ended, and nothing follows; or -1 */
 };
 
-/* The entry at `at` of `len` bytes: false when none is whole. -EIO into *err for a wrong one. */
-static bool next_entry(const u8 *at, u32 len, bool plus, struct entry *entry, int *err)
+bool cs_dir_is_listed(struct inode *dir)
 {
-	u32 head = plus ? sizeof(*entry->plus) : 0;
-	u32 size;
+	return (cs_session(dir->i_sb)->extensions & FUSE_EXTENSION_WHOLE_DIR) && !READ_ONCE(cs_inode(dir)->names.large);
+}
 
-	if (len < head + FUSE_NAME_OFFSET)
-		return false;
-	entry->plus = plus ? (const void *)at : NULL;
-	entry->dirent = (const void *)(at + head);
-	if (!entry->dirent->namelen || entry->dirent->namelen > CS_NAME_MAX ||
-	    memchr(entry->dirent->name, '/', min(entry->dirent->namelen, len - head - FUSE_NAME_OFFSET)) ||
-	    memchr(entry->dirent->name, 0, min(entry->dirent->namelen, len - head - FUSE_NAME_OFFSET))) {
-		*err = -EIO;
-		return false;
+/* The directory's handle, the file's for as long as it is open; or an error pointer. */
+static struct cs_file *get_handle(struct file *file)
+{
+	struct dir *dir = file->private_data;
+	struct cs_file *open;
+
+	mutex_lock(&dir->lock);
+	open = dir->open ?: cs_file_open_own(file_inode(file));
+	if (!IS_ERR(open))
+		dir->open = open;
+	mutex_unlock(&dir->lock);
+	return open;
+}
+
+static void drop_whole(struct dir *dir)
+{
+	if (dir->whole)
+		cs_request_put(dir->whole);
+	dir->whole = NULL;
+}
+
+/* A reply's names to the reader, until it has no room. False: then. */
+static bool give(struct dir_context *context, struct cs_names_at *names)
+{
+	struct cs_name name;
+
+	while (cs_names_next(names, &name)) {
+		const struct fuse_dirent *dirent = name.dirent;
+
+		if (!dir_emit(context, dirent->name, dirent->namelen, dirent->ino, dirent->type & 0xff))
+			return false;
+		context->pos = dirent->off;
 	}
-	size = head + FUSE_NAME_OFFSET + entry->dirent->namelen;
-	if (size > len)
-		return false;
-	entry->size = min(head + (u32)FUSE_DIRENT_SIZE(entry->dirent), len);
 	return true;
 }
 
-static bool is_dot_name(const struct fuse_dirent *dirent)
+/* Those of a reply that came with attributes into the cache. True if the directory's last is there. */
+static bool cache(struct file *file, struct cs_request *request, u64 snapshot)
 {
-	return dirent->name[0] == '.' &&
-	       (dirent->namelen == 1 || (dirent->namelen == 2 && dirent->name[1] == '.'));
-}
+	struct cs_names_at names = cs_names_start(request);
+	bool plus = names.plus, last = false;
+	struct cs_name name;
+	unsigned int n;
 
-/* A dentry of that name is there. True when it is the entry's, which then counts. */
-static bool refresh(struct dentry *dentry, const struct fuse_entry_out *plus, u64 snapshot, enum cs_names how)
-{
-	struct inode *inode = d_inode(dentry);
-
-	if (!inode || !cs_inode_count(inode, plus)) {
-		d_invalidate(dentry);
-		return false;
-	}
-	cs_attr_apply(inode, &plus->attr, cs_attr_expiry(inode->i_sb, plus->attr_valid, plus->attr_valid_nsec), snapshot);
-	cs_foresight_mark(dentry, how);
-	cs_dentry_valid(dentry, plus);
-	return true;
-}
-
-/* The dentry is ours to fill. The look-up is taken over or given back in any case. */
-static void fill(struct dentry *dentry, const struct fuse_entry_out *plus, u64 snapshot, enum cs_names how)
-{
-	struct inode *inode = cs_inode_get(dentry->d_sb, plus, snapshot);
-	struct dentry *other;
-
-	/* Takes an error pointer, too. */
-	other = d_splice_alias(inode, dentry);
-	d_lookup_done(dentry);
-	if (IS_ERR(other))
-		return;
-	cs_foresight_mark(other ?: dentry, how);
-	cs_dentry_valid(other ?: dentry, plus);
-	dput(other);
-}
-
-/* Cache an entry that came with attributes. */
-static void cache_entry(struct dentry *parent, const struct entry *entry, u64 snapshot, enum cs_names how)
-{
-	struct qstr name = QSTR_INIT(entry->dirent->name, entry->dirent->namelen);
-	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(wait);
-	struct dentry *dentry;
-
-	/* Without a time to live it would be asked for again anyhow. */
-	if (!entry->plus->nodeid)
-		return;
-	if (is_dot_name(entry->dirent) || !cs_session_trust(cs_session(parent->d_sb), entry->plus->entry_valid, entry->plus->entry_valid_nsec)) {
-		cs_entry_forget(parent->d_sb, entry->plus);
-		return;
-	}
-	name.hash = full_name_hash(parent, name.name, name.len);
-	dentry = d_lookup(parent, &name);
-	if (!dentry) {
-		dentry = d_alloc_parallel(parent, &name, &wait);
-		if (IS_ERR(dentry)) {
-			cs_entry_forget(parent->d_sb, entry->plus);
-			return;
-		}
-		if (d_in_lookup(dentry)) {
-			fill(dentry, entry->plus, snapshot, how);
-			dput(dentry);
-			return;
-		}
-	}
-	if (!refresh(dentry, entry->plus, snapshot, how))
-		cs_entry_forget(parent->d_sb, entry->plus);
-	dput(dentry);
-}
-
-/* Names to the reader until it has no room; all of them to the cache. */
-static int take_names(struct file *file, struct dir_context *context, const u8 *at, u32 len, bool plus,
-		      u64 snapshot)
-{
-	unsigned int n = 0;
-	struct entry entry;
-	bool full = false;
-	int err = 0;
-
-	while (next_entry(at, len, plus, &entry, &err)) {
-		const struct fuse_dirent *dirent = entry.dirent;
-
-		if (!full && !dir_emit(context, dirent->name, dirent->namelen, dirent->ino, dirent->type))
-			full = true;
-		if (!full)
-			context->pos = dirent->off;
+	for (n = 0; cs_names_next(&names, &name); n++) {
 		if (plus)
-			cache_entry(file->f_path.dentry, &entry, snapshot, CS_NAMES_PLUS);
-		n++;
-		at += entry.size;
-		len -= entry.size;
+			cs_name_cache(file->f_path.dentry, &name, snapshot, CS_NAMES_PLUS, NULL);
+		last = cs_name_is_last(&name);
 	}
 	cs_foresight_read(file_inode(file), plus ? CS_NAMES_PLUS : CS_NAMES_PLAIN, n);
-	return err;
+	/* A directory of no name at all has its last one there. */
+	return last || !request->got;
 }
 
-static void readdir_undo(struct cs_request *request)
+/* Ask for names: the reply, or an error pointer. Whether the directory ends there. */
+static struct cs_request *ask(struct file *file, u64 fh, loff_t pos, bool *ends)
 {
-	const u8 *at = cs_request_result(request);
-	u32 len = request->got;
-	struct entry entry;
-	int err = 0;
+	struct inode *inode = file_inode(file);
+	struct cs_session *session = cs_session(inode->i_sb);
+	u64 snapshot = cs_attr_snapshot(inode->i_sb);
+	struct cs_request *request = cs_names_request(inode, fh, pos, cs_foresight_plus(session));
+	int err;
 
-	while (next_entry(at, len, true, &entry, &err)) {
-		if (entry.plus->nodeid && !is_dot_name(entry.dirent))
-			cs_session_forget(request->private, entry.plus->nodeid, 1);
-		at += entry.size;
-		len -= entry.size;
-	}
-}
-
-static struct cs_request *names_request(struct inode *dir, const struct cs_file *open, loff_t pos, bool plus)
-{
-	struct cs_request *request;
-	struct fuse_read_in *in;
-
-	request = cs_inode_request(dir, plus ? FUSE_READDIRPLUS : FUSE_READDIR, sizeof(*in), NAMES_SIZE);
 	if (!request)
-		return NULL;
-	in = cs_request_args(request);
-	in->fh = open->fh;
-	in->offset = pos;
-	in->size = NAMES_SIZE;
-	request->out_var = true;
-	request->undo = plus ? readdir_undo : NULL;
+		return ERR_PTR(-ENOMEM);
+	err = cs_device_call(session->device, request);
+	WRITE_ONCE(cs_inode(inode)->was_read, true);
+	if (err) {
+		cs_request_put(request);
+		return ERR_PTR(err);
+	}
+	*ends = cache(file, request, snapshot);
 	return request;
 }
 
-/* One reply into the dentry cache. Where it ended; -1 at the directory's end, or if it cannot be read. */
-static loff_t sweep_some(struct dentry *dentry, const struct cs_file *open, loff_t pos)
+/* Have all names in one reply, if it has room for them. 0 or -errno. */
+static int list(struct file *file)
 {
-	struct inode *dir = d_inode(dentry);
-	u64 snapshot = cs_attr_snapshot(dir->i_sb);
-	struct cs_request *request = names_request(dir, open, pos, true);
-	struct entry entry;
-	unsigned int n = 0;
-	const u8 *at;
-	int err;
-	u32 len;
+	struct dir *dir = file->private_data;
+	struct inode *inode = file_inode(file);
+	struct cs_request *request;
+	bool ends;
 
-	if (!request)
-		return -1;
-	err = cs_device_call(open->session->device, request);
-	at = cs_request_result(request);
-	len = err ? 0 : request->got;
-	while (next_entry(at, len, true, &entry, &err)) {
-		cache_entry(dentry, &entry, snapshot, CS_NAMES_SWEPT);
-		pos = entry.dirent->off;
-		n++;
-		at += entry.size;
-		len -= entry.size;
+	if (dir->open || !cs_dir_is_listed(inode))
+		return 0;
+	request = ask(file, FUSE_NO_HANDLE, 0, &ends);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	if (ends) {
+		dir->whole = request;
+		return 0;
 	}
-	/* With room for one more, of any name, it was the last. */
-	if (err || request->got < NAMES_SIZE - ENTRY_MOST)
-		pos = -1;
+	WRITE_ONCE(cs_inode(inode)->names.large, true);
 	cs_request_put(request);
-	cs_foresight_read(dir, CS_NAMES_SWEPT, n);
-	return pos;
+	return 0;
 }
 
-void cs_dir_missed(struct dentry *dentry)
+/* Go on at the reader's place in it. False if it has no such place. */
+static bool find_place(struct cs_names_at *names, loff_t pos)
 {
-	struct inode *dir = d_inode(dentry);
-	loff_t pos = cs_foresight_missed(dir);
-	struct cs_file *open;
+	struct cs_name name;
 
-	if (pos < 0)
-		return;
-	open = cs_file_open_own(dir);
-	if (!IS_ERR(open)) {
-		for (int i = 0; i < SWEEP_REPLIES && pos >= 0; i++)
-			pos = sweep_some(dentry, open, pos);
-		cs_file_put(open);
-	} else {
-		pos = -1;
-	}
-	cs_foresight_swept(dir, pos);
+	if (!pos)
+		return true;
+	while (cs_names_next(names, &name))
+		if (name.dirent->off == pos)
+			return true;
+	return false;
 }
 
-/*
- * One reply's names. A reader that has room for more comes back; to ask for it at once
- * would ask twice where the names end.
- */
+/* True if the reader was served, by the one reply. */
+static bool give_whole(struct dir *dir, struct dir_context *context, int *err)
+{
+	struct cs_names_at names;
+
+	if (!dir->whole)
+		return false;
+	names = cs_names_start(dir->whole);
+	if (!find_place(&names, context->pos)) {
+		drop_whole(dir);
+		return false;
+	}
+	if (give(context, &names)) {
+		dir->end = context->pos;
+		*err = names.err;
+		drop_whole(dir);
+	}
+	return true;
+}
+
+/* One reply's names. To ask for more at once would ask twice where the names end. */
+static int give_some(struct file *file, struct dir_context *context)
+{
+	struct cs_file *open = get_handle(file);
+	struct cs_request *request;
+	struct cs_names_at names;
+	bool ends;
+
+	if (IS_ERR(open))
+		return PTR_ERR(open);
+	request = ask(file, open->fh, context->pos, &ends);
+	if (IS_ERR(request))
+		return PTR_ERR(request);
+	names = cs_names_start(request);
+	give(context, &names);
+	cs_request_put(request);
+	return names.err;
+}
+
 static int iterate(struct file *file, struct dir_context *context)
 {
-	struct inode *dir = file_inode(file);
-	bool plus = cs_foresight_plus(cs_session(dir->i_sb));
-	struct cs_file *open = file->private_data;
-	u64 snapshot = cs_attr_snapshot(dir->i_sb);
-	struct cs_request *request = names_request(dir, open, context->pos, plus);
-	int err;
+	struct dir *dir = file->private_data;
+	int err = 0;
 
-	if (!request)
-		return -ENOMEM;
-	err = cs_device_call(open->session->device, request);
-	/* Its access time is the daemon's to know. */
-	cs_attr_expire(dir);
-	if (!err)
-		err = take_names(file, context, cs_request_result(request), request->got, plus, snapshot);
-	cs_request_put(request);
-	return err;
+	if (!context->pos) {
+		/* From the start is anew. */
+		drop_whole(dir);
+		dir->end = -1;
+		err = list(file);
+	}
+	if (err || context->pos == dir->end || give_whole(dir, context, &err))
+		return err;
+	return give_some(file, context);
 }
 
 static int open(struct inode *inode, struct file *file)
 {
-	return cs_file_open(inode, file, FUSE_OPENDIR, FUSE_RELEASEDIR);
+	struct dir *dir = kzalloc(sizeof(*dir), GFP_KERNEL);
+	struct cs_file *opened = NULL;
+
+	if (!dir)
+		return -ENOMEM;
+	mutex_init(&dir->lock);
+	dir->end = -1;
+	file->private_data = dir;
+	if (!cs_dir_is_listed(inode))
+		opened = get_handle(file);
+	if (!IS_ERR(opened))
+		return 0;
+	kfree(dir);
+	return PTR_ERR(opened);
 }
 
 static int release(struct inode *inode, struct file *file)
 {
-	cs_file_put(file->private_data);
+	struct dir *dir = file->private_data;
+
+	drop_whole(dir);
+	if (dir->open)
+		cs_file_put(dir->open);
+	kfree(dir);
 	return 0;
 }
 
 static int fsync(struct file *file, loff_t start, loff_t end, int datasync)
 {
 	struct inode *inode = file_inode(file);
-	struct cs_file *open = file->private_data;
+	struct cs_session *session = cs_session(inode->i_sb);
 	struct cs_request *request;
 	struct fuse_fsync_in *in;
+	struct cs_file *open;
 	int err;
 
-	if (READ_ONCE(open->session->no_fsyncdir))
+	if (READ_ONCE(session->no_fsyncdir))
 		return 0;
+	open = get_handle(file);
+	if (IS_ERR(open))
+		return PTR_ERR(open);
 	request = cs_inode_request(inode, FUSE_FSYNCDIR, sizeof(*in), 0);
 	if (!request)
 		return -ENOMEM;
@@ -276,7 +237,7 @@ static int fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	in->fsync_flags = datasync ? FUSE_FSYNC_FDATASYNC : 0;
 	err = cs_inode_run(inode, request);
 	if (err == -ENOSYS) {
-		WRITE_ONCE(open->session->no_fsyncdir, true);
+		WRITE_ONCE(session->no_fsyncdir, true);
 		err = 0;
 	}
 	return err;

@@ -123,15 +123,15 @@ static int ask_open(struct cs_file *open, struct inode *inode, u32 opcode, u32 f
 	return err;
 }
 
-int cs_file_open(struct inode *inode, struct file *file, u32 opcode, u32 release)
+int cs_file_open(struct inode *inode, struct file *file)
 {
-	struct cs_file *open = cs_file_new(inode, release, file->f_flags);
+	struct cs_file *open = cs_file_new(inode, FUSE_RELEASE, file->f_flags);
 	struct fuse_open_out out;
 	int err;
 
 	if (!open)
 		return -ENOMEM;
-	err = ask_open(open, inode, opcode, cs_open_flags(file), &out);
+	err = ask_open(open, inode, FUSE_OPEN, cs_open_flags(file), &out);
 	if (!err)
 		cs_file_attach(open, inode, file, &out);
 	return err;
@@ -164,8 +164,7 @@ static int open(struct inode *inode, struct file *file)
 
 	/* CREATE opened it already. */
 	if (!file->private_data) {
-		err = generic_file_open(inode, file) ?:
-		      cs_file_open(inode, file, FUSE_OPEN, FUSE_RELEASE);
+		err = generic_file_open(inode, file) ?: cs_file_open(inode, file);
 		if (err)
 			return err;
 	}

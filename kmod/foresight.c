@@ -83,6 +83,11 @@ static unsigned int several(const struct cs_foresight *foresight)
 	return read >= ENOUGH && atomic_read(&swept->used) * SWEPT_WORTH >= read ? 1 : SEVERAL;
 }
 
+bool cs_foresight_sweeps_first(struct cs_session *session)
+{
+	return cs_session_has(session, FUSE_DO_READDIRPLUS) && several(&session->foresight) == 1;
+}
+
 loff_t cs_foresight_missed(struct inode *dir)
 {
 	struct cs_session *session = cs_session(dir->i_sb);

@@ -37,9 +37,11 @@ struct cs_foresight {
 /* Of a directory. [L:inode->lock], but for read_plain and hits */
 struct cs_dir_foresight {
 	bool read_plain;		/* [A] by READDIR, the last time */
+	bool large;			/* [A] a reply has no room for all of it */
 	unsigned int hits;		/* [A] swept names that were looked up, and... */
 	unsigned int misses;		/* ... LOOKUPs, since the last sweep, or since... */
 	unsigned long since;		/* ... this, in jiffies */
+	unsigned long sweeping;		/* [A] bit 0: by who looks up a name in it */
 	loff_t pos;			/* where the next sweep begins; -1: there is nothing left */
 };
 
@@ -57,8 +59,11 @@ static inline void cs_foresight_mark(struct dentry *dentry, enum cs_names how)
 
 void cs_foresight_used(struct dentry *dentry);
 
+/* Sweeps were of such use lately that a directory is to be swept before its first LOOKUP. */
+bool cs_foresight_sweeps_first(struct cs_session *session);
+
 /*
- * LOOKUP found a name in the directory. When it is the last of several in a short time, and
+ * LOOKUP found a name in the directory, or is about to look. When it is the last of several in a short time, and
  * earlier sweeps were of use, the directory should be swept: the position to begin at. Or -1.
  * cs_foresight_swept() says where the sweep ended, -1 at the directory's end.
  */

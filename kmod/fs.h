@@ -25,6 +25,7 @@ struct cs_inode {
 	struct timespec64 birth;	/* [I] once has_birth */
 	struct list_head writers;	/* [L:lock] open files that may write */
 	struct cs_dir_foresight names;	/* of a directory */
+	bool was_read;			/* [A] a directory, since its access time was asked for */
 	unsigned int opens;		/* [L:vfs.i_rwsem] open files, counted where there is a window */
 	u64 last_open;			/* [L:vfs.i_rwsem] window->opens at the last one that decided */
 	struct cs_dax *dax;		/* [L:vfs.i_rwsem] set once; what it has of the window, or NULL */
@@ -158,11 +159,26 @@ extern const struct file_operations cs_file_operations;
 extern const struct address_space_operations cs_file_aops;
 extern const struct xattr_handler *const cs_xattr_handlers[];
 
+/* The directory's names can be had by one request without a handle, as far as is known. */
+bool cs_dir_is_listed(struct inode *dir);
+
+/* A name that is being looked up, and what is said of it in a sweep. */
+struct cs_wanted {
+	const struct qstr *name;
+	bool found;			/* the rest is known, and a look-up is the caller's */
+	struct fuse_entry_out entry;
+	u64 snapshot;
+};
+
 /*
- * LOOKUP found a name in the directory, which is locked. When more will probably be asked for,
- * the directory, or as much of a large one as a few replies hold, is read into the dentry cache.
+ * A name is, or was just, asked for in the directory, which is locked. When more will probably be
+ * asked for, the directory, or as much of a large one as a few replies hold, is read into the dentry
+ * cache; but the one that is `wanted`, if not NULL, goes there.
  */
-void cs_dir_missed(struct dentry *dentry);
+void cs_dir_sweep(struct dentry *dentry, struct cs_wanted *wanted);
+
+/* The same for who has a name of it in look-up, before asking for that. False: not now. */
+bool cs_dir_sweep_for(struct dentry *dentry, struct cs_wanted *wanted);
 
 struct dentry *cs_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags);
 ssize_t cs_listxattr(struct dentry *dentry, char *buffer, size_t size);
@@ -195,8 +211,8 @@ void cs_file_attach(struct cs_file *open, struct inode *inode, struct file *file
 /* OPEN or OPENDIR for reading, without a file, for ourselves; or an error pointer. */
 struct cs_file *cs_file_open_own(struct inode *inode);
 
-/* OPEN or OPENDIR. */
-int cs_file_open(struct inode *inode, struct file *file, u32 opcode, u32 release);
+/* OPEN. */
+int cs_file_open(struct inode *inode, struct file *file);
 
 /* One that may write, held, or NULL. */
 struct cs_file *cs_file_writer(struct inode *inode);

@@ -24,6 +24,7 @@ struct inode *cs_inode_alloc(struct super_block *sb)
 	node->unsent = 0;
 	node->has_birth = false;
 	node->names = (struct cs_dir_foresight){ .since = jiffies };
+	node->was_read = false;
 	node->opens = 0;
 	node->last_open = 0;
 	node->dax = NULL;

@@ -13,26 +13,30 @@ static void dir_changed(struct inode *dir)
 
 struct dentry *cs_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
 {
-	u64 snapshot = cs_attr_snapshot(dir->i_sb);
-	struct fuse_entry_out entry;
+	struct cs_wanted wanted = { .name = &dentry->d_name, .snapshot = cs_attr_snapshot(dir->i_sb) };
+	bool swept = cs_dir_sweep_for(dentry->d_parent, &wanted);
+	int err = wanted.found ? 0 : cs_dentry_ask(dir, &dentry->d_name, &wanted.entry);
 	struct inode *inode = NULL;
 	struct dentry *other;
-	int err = cs_dentry_ask(dir, &dentry->d_name, &entry);
 
 	if (err)
 		return ERR_PTR(err);
-	if (entry.nodeid) {
-		inode = cs_inode_get(dir->i_sb, &entry, snapshot);
+	if (wanted.entry.nodeid) {
+		inode = cs_inode_get(dir->i_sb, &wanted.entry, wanted.snapshot);
 		if (IS_ERR(inode))
 			return ERR_CAST(inode);
 	}
 	other = d_splice_alias(inode, dentry);
 	if (IS_ERR(other))
 		return other;
-	cs_dentry_valid(other ?: dentry, &entry);
+	cs_dentry_valid(other ?: dentry, &wanted.entry);
+	if (wanted.found) {
+		cs_foresight_mark(other ?: dentry, CS_NAMES_SWEPT);
+		cs_foresight_used(other ?: dentry);
+	}
 	/* Now that its own name is there: what is being looked up must not be waited for. */
-	if (inode && cs_dentry_is_fresh(other ?: dentry))
-		cs_dir_missed(dentry->d_parent);
+	if (!swept && inode && cs_dentry_is_fresh(other ?: dentry))
+		cs_dir_sweep(dentry->d_parent, NULL);
 	return other;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /* INIT, DESTROY and the life of a session; see session.h. */
 #include "dax.h"
+#include "fuse_extension.h"
 
 #include <linux/backing-dev.h>
 #include <linux/random.h>
@@ -110,6 +111,25 @@ int cs_session_run(struct cs_session *session, struct cs_request *request)
 	return err;
 }
 
+/* What a daemon may know beyond the protocol. */
+#define EXTENSIONS FUSE_EXTENSION_WHOLE_DIR
+
+/* It is at the end of both structures. */
+static void offer_extensions(struct fuse_init_in *in)
+{
+	const struct fuse_extension offer = { FUSE_EXTENSION_MAGIC, EXTENSIONS };
+
+	memcpy((u8 *)(in + 1) - sizeof(offer), &offer, sizeof(offer));
+}
+
+static u32 agreed_extensions(const struct fuse_init_out *out)
+{
+	struct fuse_extension said;
+
+	memcpy(&said, (const u8 *)(out + 1) - sizeof(said), sizeof(said));
+	return said.magic == FUSE_EXTENSION_MAGIC ? said.flags & EXTENSIONS : 0;
+}
+
 /* A daemon older than a field sends a shorter reply; the rest is zero. */
 static int agree(struct cs_session *session, const struct fuse_init_out *out)
 {
@@ -124,6 +144,7 @@ static int agree(struct cs_session *session, const struct fuse_init_out *out)
 	if (out->flags & FUSE_INIT_EXT)
 		session->flags |= (u64)out->flags2 << 32;
 	session->flags &= flags_offered(session);
+	session->extensions = agreed_extensions(out);
 	if (cs_session_has(session, FUSE_MAP_ALIGNMENT) && out->map_alignment > CS_RANGE_SHIFT_MIN) {
 		pr_warn("casement: %s: the window is not used, the daemon maps only multiples of 1 << %u bytes\n",
 			session->device->tag, out->map_alignment);
@@ -154,6 +175,7 @@ static int init(struct cs_session *session)
 	in->max_readahead = READAHEAD_WANTED;
 	in->flags = (u32)flags_offered(session);
 	in->flags2 = flags_offered(session) >> 32;
+	offer_extensions(in);
 	request->out_var = true;
 	err = cs_device_call(session->device, request);
 	if (!err) {

@@ -20,6 +20,7 @@ struct cs_session {
 	struct kref refs;
 	struct cs_device *device;	/* [I] held */
 	u64 flags;			/* [I] FUSE_* INIT flags that both sides want */
+	u32 extensions;			/* [I] FUSE_EXTENSION_* that both sides know */
 	u32 max_bytes;			/* [I] of data in one request; a multiple of the page size */
 	u32 max_pages;			/* [I] scatter-list entries of one request */
 	u32 max_readahead;		/* [I] bytes */

@@ -2,7 +2,7 @@
 /* The module, its file system type, and mounting: a tag becomes a device, a session, a tree. */
 #include <linux/backing-dev.h>
 #include <linux/fs_context.h>
-#include <linux/fs_parser.h>
+#include <linux/magic.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/seq_file.h>

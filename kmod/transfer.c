@@ -8,6 +8,7 @@
 #include <linux/kref.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
+#include <linux/uio.h>
 
 #include "direct.h"
 

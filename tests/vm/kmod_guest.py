@@ -21,6 +21,9 @@ LEAVE = r"""
 cd /; umount /mnt/t
 if grep -v ' bad=0 in_flight=0 pending=0 orphans=0$' $sysfs/statistics; then exit 70; fi
 rmmod casement
+if mount -t debugfs none /sys/kernel/debug 2>/dev/null && [ -w /sys/kernel/debug/kmemleak ]; then
+    echo scan > /sys/kernel/debug/kmemleak; cat /sys/kernel/debug/kmemleak
+fi
 if grep -q casement /proc/filesystems /proc/modules || [ -e $sysfs ]; then exit 71; fi
 echo $virtio > /sys/bus/virtio/drivers/virtiofs/bind
 mount -t virtiofs t /mnt/t; umount /mnt/t

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How many requests our own guest driver needs to know the names of a tree."""
+import pathlib
+import shutil
+
 import pytest
+
+HERE = pathlib.Path(__file__).parent
 
 # `requests COMMAND...`: how many it took, with nothing known before.
 REQUESTS = r"""
@@ -37,10 +42,10 @@ def test_look_ups_become_a_sweep(guest, share):
     guest(REQUESTS + "cp names one /tmp; requests stat_all /tmp/one; requests stat_all /tmp/names\n",
           "--cache", "always").finish()
     one, names = counts(share)
-    # Itself, three files, and to open, read and close the directory.
-    assert one <= 10
-    # Six for the first ones, then three and a look-up a directory.
-    assert names <= 40 * 5 + 20
+    # Itself, three files, and all of it.
+    assert one <= 6
+    # The first ones, then one a directory.
+    assert names <= 40 + 20
 
 
 def test_a_sweep_of_a_giant_directory_ends_if_it_is_of_no_use(guest, share):
@@ -77,3 +82,34 @@ def test_directories_are_read_as_their_readers_want_it(guest, share, command, pl
     [count] = counts(share)
     # A reply has 185 entries of the one kind and 890 of the other.
     assert (count <= 36) == plain
+
+
+def test_a_directory_takes_one_request(guest, share):
+    """Without a handle, if a reply has room for it; each is found again without one for its end."""
+    fill(share, 40, 50)
+    guest(REQUESTS + "requests find d000; requests find .; requests ls -lR .\n", "--cache", "always").finish()
+    one, find, ls = counts(share)
+    assert one <= 3 and find <= 41 + 5 and ls <= 41 + 5
+
+
+def test_directories_are_read_in_every_way(guest, share):
+    """In pieces, from any place, again from the start: one reply's worth, a little more, and very much more."""
+    for count in (0, 1, 50, 850, 900, 5000):
+        (share / f"of{count}").mkdir()
+        for number in range(count):
+            (share / f"of{count}" / f"f{number:04}").touch()
+    shutil.copy(HERE / "dir_check.py", share)
+    said = guest("for count in 0 1 50 850 900 5000; do python3 dir_check.py of$count; done\n").finish(patience=300)
+    assert said == "right\n" * 6
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_look_ups_do_not_wait_for_each_other(guest, share, cpus):
+    """Sweeps fill in names that others look up at the same time."""
+    fill(share, 6, 150)
+    shutil.copy(HERE / "name_race.py", share)
+    said = guest("cp name_race.py /tmp; cd /; python3 /tmp/name_race.py /mnt/t 8\n", "--cache", "auto",
+                 "--cpus", cpus).finish(patience=300)
+    assert said == f"{[0] * 8}\n"
+    assert sorted(path.name for path in share.iterdir()) == [*(f"d{n:03}" for n in range(6)), "name_race.py"]
+    assert all(len(list((share / f"d{n:03}").iterdir())) == 150 for n in range(6))
