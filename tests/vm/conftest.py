@@ -23,6 +23,9 @@ MODULE = os.environ.get("CASEMENT_TEST_MODULE")
 # Seconds for a guest to boot, do its work and end; an emulated one boots in 5, one that checks itself in 25.
 PATIENCE = 900 if KERNEL else 150
 
+# What is done again and again is done so many times more often: HACKING.md.
+ROUNDS = int(os.environ.get("CASEMENT_TEST_ROUNDS", 1))
+
 COMPLAINTS = re.compile(
     r"WARNING:|BUG:|Oops|hung task|blocked for more than|Call Trace|general protection|"
     r"rcu_preempt detected stalls|suspected memory leaks|possible recursive locking|circular locking")

@@ -16,6 +16,7 @@ import subprocess
 import pytest
 
 from agent import Agent
+from conftest import PATIENCE, ROUNDS
 from kmod_guest import LEAVE, TAKE, signal_daemon
 from test_everyday import OPERATIONS, WORKLOADS, on_host, prepare, results, snapshot
 from test_posix import CHECK
@@ -81,16 +82,16 @@ def test_mounts_leave_nothing(guest):
     """Mounted, used and unmounted again and again, once with two mounts of one device."""
     guest(r"""
 cd /; mkdir /tmp/second
-for i in $(seq 50); do
+for i in $(seq {rounds}); do
     umount /mnt/t; mount -t casement t /mnt/t; mkdir /mnt/t/d$i; ls -l /mnt/t > /dev/null
 done
-mount -t casement t /tmp/second; [ -d /tmp/second/d50 ]; umount /tmp/second
+mount -t casement t /tmp/second; [ -d /tmp/second/d{rounds} ]; umount /tmp/second
 if mount -t casement nosuch /tmp/second 2>/dev/null; then exit 73; fi
 if rmmod casement 2>/dev/null; then exit 72; fi
 for i in $(seq 10); do
     umount /mnt/t; rmmod casement; insmod /mnt/kmod/casement.ko; mount -t casement t /mnt/t
 done
-""").finish()
+""".replace("{rounds}", str(50 * ROUNDS))).finish(patience=PATIENCE * ROUNDS)
 
 
 def test_forgets_are_gathered(guest, share):
@@ -354,11 +355,11 @@ rmmod casement
         "2"]
 
 
-def test_a_hundred_times_out_and_in(guest):
+def test_out_and_in(guest):
     """The device is taken from the bus while files on it are in use, and comes back; nothing stays."""
     guest(r"""
 pci=$(readlink -f /sys/bus/virtio/devices/$virtio/..); cd /
-for i in $(seq 100); do
+for i in $(seq {rounds}); do
     exec 3> /mnt/t/open; echo $i >&3
     (cat /mnt/t/open; ls /mnt/t) > /dev/null
     echo 1 > $pci/remove
@@ -370,4 +371,4 @@ for i in $(seq 100); do
 done
 virtio=$(/mnt/kmod/casement-guest device t)
 sysfs=/sys/bus/virtio/drivers/casement/$virtio/casement
-""").finish()
+""".replace("{rounds}", str(20 * ROUNDS))).finish(patience=PATIENCE * ROUNDS)

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Reboots, pauses, deaths and roots: what happens to a share when a machine does not just run."""
-import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import time
 
 import pytest
 
 from conftest import CASEMENTD, PATIENCE, TOP
+from monitor import Monitor
 
 
 def wait_for(path, guest):
@@ -32,27 +31,6 @@ def children(pid):
         except OSError:
             continue
     return found
-
-
-class Monitor:
-    """QEMU's monitor (QMP)."""
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(PATIENCE)
-        self.socket.connect(str(path))
-        self.file = self.socket.makefile("rw")
-        self.file.readline()
-        self.call("qmp_capabilities")
-
-    def call(self, command):
-        self.file.write(json.dumps({"execute": command}) + "\n")
-        self.file.flush()
-        while True:
-            answer = json.loads(self.file.readline())
-            assert "error" not in answer, answer
-            if "return" in answer:
-                return
 
 
 @pytest.mark.parametrize("how", ["reset", "reboot"])
