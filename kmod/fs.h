@@ -86,6 +86,9 @@ void cs_inode_evict(struct inode *inode);
  */
 struct inode *cs_inode_get(struct super_block *sb, const struct fuse_entry_out *entry, u64 snapshot);
 
+/* The inode by its two numbers, held, if it is in the cache; or NULL. */
+struct inode *cs_inode_find(struct super_block *sb, u64 nodeid, u64 generation);
+
 /* The root, whose attributes are asked for. */
 struct inode *cs_inode_get_root(struct super_block *sb);
 
@@ -158,6 +161,7 @@ extern const struct file_operations cs_dir_operations;
 extern const struct file_operations cs_file_operations;
 extern const struct address_space_operations cs_file_aops;
 extern const struct xattr_handler *const cs_xattr_handlers[];
+extern const struct export_operations cs_export_operations;
 
 /* The directory's names can be had by one request without a handle, as far as is known. */
 bool cs_dir_is_listed(struct inode *dir);

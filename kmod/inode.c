@@ -141,6 +141,20 @@ struct inode *cs_inode_get(struct super_block *sb, const struct fuse_entry_out *
 	return inode;
 }
 
+static int is_numbered(struct inode *inode, void *opaque)
+{
+	const struct fuse_entry_out *entry = opaque;
+
+	return cs_nodeid(inode) == entry->nodeid && cs_inode(inode)->generation == entry->generation;
+}
+
+struct inode *cs_inode_find(struct super_block *sb, u64 nodeid, u64 generation)
+{
+	struct fuse_entry_out entry = { .nodeid = nodeid, .generation = generation };
+
+	return ilookup5(sb, nodeid, is_numbered, &entry);
+}
+
 struct inode *cs_inode_get_root(struct super_block *sb)
 {
 	struct fuse_entry_out entry = {

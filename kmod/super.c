@@ -101,6 +101,7 @@ static int fill_super(struct super_block *sb)
 	sb->s_op = &super_operations;
 	sb->s_d_op = &cs_dentry_operations;
 	sb->s_xattr = cs_xattr_handlers;
+	sb->s_export_op = &cs_export_operations;
 	err = super_setup_bdi(sb) ?: cs_session_open(session);
 	if (err)
 		return err;

@@ -326,6 +326,45 @@ flags file
     assert subprocess.run(on_host, check=True, capture_output=True, text=True).stdout == "80 40\n"
 
 
+# A handle of each name is opened again as HOW says: the same inode, or which error.
+HANDLES = r"""
+import ctypes, errno, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+class Handle(ctypes.Structure):
+    _fields_ = [("bytes", ctypes.c_uint32), ("type", ctypes.c_int32), ("data", ctypes.c_ubyte * 128)]
+def handle_of(name):
+    handle, mount = Handle(bytes=128), ctypes.c_int()
+    assert not libc.name_to_handle_at(-100, os.fsencode(name), ctypes.byref(handle), ctypes.byref(mount), 0), name
+    return handle
+def reopen(handle):
+    fd = libc.open_by_handle_at(root, ctypes.byref(handle), os.O_RDONLY)
+    if fd < 0:
+        return errno.errorcode[ctypes.get_errno()]
+    number = os.fstat(fd).st_ino
+    os.close(fd)
+    return number
+root = os.open(".", os.O_RDONLY)
+handles = {name: handle_of(name) for name in (".", "dir", "dir/file")}
+held = os.open("dir/file", os.O_RDONLY)
+print([reopen(handle) == os.stat(name).st_ino for name, handle in handles.items()])
+open("/proc/sys/vm/drop_caches", "w").write("3")
+print(reopen(handles["dir/file"]) == os.fstat(held).st_ino)
+os.close(held)
+os.unlink("dir/file")
+print(reopen(handles["dir/file"]))
+handles["dir"].data[0] ^= 1; handles["dir"].data[4] ^= 1
+print(reopen(handles["dir"]))
+"""
+
+
+def test_file_handles(guest, share):
+    """A handle leads back to what is known, and is stale for what is gone or never was."""
+    (share / "dir").mkdir()
+    (share / "dir" / "file").touch()
+    said = guest("cat > /tmp/handles.py <<'END'\n" + HANDLES + "END\npython3 /tmp/handles.py\n").finish()
+    assert said.splitlines() == ["[True, True, True]", "True", "ESTALE", "ESTALE"]
+
+
 def test_devices_are_handed_over(machines, share, module):
     """casement-guest says which driver has what, moves one, and none that is mounted."""
     said = machines(r"""
