@@ -139,4 +139,5 @@ const struct dentry_operations cs_dentry_operations = {
 	.d_init = init,
 	.d_revalidate = revalidate,
 	.d_delete = is_unwanted,
+	.d_automount = cs_automount,
 };

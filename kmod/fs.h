@@ -152,6 +152,15 @@ void cs_entry_forget(struct super_block *sb, const struct fuse_entry_out *entry)
 /* undo() of requests whose result begins with an entry. */
 void cs_entry_undo(struct cs_request *request);
 
+/* ---- super.c, submount.c ---- */
+
+/* Of a super block with a session in s_fs_info. */
+int cs_super_fill(struct super_block *sb);
+void cs_super_kill(struct super_block *sb);
+
+/* The dentry operation. */
+struct vfsmount *cs_automount(struct path *path);
+
 /* ---- namei.c, dir.c, file.c, read.c, write.c, write_back.c, direct.c, range.c, lock.c, xattr.c ---- */
 
 extern const struct inode_operations cs_dir_inode_operations;

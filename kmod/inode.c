@@ -115,6 +115,10 @@ static struct inode *get(struct super_block *sb, struct fuse_entry_out *entry, u
 		inode->i_flags |= S_NOATIME | S_NOCMTIME;
 		cs_attr_first(inode, &entry->attr, expires);
 		set_operations(inode, entry->attr.rdev);
+		/* Another file system begins here: submount.c. */
+		if (S_ISDIR(inode->i_mode) && entry->attr.flags & FUSE_ATTR_SUBMOUNT &&
+		    cs_session_has(cs_session(sb), FUSE_SUBMOUNTS))
+			inode->i_flags |= S_AUTOMOUNT;
 		unlock_new_inode(inode);
 	} else {
 		cs_attr_apply(inode, &entry->attr, expires, snapshot);

@@ -22,7 +22,7 @@
 		       FUSE_DO_READDIRPLUS | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS |	\
 		       FUSE_MAX_PAGES | FUSE_INIT_EXT | FUSE_DIRECT_IO_ALLOW_MMAP |	\
 		       FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_WRITEBACK_CACHE |	\
-		       FUSE_CREATE_SUPP_GROUP | FUSE_EXPORT_SUPPORT | ACL_FLAGS)
+		       FUSE_CREATE_SUPP_GROUP | FUSE_EXPORT_SUPPORT | FUSE_SUBMOUNTS | ACL_FLAGS)
 
 static u64 flags_offered(const struct cs_session *session)
 {
@@ -200,6 +200,7 @@ int cs_session_open(struct cs_session *session)
 	if (test_and_set_bit_lock(0, &session->device->mounted))
 		return -EBUSY;
 	cs_timeout_start(session->device, session->options.timeout);
+	refcount_set(&session->trees, 1);
 	err = init(session);
 	if (err)
 		leave(session->device);
@@ -210,6 +211,8 @@ void cs_session_close(struct cs_session *session)
 {
 	struct cs_request *request;
 
+	if (!refcount_dec_and_test(&session->trees))
+		return;
 	cs_session_forget_flush(session);
 	/* An unmapping that is late would hit the next mount's. */
 	cs_window_wait_empty(&session->device->window);

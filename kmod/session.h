@@ -18,6 +18,8 @@
 
 struct cs_session {
 	struct kref refs;
+	refcount_t trees;		/* [A] super blocks: of the mount, and of mounts below it */
+	struct super_block *sb;		/* [I] the mount's own, not to be followed */
 	struct cs_device *device;	/* [I] held */
 	u64 flags;			/* [I] FUSE_* INIT flags that both sides want */
 	u32 extensions;			/* [I] FUSE_EXTENSION_* that both sides know */
@@ -41,10 +43,10 @@ struct cs_session *cs_session_new(struct cs_device *device, const struct cs_opti
 void cs_session_get(struct cs_session *session);
 void cs_session_put(struct cs_session *session);
 
-/* INIT: 0; -EPROTO for a daemon we cannot talk to; -EBUSY if the device has a session; or -errno. */
+/* INIT, for one tree: 0; -EPROTO for a daemon we cannot talk to; -EBUSY if the device has a session; or -errno. */
 int cs_session_open(struct cs_session *session);
 
-/* Give back what is owed and DESTROY. Once, when no inode is left. */
+/* One tree less, of which no inode is left. After the last: give back what is owed, and DESTROY. */
 void cs_session_close(struct cs_session *session);
 
 /* Prepare, and at the end send at once, what cs_session_forget() gathers. */

@@ -86,13 +86,16 @@ static const struct super_operations super_operations = {
 	.show_options = show_options,
 };
 
-static int fill_super(struct super_block *sb)
+int cs_super_fill(struct super_block *sb)
 {
 	struct cs_session *session = cs_session(sb);
-	struct inode *root;
-	int err;
+	int err = super_setup_bdi(sb);
 
+	if (err)
+		return err;
 	sb->s_flags |= SB_NOSEC;
+	if (cs_session_has(session, FUSE_POSIX_ACL))
+		sb->s_flags |= SB_POSIXACL;
 	sb->s_blocksize = PAGE_SIZE;
 	sb->s_blocksize_bits = PAGE_SHIFT;
 	sb->s_magic = FUSE_SUPER_MAGIC;
@@ -102,29 +105,41 @@ static int fill_super(struct super_block *sb)
 	sb->s_d_op = &cs_dentry_operations;
 	sb->s_xattr = cs_xattr_handlers;
 	sb->s_export_op = &cs_export_operations;
-	err = super_setup_bdi(sb) ?: cs_session_open(session);
-	if (err)
-		return err;
-	if (cs_session_has(session, FUSE_POSIX_ACL))
-		sb->s_flags |= SB_POSIXACL;
 	sb->s_bdi->ra_pages = max_t(unsigned long, session->max_readahead >> PAGE_SHIFT, 1);
 	sb->s_bdi->io_pages = session->max_bytes >> PAGE_SHIFT;
-	root = cs_inode_get_root(sb);
-	if (IS_ERR(root)) {
-		cs_session_close(session);
-		return PTR_ERR(root);
-	}
-	sb->s_root = d_make_root(root);
-	if (!sb->s_root) {
-		cs_session_close(session);
-		return -ENOMEM;
-	}
 	return 0;
 }
 
+/* INIT, and the root. */
+static int fill(struct super_block *sb)
+{
+	struct cs_session *session = cs_session(sb);
+	struct inode *root;
+	int err = cs_session_open(session);
+
+	if (err)
+		return err;
+	session->sb = sb;
+	err = cs_super_fill(sb);
+	if (!err) {
+		root = cs_inode_get_root(sb);
+		err = PTR_ERR_OR_ZERO(root);
+	}
+	if (!err) {
+		sb->s_root = d_make_root(root);
+		err = sb->s_root ? 0 : -ENOMEM;
+	}
+	if (err)
+		cs_session_close(session);
+	return err;
+}
+
+/* Not one of those below it. */
 static int is_of_device(struct super_block *sb, struct fs_context *fc)
 {
-	return cs_session(sb)->device == ((struct cs_session *)fc->s_fs_info)->device;
+	const struct cs_session *session = cs_session(sb);
+
+	return session->sb == sb && session->device == ((struct cs_session *)fc->s_fs_info)->device;
 }
 
 /* A device serves one session: a second mount of it is another view of the first. */
@@ -155,9 +170,9 @@ static int get_tree(struct fs_context *fc)
 	if (sb->s_root)
 		err = cs_options_agree(fc, &cs_session(sb)->options, options);
 	else
-		err = fill_super(sb);
+		err = fill(sb);
 	if (err == -EBUSY && !sb->s_root)
-		errorfc(fc, "casement: \"%s\" is mounted by another type's name: casement or virtiofs", fc->source);
+		errorfc(fc, "casement: \"%s\" is mounted by another type's name, or has mounts below it left", fc->source);
 	if (err) {
 		deactivate_locked_super(sb);
 		return err;
@@ -199,7 +214,7 @@ static int init_fs_context(struct fs_context *fc)
 	return 0;
 }
 
-static void kill_super(struct super_block *sb)
+void cs_super_kill(struct super_block *sb)
 {
 	struct cs_session *session = cs_session(sb);
 
@@ -230,7 +245,7 @@ static int __init register_types(void)
 		types[i].owner = THIS_MODULE;
 		types[i].init_fs_context = init_fs_context;
 		types[i].parameters = cs_parameters;
-		types[i].kill_sb = kill_super;
+		types[i].kill_sb = cs_super_kill;
 		err = register_filesystem(&types[i]);
 		if (err == -EBUSY && i)
 			err = 0;

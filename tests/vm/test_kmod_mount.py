@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What mount(8) can tell casement.ko, what it says when that cannot be, and what comes of it."""
+import os
 import signal
+import subprocess
 
 import pytest
 
@@ -96,3 +98,46 @@ def test_timeout(machines, share, module, tmp_path):
     assert agent.ask(f"/mnt/kmod/{again}; cat /mnt/t/file") == "here\n"
     assert agent.ask("umount /mnt/t; rmmod casement; echo $?") == "0\n"
     agent.end()
+
+
+@pytest.fixture
+def inner(share):
+    """A mount within the share, and one within that."""
+    if os.geteuid():
+        pytest.skip("mounting takes root")
+    for name in ("inner", "inner/most"):
+        (share / name).mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "none", share / name], check=True)
+        (share / name / "file").write_text(name + "\n")
+    yield share / "inner"
+    subprocess.run(["umount", share / "inner/most", share / "inner"], check=True)
+
+
+@pytest.mark.parametrize("cache", ["auto", "never"])
+def test_mounts_below(guest, inner, cache):
+    """Mounts of the host are mounts here, with numbers of their own, and go with the one they are below."""
+    said = guest(r"""
+mounts() { awk '$1 == "t" { print $2, $3, substr($4, 1, 2) }' /proc/mounts; }
+cat inner/file inner/most/file; mounts
+for place in . inner/. inner/most/.; do stat -c %d $place; done | sort -u | wc -l
+echo new > inner/most/new; mkdir inner/made; mv inner/file inner/made; ln inner/made/file inner/most/link 2>/dev/null || echo no link
+find . -xdev | wc -l; df inner/most | grep -c /mnt/t/inner/most
+exec 3< inner/most/file
+umount inner/most 2>/dev/null || echo busy
+umount /mnt/t 2>/dev/null || echo busy
+exec 3<&-
+cd /; umount /mnt/t; mounts
+mount -t casement -o ro t /mnt/t
+if touch /mnt/t/inner/no 2>/dev/null; then exit 77; fi
+mounts
+# Left by its mount, it goes on by itself; till then there is no other.
+exec 3< /mnt/t/inner/most/file
+umount -l /mnt/t; mount -t casement t /mnt/t 2>/dev/null || echo there still
+cat <&3; exec 3<&-
+until mount -t casement t /mnt/t 2>/dev/null; do :; done
+""", "--cache", cache).finish()
+    below = ["t /mnt/t casement", "t /mnt/t/inner casement", "t /mnt/t/inner/most casement"]
+    below = [line[2:] for line in below]
+    assert said.splitlines() == ["inner", "inner/most", *(f"{line} rw" for line in below), "3", "no link", "2", "1",
+                                 "busy", "busy", *(f"{line} ro" for line in below[:2]), "there still", "inner/most"]
+    assert (inner / "most/new").read_text() == "new\n" and (inner / "made/file").exists()
