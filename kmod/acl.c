@@ -52,20 +52,18 @@ int cs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, struct posix_acl 
 {
 	struct inode *inode = d_inode(dentry);
 	void *value = NULL;
-	int size = 0;
+	size_t size = 0;
 	int err;
 
 	if (acl) {
-		size = posix_acl_xattr_size(acl->a_count);
-		if (size > ACL_MOST)
+		if (posix_acl_xattr_size(acl->a_count) > ACL_MOST)
 			return -E2BIG;
-		value = kmalloc(size, GFP_KERNEL);
+		value = cs_acl_to_xattr(inode->i_sb->s_user_ns, acl, &size);
 		if (!value)
 			return -ENOMEM;
-		size = posix_acl_to_xattr(inode->i_sb->s_user_ns, acl, value, size);
 	}
-	err = size < 0 ? size : cs_xattr_put(inode, acl_name(type), value, size, 0,
-					     kills_sgid(idmap, inode, type) ? FUSE_SETXATTR_ACL_KILL_SGID : 0);
+	err = cs_xattr_put(inode, acl_name(type), value, size, 0,
+			   kills_sgid(idmap, inode, type) ? FUSE_SETXATTR_ACL_KILL_SGID : 0);
 	kfree(value);
 	/* To take away what is not there is no error. */
 	if (!acl && err == -ENODATA)

@@ -11,7 +11,6 @@
 #include <linux/iomap.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/pfn_t.h>
 #include <linux/uio.h>
 
 #include "dax_ranges.h"
@@ -158,7 +157,7 @@ static vm_fault_t huge_fault(struct vm_fault *vmf, unsigned int order)
 	loff_t pos = (loff_t)vmf->pgoff << PAGE_SHIFT;
 	struct cs_range *range;
 	vm_fault_t result;
-	pfn_t pfn;
+	cs_pfn pfn;
 
 	if (pos >= i_size_read(inode))
 		return VM_FAULT_SIGBUS;

@@ -91,7 +91,7 @@ static void foresee(struct dentry *parent)
 	inode_unlock_shared(d_inode(parent));
 }
 
-static int revalidate(struct dentry *dentry, unsigned int flags)
+static int revalidate(CS_REVALIDATE_MORE struct dentry *dentry, unsigned int flags)
 {
 	struct dentry *parent;
 	struct inode *inode;

@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 #include <linux/fuse.h>
 
+#include "compat.h"
 #include "session.h"
 
 struct cs_inode {
@@ -241,9 +242,9 @@ void cs_readahead(struct readahead_control *control);
 int cs_writepages(struct address_space *mapping, struct writeback_control *wbc);
 /* Through the page cache, or into it. */
 ssize_t cs_write_cached(struct kiocb *iocb, struct iov_iter *from);
-int cs_write_begin(struct file *file, struct address_space *mapping, loff_t pos, unsigned int len,
+int cs_write_begin(cs_writer *writer, struct address_space *mapping, loff_t pos, unsigned int len,
 		   struct folio **found, void **unused);
-int cs_write_end(struct file *file, struct address_space *mapping, loff_t pos, unsigned int len,
+int cs_write_end(cs_writer *writer, struct address_space *mapping, loff_t pos, unsigned int len,
 		 unsigned int copied, struct folio *folio, void *unused);
 
 /* Send all dirty folios and wait until the daemon has them. */

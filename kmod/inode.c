@@ -110,7 +110,7 @@ static struct inode *get(struct super_block *sb, struct fuse_entry_out *entry, u
 
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
-	if (inode->i_state & I_NEW) {
+	if (cs_inode_is_new(inode)) {
 		/* The daemon keeps times; ours would only cost requests. */
 		inode->i_flags |= S_NOATIME | S_NOCMTIME;
 		cs_attr_first(inode, &entry->attr, expires);

@@ -137,24 +137,24 @@ static int mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dent
 	return make(dir, dentry, request, mode);
 }
 
-static int create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode,
-		  bool exclusive)
+static int create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode
+		  CS_CREATE_MORE)
 {
 	return mknod(idmap, dir, dentry, mode, 0);
 }
 
-static int mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
+static cs_mkdir_result mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
 	struct fuse_mkdir_in *in;
 	struct cs_request *request = make_request(dir, dentry, FUSE_MKDIR, sizeof(*in), 0,
 						  sizeof(struct fuse_entry_out));
 
 	if (IS_ERR(request))
-		return PTR_ERR(request);
+		return CS_MKDIR_RESULT(PTR_ERR(request));
 	in = cs_request_args(request);
 	in->mode = mode;
 	in->umask = current_umask();
-	return make(dir, dentry, request, S_IFDIR);
+	return CS_MKDIR_RESULT(make(dir, dentry, request, S_IFDIR));
 }
 
 static int symlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *target)

@@ -99,8 +99,8 @@ void cs_name_cache(struct dentry *parent, const struct cs_name *name, u64 snapsh
 {
 	const struct fuse_entry_out *plus = name->plus;
 	struct qstr qstr = QSTR_INIT(name->dirent->name, name->dirent->namelen);
-	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(wait);
 	struct dentry *dentry;
+	CS_LOOKUP_QUEUE(queue);
 
 	if (!plus->nodeid)
 		return;
@@ -117,7 +117,7 @@ void cs_name_cache(struct dentry *parent, const struct cs_name *name, u64 snapsh
 	qstr.hash = full_name_hash(parent, qstr.name, qstr.len);
 	dentry = d_lookup(parent, &qstr);
 	if (!dentry) {
-		dentry = d_alloc_parallel(parent, &qstr, &wait);
+		dentry = cs_alloc_parallel(parent, &qstr, &queue);
 		if (IS_ERR(dentry)) {
 			cs_entry_forget(parent->d_sb, plus);
 			return;

@@ -105,9 +105,8 @@ struct vfsmount *cs_automount(struct path *path)
 	fc->sb_flags |= sb->s_flags & SB_RDONLY;
 	fc->source = kstrdup(cs_session(sb)->device->tag, GFP_KERNEL);
 	mount = fc->source ? fc_mount(fc) : ERR_PTR(-ENOMEM);
-	/* One hold for who adds it to the tree, one for who goes on into it. */
 	if (!IS_ERR(mount))
-		mntget(mount);
+		cs_automount_hold(mount);
 	put_fs_context(fc);
 	return mount;
 }

@@ -102,7 +102,7 @@ int cs_super_fill(struct super_block *sb)
 	sb->s_maxbytes = MAX_LFS_FILESIZE;
 	sb->s_time_gran = 1;
 	sb->s_op = &super_operations;
-	sb->s_d_op = &cs_dentry_operations;
+	cs_set_dentry_operations(sb, &cs_dentry_operations);
 	sb->s_xattr = cs_xattr_handlers;
 	sb->s_export_op = &cs_export_operations;
 	sb->s_bdi->ra_pages = max_t(unsigned long, session->max_readahead >> PAGE_SHIFT, 1);

@@ -4,12 +4,12 @@
 
 #include <linux/dax.h>
 #include <linux/ioport.h>
-#include <linux/pfn_t.h>
 #include <linux/slab.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_fs.h>
 #include <linux/wait_bit.h>
 
+#include "compat.h"
 #include "device.h"
 
 /* Mainline's ranges: a device is made for as many mappings as its window has of these. */
@@ -19,7 +19,7 @@
 /* ---- the memory ---- */
 
 static long direct_access(struct dax_device *dax, pgoff_t at, long n, enum dax_access_mode mode,
-			  void **address, pfn_t *pfn)
+			  void **address, cs_pfn *pfn)
 {
 	struct cs_window *window = dax_get_private(dax);
 	u64 offset = PFN_PHYS(at);
@@ -27,7 +27,7 @@ static long direct_access(struct dax_device *dax, pgoff_t at, long n, enum dax_a
 	if (address)
 		*address = window->memory + offset;
 	if (pfn)
-		*pfn = phys_to_pfn_t(window->pages.range.start + offset, PFN_DEV | PFN_MAP);
+		*pfn = cs_window_pfn(window->pages.range.start + offset);
 	return min_t(long, n, PHYS_PFN(window->size - offset));
 }
 

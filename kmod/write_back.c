@@ -156,7 +156,7 @@ static int read_locked(struct file *file, struct folio *folio)
 	return err ?: folio_lock_killable(folio);
 }
 
-int cs_write_begin(struct file *file, struct address_space *mapping, loff_t pos, unsigned int len,
+int cs_write_begin(cs_writer *writer, struct address_space *mapping, loff_t pos, unsigned int len,
 		   struct folio **found, void **unused)
 {
 	struct folio *folio;
@@ -170,7 +170,7 @@ int cs_write_begin(struct file *file, struct address_space *mapping, loff_t pos,
 		*found = folio;
 		if (folio_test_uptodate(folio) || zero_beside(folio, mapping->host, pos, len))
 			return 0;
-		err = read_locked(file, folio);
+		err = read_locked(cs_writer_file(writer), folio);
 		if (!err && folio->mapping == mapping && folio_test_uptodate(folio))
 			return 0;
 		if (!err) {
@@ -183,7 +183,7 @@ int cs_write_begin(struct file *file, struct address_space *mapping, loff_t pos,
 	}
 }
 
-int cs_write_end(struct file *file, struct address_space *mapping, loff_t pos, unsigned int len,
+int cs_write_end(cs_writer *writer, struct address_space *mapping, loff_t pos, unsigned int len,
 		 unsigned int copied, struct folio *folio, void *unused)
 {
 	/* The rest is neither read nor written: the caller tries again. */
