@@ -299,7 +299,8 @@ static void fill_setattr(struct fuse_setattr_in *in, const struct iattr *attr)
 		in->valid |= FATTR_SIZE;
 		in->size = attr->ia_size;
 	}
-	if ((attr->ia_valid & ATTR_FILE) && attr->ia_file->private_data) {
+	/* A directory may have no handle. */
+	if ((attr->ia_valid & ATTR_FILE) && S_ISREG(file_inode(attr->ia_file)->i_mode)) {
 		in->valid |= FATTR_FH;
 		in->fh = ((struct cs_file *)attr->ia_file->private_data)->fh;
 	}

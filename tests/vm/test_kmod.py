@@ -249,18 +249,15 @@ def test_daemon_that_does_not_answer(machines, share, module, tmp_path):
     agent.end()
 
 
-# A request has up to 1 MiB.
-@pytest.mark.parametrize("what, count, block, requests",
-                         [("read", 8, 4096, 8), ("read", 1, 4 << 20, 4), ("write", 8, 4096, 8), ("write", 2, 2 << 20, 4)])
-def test_asynchronous_io_is_all_under_way(machines, share, module, tmp_path, what, count, block, requests):
-    """One io_submit(2) returns, however large its blocks, while the daemon answers nothing."""
+# What is moved by one io_submit(2): of so many blocks of this size, and by how many requests of up to 1 MiB.
+ASYNCHRONOUS = [("read", 8, 4096, 8), ("read", 1, 4 << 20, 4), ("write", 8, 4096, 8), ("write", 2, 2 << 20, 4)]
+
+
+def move_asynchronously(agent, share, what, count, block, requests):
+    """While the daemon answers nothing io_submit(2) returns, and the device has all requests."""
     (share / "file").write_bytes(os.urandom(count * block))
-    control = tmp_path / "control"
-    control.mkdir()
-    agent = Agent(machines, "a", control, "--share", f"{share}:t", "--share", f"{module.parent}:kmod:ro")
-    shutil.copy(pathlib.Path(__file__).parent / "aio.py", control)
     # The first write asks if there are extended attributes.
-    agent.ask(TAKE + "set +e\nmkfifo /tmp/go\nprintf x | dd of=file conv=notrunc 2>/dev/null; cat file > /dev/null\n"
+    agent.ask("rm -f /tmp/go; mkfifo /tmp/go; printf x | dd of=file conv=notrunc 2>/dev/null; cat file > /dev/null\n"
               f"python3 /mnt/control/aio.py {what} /mnt/t/file {count} {block} < /tmp/go > /tmp/said 2>&1 & pid=$!\n"
               "exec 9> /tmp/go; until grep -qx open /tmp/said; do :; done")
     signal_daemon(share, signal.SIGSTOP)
@@ -275,6 +272,16 @@ def test_asynchronous_io_is_all_under_way(machines, share, module, tmp_path, wha
     assert said.splitlines()[2:] == [f"done True {moved}"]
     # What the cache had of it is gone.
     assert agent.ask("sha256sum < file").split()[0] == moved
+
+
+def test_asynchronous_io_is_all_under_way(machines, share, module, tmp_path):
+    control = tmp_path / "control"
+    control.mkdir()
+    shutil.copy(pathlib.Path(__file__).parent / "aio.py", control)
+    agent = Agent(machines, "a", control, "--share", f"{share}:t", "--share", f"{module.parent}:kmod:ro")
+    agent.ask(TAKE + "set +e")
+    for case in ASYNCHRONOUS:
+        move_asynchronously(agent, share, *case)
     assert agent.ask("set -e" + LEAVE + "echo left").endswith("left\n")
     agent.end()
 

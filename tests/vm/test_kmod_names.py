@@ -94,22 +94,21 @@ def test_a_directory_takes_one_request(guest, share):
 
 def test_directories_are_read_in_every_way(guest, share):
     """In pieces, from any place, again from the start: one reply's worth, a little more, and very much more."""
-    for count in (0, 1, 50, 850, 900, 5000):
+    for count in (0, 1, 50, 850, 900, 2000):
         (share / f"of{count}").mkdir()
         for number in range(count):
             (share / f"of{count}" / f"f{number:04}").touch()
     shutil.copy(HERE / "dir_check.py", share)
-    said = guest("for count in 0 1 50 850 900 5000; do python3 dir_check.py of$count; done\n").finish(patience=300)
+    said = guest("for count in 0 1 50 850 900 2000; do python3 dir_check.py of$count; done\n").finish(patience=300)
     assert said == "right\n" * 6
 
 
-@pytest.mark.parametrize("cpus", [1, 2])
-def test_look_ups_do_not_wait_for_each_other(guest, share, cpus):
+def test_look_ups_do_not_wait_for_each_other(guest, share):
     """Sweeps fill in names that others look up at the same time."""
     fill(share, 6, 150)
     shutil.copy(HERE / "name_race.py", share)
-    said = guest("cp name_race.py /tmp; cd /; python3 /tmp/name_race.py /mnt/t 8\n", "--cache", "auto",
-                 "--cpus", cpus).finish(patience=300)
+    said = guest("cp name_race.py /tmp; cd /; python3 /tmp/name_race.py /mnt/t 5\n", "--cache", "auto",
+                 "--cpus", 2).finish(patience=300)
     assert said == f"{[0] * 8}\n"
     assert sorted(path.name for path in share.iterdir()) == [*(f"d{n:03}" for n in range(6)), "name_race.py"]
     assert all(len(list((share / f"d{n:03}").iterdir())) == 150 for n in range(6))
