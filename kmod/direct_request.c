@@ -8,6 +8,9 @@
 
 /* ---- a user's pages ---- */
 
+/* So many have room on the stack. */
+#define FEW 8
+
 /* Its release(). */
 static void unpin_pages(struct cs_request *request)
 {
@@ -40,10 +43,12 @@ bool cs_direct_is_dirty(struct cs_request *request)
 /* Pin pages of the iterator, which moves on. 0 with data, or -errno. */
 static int pin(struct cs_request *request, size_t most, struct iov_iter *iter, u32 max)
 {
-	struct page **pages = kvmalloc_array(max, sizeof(*pages), GFP_KERNEL);
+	struct page *few[FEW], **pages = few;
 	size_t offset;
 	ssize_t len;
 
+	if (max > FEW)
+		pages = kvmalloc_array(max, sizeof(*pages), GFP_KERNEL);
 	if (!pages)
 		return -ENOMEM;
 	len = iov_iter_extract_pages(iter, &pages, most, max, 0, &offset);
@@ -55,7 +60,8 @@ static int pin(struct cs_request *request, size_t most, struct iov_iter *iter, u
 		len -= part;
 		offset = 0;
 	}
-	kvfree(pages);
+	if (pages != few)
+		kvfree(pages);
 	if (!request->n_data)
 		return len ?: -EFAULT;
 	return 0;

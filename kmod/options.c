@@ -46,7 +46,7 @@ int cs_options_parse(struct fs_context *fc, struct cs_options *options, struct f
 		break;
 	case OPTION_TIMEOUT:
 		if (result.uint_32 > TIMEOUT_MOST)
-			return invalfc(fc, "casement: timeout=%u: at most %u seconds, or 0 for none",
+			return invalf(fc, "casement: timeout=%u: at most %u seconds, or 0 for none",
 				       result.uint_32, TIMEOUT_MOST);
 		options->timeout = result.uint_32;
 		break;
@@ -84,6 +84,6 @@ int cs_options_agree(struct fs_context *fc, const struct cs_options *mounted, co
 		differs = "timeout";
 	if (!differs)
 		return 0;
-	errorfc(fc, "casement: it is mounted with another %s=; unmount it everywhere to change that", differs);
+	errorf(fc, "casement: it is mounted with another %s=; unmount it everywhere to change that", differs);
 	return -EBUSY;
 }

@@ -172,7 +172,7 @@ static int get_tree(struct fs_context *fc)
 	else
 		err = fill(sb);
 	if (err == -EBUSY && !sb->s_root)
-		errorfc(fc, "casement: \"%s\" is mounted by another type's name, or has mounts below it left", fc->source);
+		errorf(fc, "casement: \"%s\" is mounted by another type's name, or has mounts below it left", fc->source);
 	if (err) {
 		deactivate_locked_super(sb);
 		return err;
