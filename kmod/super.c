@@ -119,7 +119,6 @@ static int fill(struct super_block *sb)
 
 	if (err)
 		return err;
-	session->sb = sb;
 	err = cs_super_fill(sb);
 	if (!err) {
 		root = cs_inode_get_root(sb);
@@ -132,6 +131,13 @@ static int fill(struct super_block *sb)
 	if (err)
 		cs_session_close(session);
 	return err;
+}
+
+/* It is found from now on: who mounts the same device meanwhile waits for INIT. */
+static int set_super(struct super_block *sb, struct fs_context *fc)
+{
+	cs_session(sb)->sb = sb;
+	return set_anon_super_fc(sb, fc);
 }
 
 /* Not one of those below it. */
@@ -164,7 +170,7 @@ static int get_tree(struct fs_context *fc)
 	fc->s_fs_info = session;
 	if (options->dax == CS_DAX_ALWAYS && !cs_dax_wanted(session))
 		return invalf(fc, "casement: dax=always: device \"%s\" has no window", fc->source);
-	sb = sget_fc(fc, is_of_device, set_anon_super_fc);
+	sb = sget_fc(fc, is_of_device, set_super);
 	if (IS_ERR(sb))
 		return PTR_ERR(sb);
 	if (sb->s_root)

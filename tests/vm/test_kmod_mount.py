@@ -46,6 +46,12 @@ mount -t casement t /tmp/second; options /tmp/second; umount /tmp/second
 mount -t casement -o timeout=30,ro t /tmp/second; options /tmp/second
 if touch /tmp/second/no 2>/dev/null; then exit 76; fi
 touch /mnt/t/both; umount /tmp/second
+# Whoever comes while the first mount is under way gets the same one.
+for i in $(seq 10); do
+    umount /mnt/t
+    mount -t casement t /tmp/second & mount -t casement t /mnt/t; wait $!
+    umount /tmp/second
+done
 """, options="-o cache=never,timeout=30").finish()
     mine = "relatime,cache=never,timeout=30"
     assert said.splitlines() == [f"rw,{mine}", f"ro,{mine}", f"rw,{mine}", f"rw,{mine}", f"ro,{mine}"]
