@@ -6,6 +6,7 @@
 #ifndef CASEMENT_KMOD_COMPAT_H
 #define CASEMENT_KMOD_COMPAT_H
 
+#include <linux/dax.h>
 #include <linux/dcache.h>
 #include <linux/err.h>
 #include <linux/fileattr.h>
@@ -40,6 +41,27 @@ static inline void cs_automount_hold(struct vfsmount *mount)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
 	mntget(mount);
+#endif
+}
+
+/*
+ * Pages of a window: how many hold one that no device transfers to or from, what its waiters wait
+ * for, and what a file system says, with the page tables empty, before it cuts pages off a file.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+#define CS_DAX_IDLE 0
+#define cs_dax_waited(page) (page)
+#else
+#define CS_DAX_IDLE 1
+#define cs_dax_waited(page) (&(page)->_refcount)
+#endif
+
+static inline void cs_dax_forget(struct inode *inode, loff_t start, loff_t end)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 15, 0)
+	/* Another mapping's entries are not what that takes them for. */
+	if (dax_mapping(inode->i_mapping))
+		dax_delete_mapping_range(inode->i_mapping, start, end);
 #endif
 }
 

@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
+#include "compat.h"
 #include "dax_ranges.h"
 
 /* A store into a hole gives blocks to all of its range: those of sparse files are no larger than mainline's. */
@@ -101,6 +102,7 @@ static void drop_ranges(struct inode *inode)
 /* First the page tables. Nobody has the file open, or the invalidate lock is held. */
 static void drop_all(struct inode *inode)
 {
+	cs_dax_forget(inode, 0, LLONG_MAX);
 	truncate_pagecache(inode, 0);
 	drop_ranges(inode);
 }
@@ -237,6 +239,7 @@ static bool take_range(struct inode *inode, unsigned long index, struct cs_range
 		return false;
 	xa_erase(&cs_inode(inode)->dax->ranges, index);
 	unmap_mapping_range(inode->i_mapping, range->offset, cs_range_len(range), 0);
+	cs_dax_forget(inode, range->offset, end);
 	truncate_inode_pages_range(inode->i_mapping, range->offset, end);
 	cs_range_end(range);
 	return true;
@@ -407,9 +410,11 @@ int cs_dax_wait_unpinned(struct inode *inode)
 
 	while (!err && (page = dax_layout_busy_page(inode->i_mapping))) {
 		filemap_invalidate_unlock(inode->i_mapping);
-		err = wait_var_event_interruptible(&page->_refcount, page_count(page) == 1);
+		err = wait_var_event_interruptible(cs_dax_waited(page), page_count(page) == CS_DAX_IDLE);
 		filemap_invalidate_lock(inode->i_mapping);
 	}
+	if (!err)
+		cs_dax_forget(inode, 0, LLONG_MAX);
 	return err;
 }
 
@@ -419,7 +424,7 @@ static void wait_unpinned(struct inode *inode)
 	struct page *page;
 
 	while ((page = dax_layout_busy_page(inode->i_mapping)))
-		wait_var_event(&page->_refcount, page_count(page) == 1);
+		wait_var_event(cs_dax_waited(page), page_count(page) == CS_DAX_IDLE);
 }
 
 void cs_dax_evict(struct inode *inode)

@@ -61,7 +61,8 @@ static ssize_t copy_some(struct kiocb *iocb, struct iov_iter *iter, bool write)
 	memory = (void *)range->place + offset;
 	key = dax_read_lock();
 	if (dax_alive(range->window->dax))
-		done = write ? copy_from_iter(memory, len, iter) : copy_to_iter(memory, len, iter);
+		/* Not those that look into the kernel's memory for one object that is as long. */
+		done = write ? _copy_from_iter(memory, len, iter) : _copy_to_iter(memory, len, iter);
 	dax_read_unlock(key);
 	cs_range_put(range);
 	iocb->ki_pos += done;
