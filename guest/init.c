@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -52,11 +54,34 @@ static void set_environment(void)
 	setenv("LANG", "C.UTF-8", 1);
 }
 
-int main(void)
+#define IN_MEMORY "init"
+
+/*
+ * Run from a copy of this program in memory, if it is not that already: the boot share can be
+ * unmounted then. Where there is no memory for it, it stays, and so does this program.
+ */
+static void move_to_memory(const char *path)
+{
+	char *argv[] = { (char *)IN_MEMORY, NULL };
+	cleanup_close int from = open(path, O_RDONLY | O_CLOEXEC);
+	cleanup_close int to = memfd_create(IN_MEMORY, MFD_CLOEXEC);
+	ssize_t n;
+
+	if (!strcmp(path, IN_MEMORY) || from < 0 || to < 0)
+		return;
+	while ((n = sendfile(to, from, NULL, 1 << 20)) > 0)
+		continue;
+	if (!n)
+		fexecve(to, argv, environ);
+}
+
+int main(int argc, char **argv)
 {
 	struct guest_params params;
 	int err, status;
 
+	(void)argc;
+	move_to_memory(argv[0]);
 	report_setup();
 	mounts_early();
 	err = guest_params_read("/" GUEST_PARAMS_FILE, &params);
@@ -66,6 +91,8 @@ int main(void)
 	if (strcmp(params.fs, "virtiofs"))
 		driver_take();
 	mounts_switch_root(&params);
+	if (strcmp(params.fs, "virtiofs"))
+		driver_take_boot(params.fs);
 	loopback_up();
 	set_environment();
 	if (params.hostname)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -90,7 +91,8 @@ void mounts_switch_root(const struct guest_params *params)
 			report_failure("the guest's root has no folder %s: %s", pseudos[i].dir,
 				       strerror(errno));
 	}
-	if (chdir(NEW_ROOT) || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
+	/* The boot share comes to lie upon the new root, and is the mount that is taken away; report.c still has it. */
+	if (chdir(NEW_ROOT) || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
 		report_failure("the guest cannot change to its root: %s", strerror(errno));
 	mount_system_dirs(params->root_readonly);
 }

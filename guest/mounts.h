@@ -11,7 +11,7 @@
 /* /proc, /sys and /dev in the boot share. */
 void mounts_early(void);
 
-/* Make the root share the root file system, and give it what every system has. */
+/* Make the root share the root file system in the boot share's place, and give it what every system has. */
 void mounts_switch_root(const struct guest_params *params);
 
 /* Mount the shares; they are where the command works. */

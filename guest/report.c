@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/reboot.h>
 
 #include "common/cleanup.h"
@@ -17,6 +18,22 @@ static int boot_dir = -1;	/* [I] the boot share */
 void report_setup(void)
 {
 	boot_dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+void report_leave(void)
+{
+	close(boot_dir);
+	boot_dir = -1;
+}
+
+void report_return(const char *fs)
+{
+	cleanup_close int context = fsopen(fs, FSOPEN_CLOEXEC);
+
+	if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "source", GUEST_BOOT_TAG, 0) ||
+	    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+		report_failure("the guest cannot mount its boot share again: %s", strerror(errno));
+	boot_dir = fsmount(context, FSMOUNT_CLOEXEC, 0);
 }
 
 void report_note(const char *format, ...)

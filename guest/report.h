@@ -8,6 +8,10 @@
 /* Remember the folder that is "/" now: it stays reachable after the root is changed. */
 void report_setup(void);
 
+/* Let go of it, and have it again, as a mount of this type that nobody else sees. */
+void report_leave(void);
+void report_return(const char *fs);
+
 /* A line in the kernel's log. */
 void report_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

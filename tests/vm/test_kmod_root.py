@@ -26,7 +26,7 @@ def root():
 
 
 def test_driver(machines, share, module, device):
-    """Root and shares are on it, the boot folder alone on the kernel's own."""
+    """Root and shares are on it."""
     said = machines(r"""
 set -e
 awk '$3 ~ /virtiofs|casement/ { print $1, $2, $3, substr($4, 1, 2) }' /proc/mounts
