@@ -109,11 +109,11 @@ static long request_handle(void *scratch, struct iov_cursor *in, struct iov_curs
 	return server_handle(scratch, in, out, patience[manner]);
 }
 
-static void device_reset(void *ctx)
+static void device_reset(void *ctx, bool left)
 {
 	struct share *share = ctx;
 
-	server_reset(share->server);
+	server_reset(share->server, left);
 }
 
 static void queue_wake(void *ctx)

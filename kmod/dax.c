@@ -452,3 +452,19 @@ void cs_dax_revoke(struct cs_window *window)
 		iput(inode);
 	}
 }
+
+int cs_dax_empty(struct cs_window *window)
+{
+	struct inode *inode;
+	int err = 0;
+
+	while (!err && (inode = next_user(window, U64_MAX, true))) {
+		filemap_invalidate_lock(inode->i_mapping);
+		err = dax_layout_busy_page(inode->i_mapping) ? -EBUSY : 0;
+		if (!err)
+			drop_all(inode);
+		filemap_invalidate_unlock(inode->i_mapping);
+		iput(inode);
+	}
+	return err;
+}

@@ -39,4 +39,7 @@ void cs_dax_evict(struct inode *inode);
 /* The device goes; the window has been killed. No file has a range after this. */
 void cs_dax_revoke(struct cs_window *window);
 
+/* The same where the window stays, and none is to be used: -EBUSY if a device transfers to or from it. */
+int cs_dax_empty(struct cs_window *window);
+
 #endif

@@ -69,7 +69,7 @@ static unsigned int count_queues(struct virtio_device *vdev)
 	return n ? 1 + min_t(u32, n, nr_cpu_ids) : 0;
 }
 
-static int find_queues(struct cs_device *device)
+int cs_device_find_queues(struct cs_device *device)
 {
 	unsigned int n = device->n_queues;
 	struct virtqueue_info *infos = kcalloc(n, sizeof(*infos), GFP_KERNEL);
@@ -92,6 +92,13 @@ static int find_queues(struct cs_device *device)
 	kfree(infos);
 	kfree(vqs);
 	return err;
+}
+
+void cs_device_drop_queues(struct cs_device *device)
+{
+	for (unsigned int i = 0; i < device->n_queues; i++)
+		cs_queue_drop(&device->queues[i]);
+	device->vdev->config->del_vqs(device->vdev);
 }
 
 /* The least ring for a request of two headers and a page, with room to spare. */
@@ -122,6 +129,7 @@ static int probe(struct virtio_device *vdev)
 	if (!device)
 		return -ENOMEM;
 	kref_init(&device->refs);
+	init_waitqueue_head(&device->quiet);
 	device->vdev = vdev;
 	device->n_queues = n;
 	vdev->priv = device;
@@ -129,7 +137,7 @@ static int probe(struct virtio_device *vdev)
 	virtio_cread_bytes(vdev, offsetof(struct virtio_fs_config, tag), device->tag, CS_TAG_MAX);
 	for (unsigned int i = 0; i < n; i++)
 		cs_queue_init(device, i);
-	err = device->tag[0] ? find_queues(device) : -EINVAL;
+	err = device->tag[0] ? cs_device_find_queues(device) : -EINVAL;
 	if (err)
 		goto free;
 	cs_window_open(&device->window, device);
@@ -164,18 +172,10 @@ static void remove(struct virtio_device *vdev)
 	cs_dax_revoke(&device->window);
 	cs_window_close(&device->window);
 	virtio_reset_device(vdev);
-	for (unsigned int i = 0; i < device->n_queues; i++)
-		cs_queue_drop(&device->queues[i]);
-	vdev->config->del_vqs(vdev);
+	cs_device_drop_queues(device);
 	cs_requests_drain();
 	vdev->priv = NULL;
 	cs_device_put(device);
-}
-
-/* Requests under way would be lost with the device's state. */
-static int freeze(struct virtio_device *vdev)
-{
-	return -EOPNOTSUPP;
 }
 
 static const struct virtio_device_id ids[] = {
@@ -190,7 +190,8 @@ static struct virtio_driver driver = {
 	.id_table = ids,
 	.probe = probe,
 	.remove = remove,
-	.freeze = pm_sleep_ptr(freeze),
+	.freeze = pm_sleep_ptr(cs_device_freeze),
+	.restore = pm_sleep_ptr(cs_device_restore),
 };
 
 int cs_devices_start(void)

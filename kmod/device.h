@@ -22,11 +22,12 @@
 
 struct cs_queue {
 	spinlock_t lock;		/* taken from the interrupt, too */
-	struct virtqueue *vq;		/* [L:lock] not to be touched when dead */
+	struct virtqueue *vq;		/* [L:lock] not to be touched when dead or paused */
 	struct cs_device *device;	/* [I] */
 	unsigned int index;		/* [I] of the virtqueue */
 	char name[16];			/* [I] */
 	bool dead;			/* [L:lock] */
+	bool paused;			/* [L:lock] from freeze to restore: what is sent waits */
 	u64 last_unique;		/* [L:lock] */
 	struct list_head in_flight;	/* [L:lock] with the device, waited for */
 	struct list_head pending;	/* [L:lock] the ring had no room; oldest first */
@@ -51,7 +52,9 @@ struct cs_device {
 	struct cs_window window;
 	unsigned long mounted;		/* [A] bit 0: a session is open */
 	unsigned long timeout;		/* [I] while mounted: seconds; 0: none */
+	bool tells_suspend;		/* [I] while mounted: the daemon wants to know of it */
 	struct delayed_work look_work;	/* for requests that are late */
+	wait_queue_head_t quiet;	/* a queue that is paused or dead has nothing under way */
 	unsigned int n_queues;		/* [I] hiprio and request queues */
 	struct cs_queue queues[];	/* [0] is hiprio */
 };
@@ -66,6 +69,15 @@ void cs_devices_stop(void);
 
 /* End all that is under way and let nothing in. Buffers stay until the device returns them. */
 void cs_device_abort(struct cs_device *device);
+
+/* Of a device that is not ready: find its queues, 0 or -errno; of one that was reset: let go of them. */
+int cs_device_find_queues(struct cs_device *device);
+void cs_device_drop_queues(struct cs_device *device);
+
+/* ---- suspend.c: as virtio_driver's ---- */
+
+int cs_device_freeze(struct virtio_device *vdev);
+int cs_device_restore(struct virtio_device *vdev);
 
 /* ---- timeout.c ---- */
 
@@ -94,8 +106,15 @@ void cs_queue_take(struct cs_queue *queue);
 /* End all of its requests with -ECONNABORTED; -ENOTCONN for those to come. May not sleep. */
 void cs_queue_abort(struct cs_queue *queue);
 
-/* After the device's reset: let go of what it held. */
+/* After the device's reset: let go of what it held, and of the virtqueue. */
 void cs_queue_drop(struct cs_queue *queue);
+
+/* Put nothing more into the ring, until cs_queue_resume(). */
+void cs_queue_pause(struct cs_queue *queue);
+void cs_queue_resume(struct cs_queue *queue);
+
+/* Requests that are with the device and waited for. */
+unsigned int cs_queue_under_way(struct cs_queue *queue);
 
 /*
  * Send a request by this CPU's queue; end() follows, perhaps before the return. Any context

@@ -56,7 +56,7 @@ void cs_poll_start(struct cs_poll *poll, struct cs_queue *queue)
 	if (!is_wanted(queue))
 		return;
 	spin_lock_irqsave(&queue->lock, flags);
-	if (!queue->dead) {
+	if (!queue->dead && !queue->paused) {
 		poll->until = local_clock() + min(READ_ONCE(poll_us), POLL_US_MOST) * NSEC_PER_USEC;
 		queue->n_pollers++;
 		virtqueue_disable_cb(queue->vq);

@@ -72,6 +72,15 @@ static void finish_all(struct list_head *requests, int error)
 	}
 }
 
+/* put_pending() where that may be: is the device to be told? Lock held. */
+static bool fill_ring(struct cs_queue *queue, struct list_head *failed)
+{
+	if (queue->dead || queue->paused || list_empty(&queue->pending))
+		return false;
+	put_pending(queue, failed);
+	return virtqueue_kick_prepare(queue->vq);
+}
+
 static void send(struct cs_queue *queue, struct cs_request *request)
 {
 	LIST_HEAD(failed);
@@ -93,9 +102,8 @@ static void send(struct cs_queue *queue, struct cs_request *request)
 
 		list_add_tail(&request->link, &queue->pending);
 		if (!queued)
-			put_pending(queue, &failed);
+			notify = fill_ring(queue, &failed);
 		queue->n_waited += !list_empty(&queue->pending);
-		notify = virtqueue_kick_prepare(queue->vq);
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
 	if (notify)
@@ -140,18 +148,18 @@ void cs_queue_take(struct cs_queue *queue)
 	struct cs_request *request, *next;
 	LIST_HEAD(returned);
 	LIST_HEAD(failed);
-	bool notify = false;
+	bool notify, paused;
 	unsigned long flags;
 
 	spin_lock_irqsave(&queue->lock, flags);
 	get_returned(queue, &returned);
-	if (!queue->dead && !list_empty(&queue->pending)) {
-		put_pending(queue, &failed);
-		notify = virtqueue_kick_prepare(queue->vq);
-	}
+	notify = fill_ring(queue, &failed);
+	paused = queue->paused;
 	spin_unlock_irqrestore(&queue->lock, flags);
 	if (notify)
 		virtqueue_notify(queue->vq);
+	if (paused)
+		wake_up_all(&queue->device->quiet);
 	list_for_each_entry_safe(request, next, &returned, link) {
 		list_del_init(&request->link);
 		take_reply(queue, request, request->used);
@@ -184,6 +192,7 @@ void cs_queue_abort(struct cs_queue *queue)
 		spin_lock_irqsave(&queue->lock, flags);
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
+	wake_up_all(&queue->device->quiet);
 	finish_all(&pending, -ECONNABORTED);
 }
 
@@ -191,7 +200,7 @@ void cs_queue_drop(struct cs_queue *queue)
 {
 	struct cs_request *request;
 
-	while ((request = virtqueue_detach_unused_buf(queue->vq))) {
+	while (queue->vq && (request = virtqueue_detach_unused_buf(queue->vq))) {
 		list_del_init(&request->link);
 		cs_request_finish(request, -ECONNABORTED, true);
 		cs_request_put(request);
@@ -199,6 +208,42 @@ void cs_queue_drop(struct cs_queue *queue)
 	/* Returned by the device, but its interrupt never came. */
 	list_splice_init(&queue->orphans, &queue->in_flight);
 	finish_all(&queue->in_flight, -ECONNABORTED);
+	queue->vq = NULL;
+}
+
+void cs_queue_pause(struct cs_queue *queue)
+{
+	spin_lock_irq(&queue->lock);
+	queue->paused = true;
+	spin_unlock_irq(&queue->lock);
+}
+
+void cs_queue_resume(struct cs_queue *queue)
+{
+	struct cs_request *request;
+	LIST_HEAD(failed);
+	bool notify;
+
+	spin_lock_irq(&queue->lock);
+	queue->paused = false;
+	/* For those that are late: the time begins now. */
+	list_for_each_entry(request, &queue->pending, link)
+		request->sent = jiffies;
+	notify = fill_ring(queue, &failed);
+	spin_unlock_irq(&queue->lock);
+	if (notify)
+		virtqueue_notify(queue->vq);
+	finish_all(&failed, -EIO);
+}
+
+unsigned int cs_queue_under_way(struct cs_queue *queue)
+{
+	unsigned int n;
+
+	spin_lock_irq(&queue->lock);
+	n = list_count_nodes(&queue->in_flight);
+	spin_unlock_irq(&queue->lock);
+	return n;
 }
 
 void cs_queue_init(struct cs_device *device, unsigned int index)

@@ -112,7 +112,7 @@ int cs_session_run(struct cs_session *session, struct cs_request *request)
 }
 
 /* What a daemon may know beyond the protocol. */
-#define EXTENSIONS FUSE_EXTENSION_WHOLE_DIR
+#define EXTENSIONS (FUSE_EXTENSION_WHOLE_DIR | FUSE_EXTENSION_SUSPEND)
 
 /* It is at the end of both structures. */
 static void offer_extensions(struct fuse_init_in *in)
@@ -145,6 +145,7 @@ static int agree(struct cs_session *session, const struct fuse_init_out *out)
 		session->flags |= (u64)out->flags2 << 32;
 	session->flags &= flags_offered(session);
 	session->extensions = agreed_extensions(out);
+	session->device->tells_suspend = session->extensions & FUSE_EXTENSION_SUSPEND;
 	if (cs_session_has(session, FUSE_MAP_ALIGNMENT) && out->map_alignment > CS_RANGE_SHIFT_MIN) {
 		pr_warn("casement: %s: the window is not used, the daemon maps only multiples of 1 << %u bytes\n",
 			session->device->tag, out->map_alignment);

@@ -27,4 +27,14 @@ struct fuse_extension {
 #define FUSE_NO_HANDLE (~(__u64)0)
 #define FUSE_DIRENT_LAST (1u << 31)
 
+/*
+ * SUSPEND, without arguments or result, of any node: the guest is about to be suspended, and the
+ * device's reset that follows does not end the session. Sent by the hiprio queue when no other
+ * request is under way. It counts until the next request but those that may come at any time
+ * (FORGET, BATCH_FORGET, INTERRUPT). INIT begins a new session as ever. The window is empty by then.
+ * The number is one that the protocol has not given to anything.
+ */
+#define FUSE_EXTENSION_SUSPEND (1u << 1)
+#define FUSE_SUSPEND 63
+
 #endif

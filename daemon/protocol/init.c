@@ -283,7 +283,7 @@ static uint32_t init_session_bits(uint64_t chosen, uint32_t minor)
 }
 
 /* Beyond the protocol, for a guest that says it knows of it. */
-#define INIT_EXTENSIONS FUSE_EXTENSION_WHOLE_DIR
+#define INIT_EXTENSIONS (FUSE_EXTENSION_WHOLE_DIR | FUSE_EXTENSION_SUSPEND)
 
 static uint32_t init_extensions(const struct fuse_init_in *in)
 {
@@ -291,6 +291,12 @@ static uint32_t init_extensions(const struct fuse_init_in *in)
 
 	memcpy(&said, (const char *)(in + 1) - sizeof(said), sizeof(said));
 	return said.magic == FUSE_EXTENSION_MAGIC ? said.flags & INIT_EXTENSIONS : 0;
+}
+
+static uint32_t init_extension_bits(uint32_t extensions)
+{
+	return (extensions & FUSE_EXTENSION_WHOLE_DIR ? SESSION_WHOLE_DIR : 0) |
+	       (extensions & FUSE_EXTENSION_SUSPEND ? SESSION_MAY_SUSPEND : 0);
 }
 
 static int init_reply(struct request *req, uint32_t minor, uint64_t chosen, uint32_t extensions)
@@ -342,14 +348,21 @@ int handle_init(struct request *req)
 		  (unsigned long long)init_offered(in));
 	rc = init_reply(req, minor, chosen, extensions);
 	if (!rc)
-		session_begin(req->server, init_session_bits(chosen, minor) |
-					   (extensions & FUSE_EXTENSION_WHOLE_DIR ? SESSION_WHOLE_DIR : 0));
+		session_begin(req->server, init_session_bits(chosen, minor) | init_extension_bits(extensions));
 	return rc;
 }
 
 int handle_destroy(struct request *req)
 {
 	return session_end(req->server);
+}
+
+int handle_suspend(struct request *req)
+{
+	if (!(req->session & SESSION_MAY_SUSPEND))
+		return -ENOSYS;
+	session_suspend(req->server);
+	return 0;
 }
 
 /* Waits for locks can be given up. What else is long cannot be cut off half-way: the guest waits it out. */

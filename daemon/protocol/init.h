@@ -23,6 +23,7 @@ const struct init_feature *init_features(size_t *count);
 /* Handlers: 0 when the reply's body is in req->out, or -errno. */
 int handle_init(struct request *req);
 int handle_destroy(struct request *req);
+int handle_suspend(struct request *req);
 int handle_interrupt(struct request *req);
 
 #endif

@@ -18,6 +18,7 @@
 #include "daemon/protocol/handle_xattr.h"
 #include "daemon/protocol/init.h"
 #include "daemon/protocol/session.h"
+#include "proto/fuse_extension.h"
 #include "proto/fuse_wire.h"
 
 #define ARG(type) .arg_size = sizeof(struct type)
@@ -31,6 +32,7 @@ static const struct opcode opcodes[FUSE_OPCODE_LIMIT] = {
 	[FUSE_INIT] = { "INIT", ARG(fuse_init_in), REPLY(fuse_init_out),
 		.arg_min = 16, .flags = OP_ANYTIME, .handle = handle_init },
 	[FUSE_DESTROY] = { "DESTROY", .flags = OP_ANYTIME, .handle = handle_destroy },
+	[FUSE_SUSPEND] = { "SUSPEND", .handle = handle_suspend },
 	[FUSE_INTERRUPT] = { "INTERRUPT", ARG(fuse_interrupt_in),
 		.flags = OP_ANYTIME | OP_NO_REPLY, .handle = handle_interrupt },
 

@@ -107,6 +107,8 @@ static int server_accept(struct request *req)
 		rc = decode_request(req);
 	if (rc == -EINVAL)
 		server_log_malformed(req);
+	if (!rc && req->session & SESSION_SUSPENDED && !(req->op->flags & OP_ANYTIME))
+		session_go_on(req->server);
 	if (!rc && req->op->flags & OP_CHANGES && req->server->config.readonly)
 		return -EROFS;
 	return rc;
@@ -162,8 +164,10 @@ void server_interrupt(struct server *server)
 	fs_lock_interrupt_all(server->fs);
 }
 
-void server_reset(struct server *server)
+void server_reset(struct server *server, bool left)
 {
+	if (!left && session_is_suspended(server))
+		return;
 	atomic_store_explicit(&server->session, 0, memory_order_release);
 	fs_reset(server->fs);
 }

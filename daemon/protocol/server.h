@@ -110,10 +110,11 @@ long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cu
 void server_interrupt(struct server *server);
 
 /*
- * The device was reset or the VMM left: forget all of the guest's state. Queues
- * are stopped. The window is left alone: whether there is still a VMM to unmap
- * with, the caller knows. (INIT clears it in any case.)
+ * The device was reset, or the VMM `left`: forget all of the guest's state, unless
+ * the guest is suspended and there. Queues are stopped. The window is left alone:
+ * whether there is still a VMM to unmap with, the caller knows. (INIT clears it in
+ * any case.)
  */
-void server_reset(struct server *server);
+void server_reset(struct server *server, bool left);
 
 #endif

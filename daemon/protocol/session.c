@@ -28,3 +28,21 @@ void session_begin(struct server *server, uint32_t bits)
 {
 	atomic_store_explicit(&server->session, bits | SESSION_STARTED, memory_order_release);
 }
+
+void session_suspend(struct server *server)
+{
+	atomic_fetch_or_explicit(&server->session, SESSION_SUSPENDED, memory_order_acq_rel);
+}
+
+void session_go_on(struct server *server)
+{
+	atomic_fetch_and_explicit(&server->session, ~SESSION_SUSPENDED, memory_order_acq_rel);
+}
+
+bool session_is_suspended(const struct server *server)
+{
+	uint32_t bits = atomic_load_explicit(&server->session, memory_order_acquire);
+
+	/* One alone is left where the session ended meanwhile. */
+	return bits & SESSION_STARTED && bits & SESSION_SUSPENDED;
+}

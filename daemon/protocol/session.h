@@ -27,6 +27,8 @@
 #define SESSION_SUPP_GROUP	(1u << 8)	/* makers send the group that matters */
 #define SESSION_KILLPRIV	(1u << 9)	/* set-id bits are ours to clear */
 #define SESSION_WHOLE_DIR	(1u << 10)	/* directories are read without a handle */
+#define SESSION_MAY_SUSPEND	(1u << 11)	/* the guest will say so before it is suspended */
+#define SESSION_SUSPENDED	(1u << 12)	/* it has: the device's reset does not end the session */
 
 struct server {
 	struct fs *fs;			/* borrowed [I] */
@@ -34,7 +36,8 @@ struct server {
 	struct window_ops window;	/* all NULL without a window [I] */
 	/*
 	 * SESSION_* bits [A]: INIT and DESTROY store with release, each request
-	 * loads once with acquire and so sees one session from end to end. It
+	 * loads once with acquire and so sees one session from end to end, but for
+	 * SESSION_SUSPENDED, which comes and goes within it. It
 	 * orders nothing else: fs and window are safe beside a reset.
 	 */
 	_Atomic uint32_t session;
@@ -62,5 +65,12 @@ int session_end(struct server *server);
 
 /* Start a session with these SESSION_* bits; SESSION_STARTED is added. */
 void session_begin(struct server *server, uint32_t bits);
+
+/* The guest says that it will be suspended; it goes on. Any thread. */
+void session_suspend(struct server *server);
+void session_go_on(struct server *server);
+
+/* The session goes on after the device's reset. */
+bool session_is_suspended(const struct server *server);
 
 #endif

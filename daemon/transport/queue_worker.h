@@ -37,8 +37,8 @@ struct request_ops {
 	 */
 	long (*handle)(void *scratch, struct iov_cursor *in, struct iov_cursor *out,
 		       enum request_manner manner);
-	/* The device was reset, or the VMM left. Every queue is stopped. */
-	void (*reset)(void *ctx);
+	/* The device was reset, or the VMM `left`. Every queue is stopped. */
+	void (*reset)(void *ctx, bool left);
 	/* A queue's token was fired: wake whoever waits in a lock for its sake. */
 	void (*wake)(void *ctx);
 	unsigned int pool_threads;	/* for requests that wait; 0: queues serve them, too */

@@ -102,7 +102,7 @@ int vu_reset_device(struct vu_session *session, struct vu_message *message)
 {
 	(void)message;
 	vu_queues_reset(session);
-	session->ops.reset(session->ops.ctx);
+	session->ops.reset(session->ops.ctx, false);
 	return 0;
 }
 

@@ -227,6 +227,6 @@ int vu_session_run(struct vu_session *session, int stop_fd, const struct vu_byst
 	}
 	vu_queues_reset(session);
 	vu_backend_reset(session->backend);
-	session->ops.reset(session->ops.ctx);
+	session->ops.reset(session->ops.ctx, true);
 	return err == -ECONNRESET || err == -EPIPE ? 0 : err;
 }

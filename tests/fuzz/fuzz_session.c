@@ -165,6 +165,12 @@ static void nothing(void *ctx)
 	(void)ctx;
 }
 
+static void no_reset(void *ctx, bool left)
+{
+	(void)ctx;
+	(void)left;
+}
+
 /* Every answer is one of ours: version 1, a reply, as long as it says. */
 static void check_answers(int sock)
 {
@@ -186,7 +192,7 @@ static void run_session(int sock)
 	static struct vu_device device = { .has_config = true, .shmem = { .nregions = 1, .sizes = { 2u << 20 } } };
 	static const struct request_ops ops = {
 		.queue_open = queue_open, .queue_close = queue_close, .handle = handle,
-		.reset = nothing, .wake = nothing, .pool_threads = 1, .long_threads = 1,
+		.reset = no_reset, .wake = nothing, .pool_threads = 1, .long_threads = 1,
 	};
 	static const struct vu_bystander nobody = { .fd = -1 };
 	struct vu_backend backend;

@@ -243,7 +243,7 @@ static void test_sessions(void **state)
 	assert_int_equal(fake_window.clears, 3);
 	assert_false(serving());
 	run_init(46, 0);
-	server_reset(server);
+	server_reset(server, true);
 	assert_int_equal(fake.resets, 5);
 	assert_int_equal(fake_window.clears, 4);
 	assert_false(serving());

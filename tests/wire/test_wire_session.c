@@ -18,9 +18,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "client/call.h"
 #include "client/raw.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "proto/fuse_extension.h"
 
 #define BIT(n) (1ull << (n))
 
@@ -277,6 +279,18 @@ static const struct fixture_config by_table = {
 	.options = { .memory_regions = 3, .flags = CASEMENT_NO_MEM_SLOTS },
 };
 
+/* The device is reset, and its queues are started again. */
+static void reset_device(struct fixture *f)
+{
+	ok(channel_set(&f->client->channel, VHOST_USER_RESET_DEVICE, NULL, 0, NULL, 0));
+	ok(channel_set(&f->client->channel, VHOST_USER_SET_FEATURES, &f->client->features,
+		       sizeof(f->client->features), NULL, 0));
+	for (unsigned int i = 0; i < f->client->n_queues; i++) {
+		casement_queue_reset(&f->client->queues[i]);
+		ok(casement_queue_start(&f->client->queues[i]));
+	}
+}
+
 static void test_reset_device(void **state)
 {
 	struct fixture *f = fixture_of(state);
@@ -285,19 +299,65 @@ static void test_reset_device(void **state)
 
 	for (unsigned int round = 0; round < 5; round++) {
 		fh = create_file(f->q, "file", &node);
-		ok(channel_set(&f->client->channel, VHOST_USER_RESET_DEVICE, NULL, 0, NULL, 0));
-		ok(channel_set(&f->client->channel, VHOST_USER_SET_FEATURES, &f->client->features,
-			       sizeof(f->client->features), NULL, 0));
-		for (unsigned int i = 0; i < f->client->n_queues; i++) {
-			casement_queue_reset(&f->client->queues[i]);
-			ok(casement_queue_start(&f->client->queues[i]));
-		}
+		reset_device(f);
 		ok(casement_init(f->q, NULL, &f->init));
 		/* What the guest before knew is gone. */
 		assert_true(casement_getattr(f->q, node, CASEMENT_NO_FH, &attr) < 0);
 		assert_true(casement_release(f->q, node, fh) < 0);
 		ok(casement_unlink(f->q, CASEMENT_ROOT, "file"));
 	}
+}
+
+static int suspend(struct fixture *f)
+{
+	return call_object(f->q, FUSE_SUSPEND, CASEMENT_ROOT, NULL, 0, NULL, 0);
+}
+
+/* A guest that said it would be suspended has its session after as many resets as there are; another request undoes it. */
+static void test_suspend(void **state)
+{
+	const struct fuse_extension said = { FUSE_EXTENSION_MAGIC, FUSE_EXTENSION_SUSPEND };
+	struct fuse_init_in in = { .major = 7, .minor = 41 };
+	struct fixture *f = fixture_of(state);
+	struct fuse_attr_out attr;
+	uint64_t node, fh;
+
+	/* Not of a guest that does not know of it. */
+	refused(suspend(f), ENOSYS);
+	memcpy((char *)(&in + 1) - sizeof(said), &said, sizeof(said));
+	ok(casement_init(f->q, &in, &f->init));
+	fh = create_file(f->q, "file", &node);
+	ok(casement_unlink(f->q, CASEMENT_ROOT, "file"));
+	for (unsigned int round = 0; round < 3; round++) {
+		ok(suspend(f));
+		reset_device(f);
+		reset_device(f);
+		ok(casement_getattr(f->q, node, fh, &attr));
+		assert_int_equal(attr.attr.nlink, 0);
+	}
+	/* A FORGET may be late. */
+	ok(suspend(f));
+	casement_forget(f->q, 12345, 1);
+	reset_device(f);
+	ok(casement_getattr(f->q, node, fh, &attr));
+	/* It goes on instead: the next reset is one. */
+	ok(suspend(f));
+	ok(casement_getattr(f->q, node, fh, &attr));
+	reset_device(f);
+	refused(casement_getattr(f->q, node, fh, &attr), EIO);
+	/* Another kernel was booted meanwhile, and mounts. */
+	ok(casement_init(f->q, &in, &f->init));
+	fh = create_file(f->q, "file", &node);
+	ok(suspend(f));
+	reset_device(f);
+	ok(casement_init(f->q, &in, &f->init));
+	assert_true(casement_getattr(f->q, node, fh, &attr) < 0);
+	/* There was no session any more to be kept. */
+	ok(suspend(f));
+	ok(casement_destroy(f->q));
+	reset_device(f);
+	refused(casement_getattr(f->q, CASEMENT_ROOT, CASEMENT_NO_FH, &attr), EIO);
+	ok(casement_init(f->q, NULL, &f->init));
 }
 
 /* A guest's reboot without RESET_DEVICE: rings stopped, emptied, started, a second INIT. */
@@ -422,6 +482,7 @@ int main(void)
 		FIXTURE_TEST(test_region_comes_and_goes, NULL),
 		FIXTURE_TEST(test_table_again, &by_table),
 		FIXTURE_TEST(test_reset_device, NULL),
+		FIXTURE_TEST(test_suspend, NULL),
 		FIXTURE_TEST(test_reboot, NULL),
 		FIXTURE_TEST(test_leave, NULL),
 		FIXTURE_TEST(test_leave_at_once, &no_client),
