@@ -13,6 +13,7 @@
 #include <linux/fs.h>
 #include <linux/mount.h>
 #include <linux/posix_acl_xattr.h>
+#include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/version.h>
 
@@ -34,6 +35,36 @@ typedef struct dentry *cs_mkdir_result;
 #else
 typedef int cs_mkdir_result;
 #define CS_MKDIR_RESULT(err) (err)
+#endif
+
+/* The label that a security module gives a new file: 0, -EOPNOTSUPP without one, or -errno. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
+typedef struct lsm_context cs_label;
+
+static inline int cs_label_of_new(struct dentry *dentry, umode_t mode, const char **name, cs_label *label)
+{
+	return security_dentry_init_security(dentry, mode, &dentry->d_name, name, label);
+}
+
+static inline void cs_label_free(cs_label *label)
+{
+	security_release_secctx(label);
+}
+#else
+typedef struct {
+	void *context;
+	u32 len;
+} cs_label;
+
+static inline int cs_label_of_new(struct dentry *dentry, umode_t mode, const char **name, cs_label *label)
+{
+	return security_dentry_init_security(dentry, mode, &dentry->d_name, name, &label->context, &label->len);
+}
+
+static inline void cs_label_free(cs_label *label)
+{
+	security_release_secctx(label->context, label->len);
+}
 #endif
 
 /* A new mount of d_automount() had a hold for who adds it to the tree, and one for who goes on into it. */

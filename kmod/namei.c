@@ -3,6 +3,7 @@
 #include <linux/namei.h>
 #include <linux/slab.h>
 
+#include "extend.h"
 #include "fs.h"
 
 /* A name of a directory was added or removed. */
@@ -40,53 +41,35 @@ struct dentry *cs_lookup(struct inode *dir, struct dentry *dentry, unsigned int 
 	return other;
 }
 
-/* FUSE_EXT_GROUPS with one group. */
-struct group_extension {
-	struct fuse_ext_header header;
-	u32 nr_groups;
-	u32 group;
-};
-
-/*
- * The daemon is told the caller's group, of several. If the caller has the directory's among
- * the others, what is made in it keeps a set-group-id bit as by the caller itself.
- */
-static bool needs_group(const struct inode *dir, u32 opcode)
-{
-	return opcode != FUSE_LINK && cs_session_has(cs_session(dir->i_sb), FUSE_CREATE_SUPP_GROUP) &&
-	       !gid_eq(dir->i_gid, current_fsgid()) && in_group_p(dir->i_gid);
-}
-
-/* Behind all other arguments. */
-static void add_group(struct cs_request *request, kgid_t group)
-{
-	struct group_extension extension = {
-		.header = { .size = sizeof(extension), .type = FUSE_EXT_GROUPS },
-		.nr_groups = 1,
-		.group = from_kgid(&init_user_ns, group),
-	};
-
-	memcpy((u8 *)cs_request_args(request) + request->in_len - sizeof(extension), &extension,
-	       sizeof(extension));
-	request->in->total_extlen = sizeof(extension) / sizeof(u64);
-}
-
-/* The name's place in the arguments of a request that makes it. */
-static struct cs_request *make_request(struct inode *dir, struct dentry *dentry, u32 opcode, u32 head,
+/* A request about a name in the directory, which has its place between `head` and `tail` bytes of arguments. */
+static struct cs_request *name_request(struct inode *dir, struct dentry *dentry, u32 opcode, u32 head,
 				       u32 tail, u32 out_len)
 {
-	u32 groups = needs_group(dir, opcode) ? sizeof(struct group_extension) : 0;
 	struct cs_request *request;
 
 	if (dentry->d_name.len > CS_NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
-	request = cs_inode_request(dir, opcode, head + dentry->d_name.len + 1 + tail + groups, out_len);
+	request = cs_inode_request(dir, opcode, head + dentry->d_name.len + 1 + tail, out_len);
 	if (!request)
 		return ERR_PTR(-ENOMEM);
-	if (groups)
-		add_group(request, dir->i_gid);
 	cs_request_name(request, head, dentry->d_name.name, dentry->d_name.len);
-	request->undo = cs_entry_undo;
+	return request;
+}
+
+/* The same of one that makes something of that type and mode. */
+static struct cs_request *make_request(struct inode *dir, struct dentry *dentry, u32 opcode, u32 head,
+				       u32 tail, u32 out_len, umode_t mode)
+{
+	struct cs_extensions extensions;
+	struct cs_request *request;
+	int err = cs_extensions_get(&extensions, dir, dentry, mode);
+
+	if (err)
+		return ERR_PTR(err);
+	request = name_request(dir, dentry, opcode, head, tail + extensions.len, out_len);
+	cs_extensions_put(&extensions, IS_ERR(request) ? NULL : request);
+	if (!IS_ERR(request))
+		request->undo = cs_entry_undo;
 	return request;
 }
 
@@ -126,7 +109,7 @@ static int mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dent
 {
 	struct fuse_mknod_in *in;
 	struct cs_request *request = make_request(dir, dentry, FUSE_MKNOD, sizeof(*in), 0,
-						  sizeof(struct fuse_entry_out));
+						  sizeof(struct fuse_entry_out), mode);
 
 	if (IS_ERR(request))
 		return PTR_ERR(request);
@@ -147,7 +130,7 @@ static cs_mkdir_result mkdir(struct mnt_idmap *idmap, struct inode *dir, struct 
 {
 	struct fuse_mkdir_in *in;
 	struct cs_request *request = make_request(dir, dentry, FUSE_MKDIR, sizeof(*in), 0,
-						  sizeof(struct fuse_entry_out));
+						  sizeof(struct fuse_entry_out), mode | S_IFDIR);
 
 	if (IS_ERR(request))
 		return CS_MKDIR_RESULT(PTR_ERR(request));
@@ -161,7 +144,7 @@ static int symlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *de
 {
 	u32 len = strlen(target);
 	struct cs_request *request = make_request(dir, dentry, FUSE_SYMLINK, 0, len + 1,
-						  sizeof(struct fuse_entry_out));
+						  sizeof(struct fuse_entry_out), S_IFLNK | S_IRWXUGO);
 
 	if (IS_ERR(request))
 		return PTR_ERR(request);
@@ -173,11 +156,12 @@ static int link(struct dentry *old, struct inode *dir, struct dentry *dentry)
 {
 	struct inode *inode = d_inode(old);
 	struct fuse_link_in *in;
-	struct cs_request *request = make_request(dir, dentry, FUSE_LINK, sizeof(*in), 0,
+	struct cs_request *request = name_request(dir, dentry, FUSE_LINK, sizeof(*in), 0,
 						  sizeof(struct fuse_entry_out));
 
 	if (IS_ERR(request))
 		return PTR_ERR(request);
+	request->undo = cs_entry_undo;
 	in = cs_request_args(request);
 	in->oldnodeid = cs_nodeid(inode);
 	cs_attr_changed(inode);
@@ -212,7 +196,7 @@ static struct cs_request *create_request(struct inode *dir, struct dentry *dentr
 	struct fuse_create_in *in;
 	struct cs_request *request = make_request(dir, dentry, opcode, sizeof(*in), 0,
 						  sizeof(struct fuse_entry_out) +
-						  sizeof(struct fuse_open_out));
+						  sizeof(struct fuse_open_out), mode | S_IFREG);
 
 	if (IS_ERR(request))
 		return request;
@@ -310,12 +294,11 @@ static void name_gone(struct inode *inode)
 
 static int take_away(struct inode *dir, struct dentry *dentry, u32 opcode)
 {
-	struct cs_request *request = make_request(dir, dentry, opcode, 0, 0, 0);
+	struct cs_request *request = name_request(dir, dentry, opcode, 0, 0, 0);
 	int err;
 
 	if (IS_ERR(request))
 		return PTR_ERR(request);
-	request->undo = NULL;
 	err = cs_inode_run(dir, request);
 	if (!err) {
 		dir_changed(dir);
@@ -345,10 +328,9 @@ static struct cs_request *rename_request(struct inode *dir, struct dentry *old, 
 
 	if (new->d_name.len > CS_NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
-	request = make_request(dir, old, flags ? FUSE_RENAME2 : FUSE_RENAME, head, new->d_name.len + 1, 0);
+	request = name_request(dir, old, flags ? FUSE_RENAME2 : FUSE_RENAME, head, new->d_name.len + 1, 0);
 	if (IS_ERR(request))
 		return request;
-	request->undo = NULL;
 	cs_request_name(request, head + old->d_name.len + 1, new->d_name.name, new->d_name.len);
 	if (flags) {
 		struct fuse_rename2_in *in = cs_request_args(request);
