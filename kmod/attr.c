@@ -164,7 +164,7 @@ static void apply_reply(struct inode *inode, const struct fuse_attr_out *out, u6
 	cs_attr_apply(inode, &out->attr, cs_attr_expiry(inode->i_sb, out->attr_valid, out->attr_valid_nsec), snapshot);
 }
 
-static bool is_fresh(const struct inode *inode)
+bool cs_attr_is_fresh(const struct inode *inode)
 {
 	return time_before64(get_jiffies_64(), READ_ONCE(cs_inode(inode)->attr_expires));
 }
@@ -176,7 +176,7 @@ int cs_attr_refresh(struct inode *inode, bool always)
 	u64 snapshot;
 	int err;
 
-	if (!always && is_fresh(inode))
+	if (!always && cs_attr_is_fresh(inode))
 		return 0;
 	request = cs_inode_request(inode, FUSE_GETATTR, sizeof(struct fuse_getattr_in),
 				   sizeof(struct fuse_attr_out));
@@ -194,7 +194,7 @@ int cs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 	int err = 0;
 
 	/* One look at the time: what expires right after it must not be asked for in a walk that may not wait. */
-	if (!is_fresh(inode))
+	if (!cs_attr_is_fresh(inode))
 		err = mask & MAY_NOT_BLOCK ? -ECHILD : cs_attr_refresh(inode, false);
 	return err ?: generic_permission(idmap, inode, mask);
 }

@@ -42,13 +42,27 @@ static struct cs_range *get_range(struct inode *inode, loff_t pos, bool write, b
 	return ERR_PTR(err);
 }
 
+/* The same for who may not wait: -EAGAIN if it is not mapped already. */
+static struct cs_range *get_mapped(struct inode *inode, loff_t pos)
+{
+	struct cs_range *range = cs_dax_find(inode, pos);
+
+	if (range && test_bit_acquire(CS_RANGE_MAPPED, &range->flags))
+		return range;
+	if (range)
+		cs_range_put(range);
+	return ERR_PTR(-EAGAIN);
+}
+
 /* ---- read(2) and write(2) ---- */
 
 /* To or from one range, at most to its end or the file's. Bytes, or -errno. */
 static ssize_t copy_some(struct kiocb *iocb, struct iov_iter *iter, bool write)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	struct cs_range *range = get_range(inode, iocb->ki_pos, write, false);
+	bool nowait = iocb->ki_flags & IOCB_NOWAIT;
+	struct cs_range *range = nowait ? get_mapped(inode, iocb->ki_pos) :
+					  get_range(inode, iocb->ki_pos, write, false);
 	size_t offset, done = 0, len;
 	void *memory;
 	int key;
@@ -78,7 +92,7 @@ static ssize_t copy(struct kiocb *iocb, struct iov_iter *iter, bool write)
 	while (iov_iter_count(iter) && iocb->ki_pos < i_size_read(inode)) {
 		done = copy_some(iocb, iter, write);
 		/* No range for it: the rest goes by requests. */
-		if (done < 0 && done != -EFAULT && done != -EINTR) {
+		if (done < 0 && done != -EFAULT && done != -EINTR && !(iocb->ki_flags & IOCB_NOWAIT)) {
 			done = cs_direct_move(iocb, iter, write);
 			total += max_t(ssize_t, done, 0);
 			break;
@@ -95,7 +109,10 @@ ssize_t cs_dax_read(struct kiocb *iocb, struct iov_iter *to)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	ssize_t done;
 
-	inode_lock_shared(inode);
+	if (!(iocb->ki_flags & IOCB_NOWAIT))
+		inode_lock_shared(inode);
+	else if (!inode_trylock_shared(inode))
+		return -EAGAIN;
 	done = copy(iocb, to, false);
 	inode_unlock_shared(inode);
 	return done;

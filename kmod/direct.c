@@ -89,7 +89,11 @@ ssize_t cs_direct_read(struct kiocb *iocb, struct iov_iter *to)
 
 	if (!len)
 		return 0;
-	err = filemap_write_and_wait_range(mapping, iocb->ki_pos, iocb->ki_pos + len - 1);
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		err = !can_be_async(iocb, to, false) ||
+		      filemap_range_needs_writeback(mapping, iocb->ki_pos, iocb->ki_pos + len - 1) ? -EAGAIN : 0;
+	else
+		err = filemap_write_and_wait_range(mapping, iocb->ki_pos, iocb->ki_pos + len - 1);
 	if (err)
 		return err;
 	return can_be_async(iocb, to, false) ? cs_transfer_start(iocb, to, false) :

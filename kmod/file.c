@@ -169,7 +169,7 @@ static int open(struct inode *inode, struct file *file)
 			return err;
 	}
 	opened = file->private_data;
-	file->f_mode |= FMODE_CAN_ODIRECT;
+	file->f_mode |= FMODE_CAN_ODIRECT | FMODE_NOWAIT;
 	cs_dax_open(inode);
 	/* Closed elsewhere and opened here: its contents of then are wanted. */
 	if (!(opened->flags & (FOPEN_KEEP_CACHE | FOPEN_DIRECT_IO)) && !IS_DAX(inode) &&
@@ -268,7 +268,10 @@ static ssize_t read_iter(struct kiocb *iocb, struct iov_iter *to)
 	if (!IS_DAX(inode) && is_direct(iocb))
 		return cs_direct_read(iocb, to);
 	/* The size ends a read; with it come changes of others. */
-	err = cs_attr_refresh(inode, false);
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		err = cs_attr_is_fresh(inode) ? 0 : -EAGAIN;
+	else
+		err = cs_attr_refresh(inode, false);
 	return err ?: (IS_DAX(inode) ? cs_dax_read(iocb, to) : filemap_read(iocb, to, 0));
 }
 
@@ -308,6 +311,9 @@ static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
 	struct inode *inode = file_inode(file);
 	ssize_t done;
 
+	/* There is always something to wait for: the daemon's reply, or room for dirty pages. */
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
 	inode_lock(inode);
 	done = know_size(iocb, inode);
 	if (!done)

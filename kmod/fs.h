@@ -128,6 +128,9 @@ void cs_attr_unsent(struct inode *inode, loff_t end);
 /* All was sent of the first so many of those writes. */
 void cs_attr_sent(struct inode *inode, u64 unsent);
 
+/* They have not expired. */
+bool cs_attr_is_fresh(const struct inode *inode);
+
 /* Ask for them if they have expired, or if `always`. */
 int cs_attr_refresh(struct inode *inode, bool always);
 

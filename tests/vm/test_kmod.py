@@ -418,3 +418,11 @@ done
 virtio=$(/mnt/kmod/casement-guest device t)
 sysfs=/sys/bus/virtio/drivers/casement/$virtio/casement
 """.replace("{rounds}", str(20 * ROUNDS))).finish(patience=PATIENCE * ROUNDS)
+
+
+@pytest.mark.parametrize("way", ["cache", "window"])
+def test_reads_that_may_not_wait(guest, share, way):
+    """RWF_NOWAIT and io_uring: what is here is read at once, direct I/O is sent, and for the rest somebody else waits."""
+    shutil.copy(pathlib.Path(__file__).parent / "nowait.py", share)
+    (share / "file").write_bytes(os.urandom(4 << 20))
+    guest(f"python3 nowait.py {way}\n", *(["--window", "64M"] if way == "window" else []), "--cache", "always").finish()
