@@ -164,6 +164,9 @@ static int give_some(struct file *file, struct dir_context *context)
 	request = ask(file, open->fh, context->pos, &ends);
 	if (IS_ERR(request))
 		return PTR_ERR(request);
+	/* Where the first reply has room for more, the next walk will not need a handle. */
+	if (!context->pos && request->got <= CS_NAMES_SIZE - CS_NAMES_LARGEST)
+		WRITE_ONCE(cs_inode(file_inode(file))->names.large, false);
 	names = cs_names_start(request);
 	give(context, &names);
 	cs_request_put(request);

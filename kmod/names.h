@@ -11,6 +11,8 @@
 
 /* Of names in one reply; with its headers the request stays within 32 KiB. */
 #define CS_NAMES_SIZE (28U << 10)
+/* No entry takes more of it. */
+#define CS_NAMES_LARGEST 512
 
 /* READDIR or READDIRPLUS from `pos` on; NULL without memory. `fh` may be FUSE_NO_HANDLE where that is agreed. */
 struct cs_request *cs_names_request(struct inode *dir, u64 fh, loff_t pos, bool plus);

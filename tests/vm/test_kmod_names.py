@@ -87,9 +87,15 @@ def test_directories_are_read_as_their_readers_want_it(guest, share, command, pl
 def test_a_directory_takes_one_request(guest, share):
     """Without a handle, if a reply has room for it; each is found again without one for its end."""
     fill(share, 40, 50)
-    guest(REQUESTS + "requests find d000; requests find .; requests ls -lR .\n", "--cache", "always").finish()
-    one, find, ls = counts(share)
+    guest(REQUESTS + r"""requests find d000; requests find .; requests ls -lR .
+mkdir was_large; (cd was_large; seq 2000 | xargs touch)
+find was_large > /dev/null; find was_large -mindepth 1 -name '??*' -delete; find was_large > /dev/null
+before=$(sent); find was_large > /dev/null; echo "shrunk | $(($(sent) - before))" >> counts
+""", "--cache", "always").finish()
+    one, find, ls, shrunk = counts(share)
     assert one <= 3 and find <= 41 + 5 and ls <= 41 + 5
+    # That it fits now is known when it was read once: no OPENDIR, RELEASEDIR and READDIR of the end.
+    assert shrunk <= 3
 
 
 def test_directories_are_read_in_every_way(guest, share):
