@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Our own guest driver and a daemon that does not tell the truth (tests/liar): nothing of it harms the guest."""
+import pathlib
+import re
+import shutil
+
+import pytest
+
+from agent import Agent
+from conftest import BUILD, ROUNDS, TOP
+from kmod_guest import TAKE
+
+# As LEAVE of kmod_guest.py, but for the count of wrong replies.
+LEAVE = r"""
+cd /; umount /mnt/t
+if grep -v ' in_flight=0 pending=0 orphans=0$' $sysfs/statistics; then exit 70; fi
+rmmod casement && echo left
+"""
+
+
+def lies():
+    """Their names, in the liar's own table."""
+    table = re.search(r"lies\[\] = \{(.*?)\n\};", (TOP / "tests/liar/liar.c").read_text(), re.DOTALL)
+    return re.findall(r'\{ "(\w+)",', table[1])
+
+
+def tell(share, lie):
+    """From now on; every third reply, so that there is something to be misled about."""
+    (share / ".draft").write_text(f"{lie} 3\n")
+    (share / ".draft").rename(share / ".lies")
+
+
+@pytest.mark.parametrize("cache, window", [("auto", ["--window", "64M"]), ("never", [])])
+def test_lies(machines, share, module, tmp_path, cache, window):
+    control = tmp_path / "control"
+    control.mkdir()
+    (share / "dir").mkdir()
+    for name in ("a", "b", "dir/a", "big"):
+        (share / name).write_bytes(b"text" * (1 << 18 if name == "big" else 1000))
+    shutil.copy(pathlib.Path(__file__).parent / "lied_to.py", control)
+    agent = Agent(machines, "a", control, "--share", f"{share}:t", "--share-arg", f"--cache={cache}",
+                  "--share-arg", "--xattr", "--share-arg", "--posix-acl", "--share-arg", "--posix-lock",
+                  "--share-arg", "--flock", "--daemon", BUILD / "tests/liar/casementd-liar",
+                  "--share", f"{module.parent}:kmod:ro", *window)
+    agent.ask(TAKE + "set +e")
+    for seed, lie in enumerate([*lies(), "any"] * ROUNDS):
+        tell(share, lie)
+        assert agent.ask(f"python3 /mnt/control/lied_to.py 100 {seed} 2>&1").endswith("survived\n"), lie
+    # Not even of what it can do does it tell the truth.
+    for _ in lies():
+        tell(share, "any")
+        agent.ask("cd /; umount /mnt/t; mount -t casement t /mnt/t; ls -l /mnt/t")
+        (share / ".lies").unlink()
+        agent.ask("mountpoint -q /mnt/t || mount -t casement t /mnt/t; cd /mnt/t")
+    assert int(agent.ask(r"sed -n 's/.* bad=\([0-9]*\) .*/\1/p' $sysfs/statistics | sort -n | tail -n 1")) > 0
+    # With the truth, all is as it was.
+    assert agent.ask("echo truth > true; cat true; rm true") == "truth\n"
+    assert agent.ask(LEAVE).endswith("left\n")
+    agent.end()
