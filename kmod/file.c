@@ -355,6 +355,8 @@ const struct file_operations cs_file_operations = {
 	.lock = cs_lock,
 	.flock = cs_flock,
 	.splice_read = splice_read,
+	.unlocked_ioctl = cs_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.splice_write = iter_file_splice_write,
 };
 

@@ -211,6 +211,9 @@ int cs_xattr_put(struct inode *inode, const char *name, const void *value, size_
 int cs_fileattr_get(struct dentry *dentry, struct fileattr *attr);
 int cs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct fileattr *attr);
 
+/* The file operation. */
+long cs_ioctl(struct file *file, unsigned int command, unsigned long arg);
+
 /* The inode operations; the caller of cs_get_acl() owns the ACL. */
 struct posix_acl *cs_get_acl(struct inode *inode, int type, bool rcu);
 int cs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, struct posix_acl *acl, int type);

@@ -1,17 +1,29 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /*
  * File flags: lsattr(1), chattr(1) and XFS's form of them. The VFS does the ioctls and asks
- * for permission; the daemon does them once more on a handle of our own.
+ * for permission; the daemon does them once more on a handle of our own. And fs-verity, which
+ * is the host's: its two ioctls go to the daemon as they are.
  */
 #include "fs.h"
 
 #include <linux/fileattr.h>
+#include <linux/fsverity.h>
+#include <linux/mount.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
 
-/* One of those four, with `data` of `size` bytes that the command's direction reads or writes. */
-static int run(struct inode *inode, struct cs_file *open, u32 command, void *data, u32 size)
+/* What goes with a command, and room for what comes back. */
+struct payload {
+	const void *in;
+	u32 in_size;
+	void *out;
+	u32 out_size;
+};
+
+/* Bytes of `out` that were filled, or -errno; -ENOTTY where the daemon knows no ioctls. */
+static int ask(struct inode *inode, struct cs_file *open, u32 command, const struct payload *payload)
 {
-	u32 in_size = _IOC_DIR(command) & _IOC_WRITE ? size : 0;
-	u32 out_size = _IOC_DIR(command) & _IOC_READ ? size : 0;
+	u32 in_size = payload->in_size, out_size = payload->out_size;
 	struct fuse_ioctl_out *out;
 	struct fuse_ioctl_in *in;
 	struct cs_request *request;
@@ -26,7 +38,7 @@ static int run(struct inode *inode, struct cs_file *open, u32 command, void *dat
 	in->cmd = command;
 	in->in_size = in_size;
 	in->out_size = out_size;
-	memcpy(in + 1, data, in_size);
+	memcpy(in + 1, payload->in, in_size);
 	request->out_var = true;
 	err = cs_device_call(open->session->device, request);
 	out = cs_request_result(request);
@@ -35,12 +47,30 @@ static int run(struct inode *inode, struct cs_file *open, u32 command, void *dat
 	/* What is no error and no success is no reply to one of those. */
 	if (err > 0 || err <= -512)
 		err = -EIO;
-	if (!err && out_size && request->got != sizeof(*out) + out_size)
-		err = -EIO;
-	if (!err)
-		memcpy(data, out + 1, out_size);
+	if (!err) {
+		err = request->got - sizeof(*out);
+		memcpy(payload->out, out + 1, err);
+	}
 	cs_request_put(request);
 	return err == -ENOSYS ? -ENOTTY : err;
+}
+
+/* ---- flags ---- */
+
+/* One of those four, with `data` of `size` bytes that the command's direction reads or writes. */
+static int run(struct inode *inode, struct cs_file *open, u32 command, void *data, u32 size)
+{
+	struct payload payload = {
+		.in = data,
+		.in_size = _IOC_DIR(command) & _IOC_WRITE ? size : 0,
+		.out = data,
+		.out_size = _IOC_DIR(command) & _IOC_READ ? size : 0,
+	};
+	int done = ask(inode, open, command, &payload);
+
+	if (done < 0)
+		return done;
+	return done == payload.out_size ? 0 : -EIO;
 }
 
 /* The same on a handle for it alone. Only files and directories have flags. */
@@ -103,4 +133,91 @@ int cs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct filea
 		err = run_on(inode, FS_IOC_FSSETXATTR, &xattr, sizeof(xattr));
 	cs_attr_changed(inode);
 	return err;
+}
+
+/* ---- fs-verity ---- */
+
+/* No digest is longer, and the daemon takes no more salt and signature than that. */
+#define DIGEST_MOST 64
+#define ENABLE_MOST 4096
+
+static long measure(struct file *file, struct fsverity_digest __user *arg)
+{
+	struct {
+		struct fsverity_digest head;
+		u8 digest[DIGEST_MOST];
+	} buffer;
+	struct payload payload = { &buffer.head, sizeof(buffer.head), &buffer, sizeof(buffer) };
+	int done;
+
+	if (copy_from_user(&buffer.head, arg, sizeof(buffer.head)))
+		return -EFAULT;
+	buffer.head.digest_size = min(buffer.head.digest_size, DIGEST_MOST);
+	payload.out_size = sizeof(buffer.head) + buffer.head.digest_size;
+	done = ask(file_inode(file), file->private_data, FS_IOC_MEASURE_VERITY, &payload);
+	if (done < 0)
+		return done;
+	if (done < sizeof(buffer.head) || done != sizeof(buffer.head) + buffer.head.digest_size)
+		return -EIO;
+	return copy_to_user(arg, &buffer, done) ? -EFAULT : 0;
+}
+
+/* What its pointers point to follows the struct. 0 with a payload to be freed, or -errno. */
+static int gather(const struct fsverity_enable_arg __user *arg, struct payload *payload)
+{
+	struct fsverity_enable_arg head;
+	u8 *bytes;
+
+	if (copy_from_user(&head, arg, sizeof(head)))
+		return -EFAULT;
+	if (head.salt_size > ENABLE_MOST || head.sig_size > ENABLE_MOST - sizeof(head) ||
+	    head.salt_size > ENABLE_MOST - sizeof(head) - head.sig_size)
+		return -EMSGSIZE;
+	payload->in_size = sizeof(head) + head.salt_size + head.sig_size;
+	bytes = kmalloc(payload->in_size, GFP_KERNEL);
+	if (!bytes)
+		return -ENOMEM;
+	payload->in = bytes;
+	if (copy_from_user(bytes + sizeof(head), u64_to_user_ptr(head.salt_ptr), head.salt_size) ||
+	    copy_from_user(bytes + sizeof(head) + head.salt_size, u64_to_user_ptr(head.sig_ptr), head.sig_size)) {
+		kfree(bytes);
+		payload->in = NULL;
+		return -EFAULT;
+	}
+	/* Addresses are not for the daemon to see. */
+	head.salt_ptr = 0;
+	head.sig_ptr = 0;
+	memcpy(bytes, &head, sizeof(head));
+	return 0;
+}
+
+static long enable(struct file *file, const struct fsverity_enable_arg __user *arg)
+{
+	struct inode *inode = file_inode(file);
+	struct payload payload = {};
+	int err = file_permission(file, MAY_WRITE) ?: mnt_want_write_file(file);
+
+	if (err)
+		return err;
+	err = gather(arg, &payload);
+	if (!err) {
+		/* What is measured is what the daemon has. */
+		err = cs_write_out(inode) ?: ask(inode, file->private_data, FS_IOC_ENABLE_VERITY, &payload);
+		cs_attr_changed(inode);
+	}
+	kfree(payload.in);
+	mnt_drop_write_file(file);
+	return err;
+}
+
+long cs_ioctl(struct file *file, unsigned int command, unsigned long arg)
+{
+	switch (command) {
+	case FS_IOC_ENABLE_VERITY:
+		return enable(file, (const void __user *)arg);
+	case FS_IOC_MEASURE_VERITY:
+		return measure(file, (void __user *)arg);
+	default:
+		return -ENOTTY;
+	}
 }
