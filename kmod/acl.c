@@ -62,7 +62,7 @@ int cs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, struct posix_acl 
 		if (!value)
 			return -ENOMEM;
 	}
-	err = cs_xattr_put(inode, acl_name(type), value, size, 0,
+	err = cs_xattr_put(idmap, inode, acl_name(type), value, size, 0,
 			   kills_sgid(idmap, inode, type) ? FUSE_SETXATTR_ACL_KILL_SGID : 0);
 	kfree(value);
 	/* To take away what is not there is no error. */

@@ -283,7 +283,7 @@ static void fill_times(struct fuse_setattr_in *in, const struct iattr *attr)
 	}
 }
 
-static void fill_setattr(struct fuse_setattr_in *in, const struct iattr *attr)
+static void fill_setattr(struct fuse_setattr_in *in, struct mnt_idmap *idmap, const struct iattr *attr)
 {
 	if (attr->ia_valid & ATTR_MODE) {
 		in->valid |= FATTR_MODE;
@@ -291,11 +291,11 @@ static void fill_setattr(struct fuse_setattr_in *in, const struct iattr *attr)
 	}
 	if (attr->ia_valid & ATTR_UID) {
 		in->valid |= FATTR_UID;
-		in->uid = from_kuid(&init_user_ns, attr->ia_uid);
+		in->uid = from_kuid(&init_user_ns, from_vfsuid(idmap, &init_user_ns, attr->ia_vfsuid));
 	}
 	if (attr->ia_valid & ATTR_GID) {
 		in->valid |= FATTR_GID;
-		in->gid = from_kgid(&init_user_ns, attr->ia_gid);
+		in->gid = from_kgid(&init_user_ns, from_vfsgid(idmap, &init_user_ns, attr->ia_vfsgid));
 	}
 	if (attr->ia_valid & ATTR_SIZE) {
 		in->valid |= FATTR_SIZE;
@@ -322,7 +322,7 @@ static void set_size(struct inode *inode, loff_t size)
 	truncate_pagecache(inode, min(old, size));
 }
 
-static int setattr_locked(struct inode *inode, struct iattr *attr)
+static int setattr_locked(struct mnt_idmap *idmap, struct inode *inode, struct iattr *attr)
 {
 	struct fuse_attr_out out;
 	struct cs_request *request;
@@ -332,7 +332,7 @@ static int setattr_locked(struct inode *inode, struct iattr *attr)
 				   sizeof(struct fuse_attr_out));
 	if (!request)
 		return -ENOMEM;
-	fill_setattr(cs_request_args(request), attr);
+	fill_setattr(cs_request_args(request), idmap, attr);
 	err = run_for_attr(inode, request, &out);
 	if (err)
 		return err;
@@ -357,12 +357,12 @@ int cs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *att
 	if (attr->ia_valid & ATTR_SIZE || READ_ONCE(cs_inode(inode)->unsent))
 		err = cs_write_out(inode);
 	if (!(attr->ia_valid & ATTR_SIZE))
-		return setattr_locked(inode, attr);
+		return setattr_locked(idmap, inode, attr);
 	if (err)
 		return err;
 	filemap_invalidate_lock(inode->i_mapping);
 	err = IS_DAX(inode) ? cs_dax_wait_unpinned(inode) : 0;
-	err = err ?: setattr_locked(inode, attr);
+	err = err ?: setattr_locked(idmap, inode, attr);
 	filemap_invalidate_unlock(inode->i_mapping);
 	return err;
 }

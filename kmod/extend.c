@@ -20,10 +20,11 @@ struct group_extension {
  * The daemon is told the caller's group, of several. If the caller has the directory's among
  * the others, what is made in it keeps a set-group-id bit as by the caller itself.
  */
-static bool needs_group(const struct inode *dir)
+static bool needs_group(struct mnt_idmap *idmap, const struct inode *dir)
 {
 	return cs_session_has(cs_session(dir->i_sb), FUSE_CREATE_SUPP_GROUP) &&
-	       !gid_eq(dir->i_gid, current_fsgid()) && in_group_p(dir->i_gid);
+	       !gid_eq(dir->i_gid, mapped_fsgid(idmap, &init_user_ns)) &&
+	       vfsgid_in_group_p(i_gid_into_vfsgid(idmap, dir));
 }
 
 /* Where labels were agreed upon there is at least the header that says how many: none or one. */
@@ -36,7 +37,8 @@ static u32 label_len(const struct cs_extensions *extensions)
 	return round_up(len, UNIT);
 }
 
-int cs_extensions_get(struct cs_extensions *extensions, struct inode *dir, struct dentry *dentry, umode_t mode)
+int cs_extensions_get(struct cs_extensions *extensions, struct mnt_idmap *idmap, struct inode *dir,
+		      struct dentry *dentry, umode_t mode)
 {
 	int err;
 
@@ -48,7 +50,7 @@ int cs_extensions_get(struct cs_extensions *extensions, struct inode *dir, struc
 		extensions->has_label = true;
 		extensions->len += label_len(extensions);
 	}
-	if (needs_group(dir)) {
+	if (needs_group(idmap, dir)) {
 		extensions->has_group = true;
 		extensions->group = from_kgid(&init_user_ns, dir->i_gid);
 		extensions->len += sizeof(struct group_extension);

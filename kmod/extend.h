@@ -19,7 +19,8 @@ struct cs_extensions {
 };
 
 /* What is to be said of a `dentry` of that type and mode, made in `dir`: 0, or the security module's -errno. */
-int cs_extensions_get(struct cs_extensions *extensions, struct inode *dir, struct dentry *dentry, umode_t mode);
+int cs_extensions_get(struct cs_extensions *extensions, struct mnt_idmap *idmap, struct inode *dir,
+		      struct dentry *dentry, umode_t mode);
 
 /* Say it at the end of the request's arguments, if there is a request; then it is of no more use. */
 void cs_extensions_put(struct cs_extensions *extensions, struct cs_request *request);

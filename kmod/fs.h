@@ -204,8 +204,8 @@ ssize_t cs_listxattr(struct dentry *dentry, char *buffer, size_t size);
 ssize_t cs_xattr_ask(struct inode *inode, u32 opcode, const char *name, void *buffer, size_t size);
 
 /* SETXATTR, or REMOVEXATTR without a value. `flags` of setxattr(2), `more_flags` FUSE_SETXATTR_*. */
-int cs_xattr_put(struct inode *inode, const char *name, const void *value, size_t size, int flags,
-		 u32 more_flags);
+int cs_xattr_put(struct mnt_idmap *idmap, struct inode *inode, const char *name, const void *value, size_t size,
+		 int flags, u32 more_flags);
 
 /* The inode operations of file flags. */
 int cs_fileattr_get(struct dentry *dentry, struct fileattr *attr);

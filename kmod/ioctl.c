@@ -21,7 +21,8 @@ struct payload {
 };
 
 /* Bytes of `out` that were filled, or -errno; -ENOTTY where the daemon knows no ioctls. */
-static int ask(struct inode *inode, struct cs_file *open, u32 command, const struct payload *payload)
+static int ask(struct mnt_idmap *idmap, struct inode *inode, struct cs_file *open, u32 command,
+	       const struct payload *payload)
 {
 	u32 in_size = payload->in_size, out_size = payload->out_size;
 	struct fuse_ioctl_out *out;
@@ -32,6 +33,7 @@ static int ask(struct inode *inode, struct cs_file *open, u32 command, const str
 	request = cs_inode_request(inode, FUSE_IOCTL, sizeof(*in) + in_size, sizeof(*out) + out_size);
 	if (!request)
 		return -ENOMEM;
+	cs_request_caller(request, idmap);
 	in = cs_request_args(request);
 	in->fh = open->fh;
 	in->flags = S_ISDIR(inode->i_mode) ? FUSE_IOCTL_DIR : 0;
@@ -58,7 +60,8 @@ static int ask(struct inode *inode, struct cs_file *open, u32 command, const str
 /* ---- flags ---- */
 
 /* One of those four, with `data` of `size` bytes that the command's direction reads or writes. */
-static int run(struct inode *inode, struct cs_file *open, u32 command, void *data, u32 size)
+static int run(struct mnt_idmap *idmap, struct inode *inode, struct cs_file *open, u32 command, void *data,
+	       u32 size)
 {
 	struct payload payload = {
 		.in = data,
@@ -66,7 +69,7 @@ static int run(struct inode *inode, struct cs_file *open, u32 command, void *dat
 		.out = data,
 		.out_size = _IOC_DIR(command) & _IOC_READ ? size : 0,
 	};
-	int done = ask(inode, open, command, &payload);
+	int done = ask(idmap, inode, open, command, &payload);
 
 	if (done < 0)
 		return done;
@@ -74,7 +77,7 @@ static int run(struct inode *inode, struct cs_file *open, u32 command, void *dat
 }
 
 /* The same on a handle for it alone. Only files and directories have flags. */
-static int run_on(struct inode *inode, u32 command, void *data, u32 size)
+static int run_on(struct mnt_idmap *idmap, struct inode *inode, u32 command, void *data, u32 size)
 {
 	struct cs_file *open;
 	int err;
@@ -84,7 +87,7 @@ static int run_on(struct inode *inode, u32 command, void *data, u32 size)
 	open = cs_file_open_own(inode);
 	if (IS_ERR(open))
 		return PTR_ERR(open);
-	err = run(inode, open, command, data, size);
+	err = run(idmap, inode, open, command, data, size);
 	cs_file_put(open);
 	/* "No such ioctl" to the VFS. */
 	return err == -ENOTTY ? -ENOIOCTLCMD : err;
@@ -98,12 +101,12 @@ int cs_fileattr_get(struct dentry *dentry, struct fileattr *attr)
 	int err;
 
 	if (attr->flags_valid) {
-		err = run_on(inode, FS_IOC_GETFLAGS, &flags, sizeof(flags));
+		err = run_on(&nop_mnt_idmap, inode, FS_IOC_GETFLAGS, &flags, sizeof(flags));
 		if (!err)
 			fileattr_fill_flags(attr, flags);
 		return err;
 	}
-	err = run_on(inode, FS_IOC_FSGETXATTR, &xattr, sizeof(xattr));
+	err = run_on(&nop_mnt_idmap, inode, FS_IOC_FSGETXATTR, &xattr, sizeof(xattr));
 	if (err)
 		return err;
 	fileattr_fill_xflags(attr, xattr.fsx_xflags);
@@ -128,9 +131,9 @@ int cs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct filea
 	int err;
 
 	if (attr->flags_valid)
-		err = run_on(inode, FS_IOC_SETFLAGS, &flags, sizeof(flags));
+		err = run_on(idmap, inode, FS_IOC_SETFLAGS, &flags, sizeof(flags));
 	else
-		err = run_on(inode, FS_IOC_FSSETXATTR, &xattr, sizeof(xattr));
+		err = run_on(idmap, inode, FS_IOC_FSSETXATTR, &xattr, sizeof(xattr));
 	cs_attr_changed(inode);
 	return err;
 }
@@ -154,7 +157,7 @@ static long measure(struct file *file, struct fsverity_digest __user *arg)
 		return -EFAULT;
 	buffer.head.digest_size = min(buffer.head.digest_size, DIGEST_MOST);
 	payload.out_size = sizeof(buffer.head) + buffer.head.digest_size;
-	done = ask(file_inode(file), file->private_data, FS_IOC_MEASURE_VERITY, &payload);
+	done = ask(file_mnt_idmap(file), file_inode(file), file->private_data, FS_IOC_MEASURE_VERITY, &payload);
 	if (done < 0)
 		return done;
 	if (done < sizeof(buffer.head) || done != sizeof(buffer.head) + buffer.head.digest_size)
@@ -202,7 +205,8 @@ static long enable(struct file *file, const struct fsverity_enable_arg __user *a
 	err = gather(arg, &payload);
 	if (!err) {
 		/* What is measured is what the daemon has. */
-		err = cs_write_out(inode) ?: ask(inode, file->private_data, FS_IOC_ENABLE_VERITY, &payload);
+		err = cs_write_out(inode) ?:
+		      ask(file_mnt_idmap(file), inode, file->private_data, FS_IOC_ENABLE_VERITY, &payload);
 		cs_attr_changed(inode);
 	}
 	kfree(payload.in);

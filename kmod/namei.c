@@ -57,19 +57,21 @@ static struct cs_request *name_request(struct inode *dir, struct dentry *dentry,
 }
 
 /* The same of one that makes something of that type and mode. */
-static struct cs_request *make_request(struct inode *dir, struct dentry *dentry, u32 opcode, u32 head,
-				       u32 tail, u32 out_len, umode_t mode)
+static struct cs_request *make_request(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry,
+				       u32 opcode, u32 head, u32 tail, u32 out_len, umode_t mode)
 {
 	struct cs_extensions extensions;
 	struct cs_request *request;
-	int err = cs_extensions_get(&extensions, dir, dentry, mode);
+	int err = cs_extensions_get(&extensions, idmap, dir, dentry, mode);
 
 	if (err)
 		return ERR_PTR(err);
 	request = name_request(dir, dentry, opcode, head, tail + extensions.len, out_len);
 	cs_extensions_put(&extensions, IS_ERR(request) ? NULL : request);
-	if (!IS_ERR(request))
+	if (!IS_ERR(request)) {
+		cs_request_caller(request, idmap);
 		request->undo = cs_entry_undo;
+	}
 	return request;
 }
 
@@ -108,7 +110,7 @@ static int mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dent
 		 dev_t rdev)
 {
 	struct fuse_mknod_in *in;
-	struct cs_request *request = make_request(dir, dentry, FUSE_MKNOD, sizeof(*in), 0,
+	struct cs_request *request = make_request(idmap, dir, dentry, FUSE_MKNOD, sizeof(*in), 0,
 						  sizeof(struct fuse_entry_out), mode);
 
 	if (IS_ERR(request))
@@ -129,7 +131,7 @@ static int create(struct mnt_idmap *idmap, struct inode *dir, struct dentry *den
 static cs_mkdir_result mkdir(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, umode_t mode)
 {
 	struct fuse_mkdir_in *in;
-	struct cs_request *request = make_request(dir, dentry, FUSE_MKDIR, sizeof(*in), 0,
+	struct cs_request *request = make_request(idmap, dir, dentry, FUSE_MKDIR, sizeof(*in), 0,
 						  sizeof(struct fuse_entry_out), mode | S_IFDIR);
 
 	if (IS_ERR(request))
@@ -143,7 +145,7 @@ static cs_mkdir_result mkdir(struct mnt_idmap *idmap, struct inode *dir, struct 
 static int symlink(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry, const char *target)
 {
 	u32 len = strlen(target);
-	struct cs_request *request = make_request(dir, dentry, FUSE_SYMLINK, 0, len + 1,
+	struct cs_request *request = make_request(idmap, dir, dentry, FUSE_SYMLINK, 0, len + 1,
 						  sizeof(struct fuse_entry_out), S_IFLNK | S_IRWXUGO);
 
 	if (IS_ERR(request))
@@ -190,11 +192,11 @@ static void create_undo(struct cs_request *request)
 	cs_entry_undo(request);
 }
 
-static struct cs_request *create_request(struct inode *dir, struct dentry *dentry, u32 opcode,
-					 u32 flags, umode_t mode)
+static struct cs_request *create_request(struct mnt_idmap *idmap, struct inode *dir, struct dentry *dentry,
+					 u32 opcode, u32 flags, umode_t mode)
 {
 	struct fuse_create_in *in;
-	struct cs_request *request = make_request(dir, dentry, opcode, sizeof(*in), 0,
+	struct cs_request *request = make_request(idmap, dir, dentry, opcode, sizeof(*in), 0,
 						  sizeof(struct fuse_entry_out) +
 						  sizeof(struct fuse_open_out), mode | S_IFREG);
 
@@ -239,7 +241,7 @@ static int create_and_open(struct inode *dir, struct dentry *dentry, struct file
 			   u32 flags, umode_t mode)
 {
 	u64 snapshot = cs_attr_snapshot(dir->i_sb);
-	struct cs_request *request = create_request(dir, dentry, opcode, flags, mode);
+	struct cs_request *request = create_request(file_mnt_idmap(file), dir, dentry, opcode, flags, mode);
 	int err;
 
 	if (IS_ERR(request))

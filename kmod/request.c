@@ -3,6 +3,7 @@
 #include "request.h"
 
 #include <linux/cred.h>
+#include <linux/fs.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
@@ -33,6 +34,18 @@ struct cs_request *cs_request_new(u32 opcode, u64 nodeid, u32 in_len, u32 out_le
 	request->in->gid = from_kgid(&init_user_ns, current_fsgid());
 	request->in->pid = task_pid_nr(current);
 	return request;
+}
+
+void cs_request_caller(struct cs_request *request, struct mnt_idmap *idmap)
+{
+	kuid_t uid = mapped_fsuid(idmap, &init_user_ns);
+	kgid_t gid = mapped_fsgid(idmap, &init_user_ns);
+
+	/* Others make nothing there, the VFS sees to that; but root may change what there is. */
+	if (!uid_valid(uid) || !gid_valid(gid))
+		return;
+	request->in->uid = from_kuid(&init_user_ns, uid);
+	request->in->gid = from_kgid(&init_user_ns, gid);
 }
 
 int cs_request_data(struct cs_request *request, enum cs_data direction, unsigned int max, gfp_t gfp)

@@ -20,6 +20,7 @@
 #include <linux/workqueue.h>
 
 struct cs_queue;
+struct mnt_idmap;
 
 enum cs_data { CS_DATA_NONE, CS_DATA_TO_DEVICE, CS_DATA_FROM_DEVICE };
 
@@ -66,6 +67,9 @@ struct cs_request {
  * Arguments are zeroed. Held once, by the caller.
  */
 struct cs_request *cs_request_new(u32 opcode, u64 nodeid, u32 in_len, u32 out_len, gfp_t gfp);
+
+/* For the caller as it is seen through a mount with other ids, if the ids are among those. */
+void cs_request_caller(struct cs_request *request, struct mnt_idmap *idmap);
 
 /* Give it a scatter list of up to `max` entries; -ENOMEM. The caller fills it by cs_request_add(). */
 int cs_request_data(struct cs_request *request, enum cs_data direction, unsigned int max, gfp_t gfp);

@@ -252,6 +252,7 @@ static int __init register_types(void)
 		types[i].init_fs_context = init_fs_context;
 		types[i].parameters = cs_parameters;
 		types[i].kill_sb = cs_super_kill;
+		types[i].fs_flags = FS_ALLOW_IDMAP;
 		err = register_filesystem(&types[i]);
 		if (err == -EBUSY && i)
 			err = 0;

@@ -70,8 +70,8 @@ static int remove(struct inode *inode, const char *name)
 	return cs_inode_run(inode, request);
 }
 
-int cs_xattr_put(struct inode *inode, const char *name, const void *value, size_t size, int flags,
-		 u32 more_flags)
+int cs_xattr_put(struct mnt_idmap *idmap, struct inode *inode, const char *name, const void *value, size_t size,
+		 int flags, u32 more_flags)
 {
 	bool more = cs_session_has(cs_session(inode->i_sb), FUSE_SETXATTR_EXT);
 	u32 len = strlen(name), head = more ? sizeof(struct fuse_setxattr_in) : FUSE_COMPAT_SETXATTR_IN_SIZE;
@@ -87,6 +87,7 @@ int cs_xattr_put(struct inode *inode, const char *name, const void *value, size_
 		request = cs_inode_request(inode, FUSE_SETXATTR, head + len + 1 + size, 0);
 		if (!request)
 			return -ENOMEM;
+		cs_request_caller(request, idmap);
 		in = cs_request_args(request);
 		in->size = size;
 		in->flags = flags;
@@ -104,7 +105,7 @@ int cs_xattr_put(struct inode *inode, const char *name, const void *value, size_
 static int set(const struct xattr_handler *handler, struct mnt_idmap *idmap, struct dentry *dentry,
 	       struct inode *inode, const char *name, const void *value, size_t size, int flags)
 {
-	return cs_xattr_put(inode, name, value, size, flags, 0);
+	return cs_xattr_put(idmap, inode, name, value, size, flags, 0);
 }
 
 static const struct xattr_handler every_name = {

@@ -37,3 +37,32 @@ def test_no_security_module(guest, share):
     """Nothing has a label then, and everything is made all the same."""
     guest(MEMBER, "--append", "lsm=", "--share-arg", "--security-label").finish()
     assert os.listxattr(share / "file") == []
+
+
+# The host's 1000 and 2000 are 5000 and 6000 there, and only those.
+OTHER_IDS = r"""
+mkdir /tmp/other; chown 1000:2000 .; chmod 2770 .; touch old; chown 1000:2000 old
+mount --bind -o X-mount.idmap='u:1000:5000:1 g:2000:6000:1' /mnt/t /tmp/other; cd /tmp/other
+stat -c '%u:%g' . old
+setpriv --reuid 5000 --regid 6000 --clear-groups sh -ec '
+echo text > file; mkdir dir; ln -s file link; mkfifo fifo; : > dir/made; chmod 600 old; setfacl -m u:5000:r file
+mv file dir; rm fifo; stat -c "%n %u:%g" dir/*'
+for id in 1000 7000; do
+    setpriv --reuid $id --regid $id --clear-groups sh -c ': > no' 2>/dev/null && exit 80
+    setpriv --reuid $id --regid $id --clear-groups cat old 2>/dev/null && exit 81
+done
+# Root is nobody there, so nothing can be his.
+if touch roots 2>/dev/null; then exit 82; fi
+if chown 7000 old 2>/dev/null; then exit 83; fi
+setpriv --reuid 5000 --regid 100 --groups 6000 sh -c ': > no' 2>/dev/null && exit 84
+chown 5000:6000 old; stat -c '%u:%g' old
+cd /; umount /tmp/other
+"""
+
+
+def test_a_mount_with_other_ids(guest, share):
+    """An idmapped mount: who does something there is on the host who it says."""
+    assert guest(OTHER_IDS, "--share-arg", "--posix-acl").finish().splitlines() == [
+        "5000:6000", "5000:6000", "dir/file 5000:6000", "dir/made 5000:6000", "5000:6000"]
+    for name in ("dir", "dir/file", "dir/made", "link", "old"):
+        assert ((share / name).lstat().st_uid, (share / name).lstat().st_gid) == (1000, 2000), name
