@@ -45,7 +45,7 @@ def test_lies(machines, share, module, tmp_path, cache, window):
     agent.ask(TAKE + "set +e")
     for seed, lie in enumerate([*lies(), "any"] * ROUNDS):
         tell(share, lie)
-        assert agent.ask(f"python3 /mnt/control/lied_to.py 100 {seed} 2>&1").endswith("survived\n"), lie
+        assert agent.ask(f"python3 /mnt/control/lied_to.py 60 {seed} 2>&1").endswith("survived\n"), lie
     # Not even of what it can do does it tell the truth.
     for _ in lies():
         tell(share, "any")

@@ -4,8 +4,6 @@ import pathlib
 import shutil
 import signal
 
-import pytest
-
 from agent import Agent
 from conftest import ROUNDS
 from kmod_guest import signal_daemon
@@ -27,11 +25,11 @@ then exit 70; fi
 """
 
 
-def test_devices_are_suspended(machines, share, module, device):
+def test_devices_are_suspended(machines, share, module):
     """Again and again, with files open, mapped and locked, and a program at work."""
     shutil.copy(HERE / "suspend_check.py", share)
     said = machines(DEVICES + f"python3 suspend_check.py {5 * ROUNDS} sh -c 'echo freeze > /sys/power/state'" + CLEAN,
-                    "--share", f"{share}:t", "--module", module, *OURS, *device).finish()
+                    "--share", f"{share}:t", "--module", module, *OURS, "--window", "64M").finish()
     assert said == f"suspended {5 * ROUNDS}\n"
     assert (share / "mapped").read_bytes()[::4096] == bytes([5 * ROUNDS]) * 1024
 
