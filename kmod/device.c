@@ -101,6 +101,14 @@ void cs_device_drop_queues(struct cs_device *device)
 	device->vdev->config->del_vqs(device->vdev);
 }
 
+static void give_up(struct work_struct *work)
+{
+	struct cs_device *device = container_of(work, struct cs_device, broken_work);
+
+	pr_err("casement: %s: its ring is broken: aborted; bind it again to use it\n", device->tag);
+	cs_device_abort(device);
+}
+
 /* The least ring for a request of two headers and a page, with room to spare. */
 #define RING_MIN 8
 
@@ -130,6 +138,7 @@ static int probe(struct virtio_device *vdev)
 		return -ENOMEM;
 	kref_init(&device->refs);
 	init_waitqueue_head(&device->quiet);
+	INIT_WORK(&device->broken_work, give_up);
 	device->vdev = vdev;
 	device->n_queues = n;
 	vdev->priv = device;
@@ -173,6 +182,7 @@ static void remove(struct virtio_device *vdev)
 	cs_window_close(&device->window);
 	virtio_reset_device(vdev);
 	cs_device_drop_queues(device);
+	cancel_work_sync(&device->broken_work);
 	cs_requests_drain();
 	vdev->priv = NULL;
 	cs_device_put(device);

@@ -54,6 +54,7 @@ struct cs_device {
 	unsigned long timeout;		/* [I] while mounted: seconds; 0: none */
 	bool tells_suspend;		/* [I] while mounted: the daemon wants to know of it */
 	struct delayed_work look_work;	/* for requests that are late */
+	struct work_struct broken_work;	/* to abort it: a ring cannot be used any more */
 	wait_queue_head_t quiet;	/* a queue that is paused or dead has nothing under way */
 	unsigned int n_queues;		/* [I] hiprio and request queues */
 	struct cs_queue queues[];	/* [0] is hiprio */

@@ -140,6 +140,9 @@ static void get_returned(struct cs_queue *queue, struct list_head *returned)
 			request->used = used;
 			queue->n_returned++;
 		}
+		/* One that named a buffer it has not never comes to its end. */
+		if (unlikely(virtqueue_is_broken(queue->vq)))
+			return;
 	} while (!queue->n_pollers && !virtqueue_enable_cb(queue->vq));
 }
 
@@ -148,18 +151,21 @@ void cs_queue_take(struct cs_queue *queue)
 	struct cs_request *request, *next;
 	LIST_HEAD(returned);
 	LIST_HEAD(failed);
-	bool notify, paused;
+	bool notify, paused, broken;
 	unsigned long flags;
 
 	spin_lock_irqsave(&queue->lock, flags);
 	get_returned(queue, &returned);
 	notify = fill_ring(queue, &failed);
 	paused = queue->paused;
+	broken = virtqueue_is_broken(queue->vq) && !queue->dead;
 	spin_unlock_irqrestore(&queue->lock, flags);
 	if (notify)
 		virtqueue_notify(queue->vq);
 	if (paused)
 		wake_up_all(&queue->device->quiet);
+	if (unlikely(broken))
+		schedule_work(&queue->device->broken_work);
 	list_for_each_entry_safe(request, next, &returned, link) {
 		list_del_init(&request->link);
 		take_reply(queue, request, request->used);

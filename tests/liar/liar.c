@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A casementd whose replies are wrong, for a guest's driver under test: the real server answers,
- * and what it answered is bent before the guest has it. Linked in front of server_handle().
+ * and what it answered is bent before the guest has it. Linked in front of server_handle() and
+ * virtqueue_push().
  *
  * The file .lies in the shared directory says how, and is looked at for each request: the name of
  * a lie, or "any", and after how many replies one is bent. Without it every reply is the truth.
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 #include "common/cleanup.h"
 #include "common/iov_cursor.h"
 #include "daemon/protocol/server.h"
+#include "daemon/transport/virtqueue.h"
 #include "proto/fuse_wire.h"
 
 #define LIES_FILE "/.lies"	/* the sandbox has the shared directory for its root */
@@ -35,6 +38,8 @@ long __real_server_handle(struct server_queue *sq, struct iov_cursor *in, struct
 			  enum server_patience patience);
 long __wrap_server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out,
 			  enum server_patience patience);
+void __real_virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len);
+void __wrap_virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len);
 
 static uint32_t roll(void)
 {
@@ -150,6 +155,16 @@ static void anothers(struct reply *reply)
 	memcpy(before, now, len);
 }
 
+/* ---- of the ring ---- */
+
+static _Thread_local bool wrong_head;
+
+static void no_buffer_of_the_guests(struct reply *reply)
+{
+	(void)reply;
+	wrong_head = true;
+}
+
 static const struct lie {
 	const char *name;
 	void (*tell)(struct reply *reply);
@@ -160,6 +175,9 @@ static const struct lie {
 	{ "success", success_alone }, { "cut", cut }, { "ones", ones }, { "zeros", zeros },
 	{ "noise", noise }, { "bytes", a_few_bytes }, { "another", anothers },
 };
+
+/* No driver can go on after that, so it is not among the others. */
+static const struct lie ring_lie = { "head", no_buffer_of_the_guests };
 
 /* The lie that is due now, or NULL. */
 static const struct lie *choose(void)
@@ -173,6 +191,8 @@ static const struct lie *choose(void)
 		return NULL;
 	if (!every || ++replies % every)
 		return NULL;
+	if (!strcmp(name, ring_lie.name))
+		return &ring_lie;
 	if (!strcmp(name, "any"))
 		return &lies[roll() % ARRAY_SIZE(lies)];
 	for (size_t i = 0; i < ARRAY_SIZE(lies); i++)
@@ -197,4 +217,10 @@ long __wrap_server_handle(struct server_queue *sq, struct iov_cursor *in, struct
 	lie->tell(&reply);
 	iov_cursor_write(&writing, bytes, (size_t)used);
 	return reply.used;
+}
+
+void __wrap_virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len)
+{
+	__real_virtqueue_push(vq, wrong_head ? UINT16_MAX : head, len);
+	wrong_head = false;
 }

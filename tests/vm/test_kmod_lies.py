@@ -30,19 +30,23 @@ def tell(share, lie):
     (share / ".draft").rename(share / ".lies")
 
 
+def start(machines, share, module, control, *args):
+    control.mkdir()
+    shutil.copy(pathlib.Path(__file__).parent / "lied_to.py", control)
+    agent = Agent(machines, "a", control, "--share", f"{share}:t", *args,
+                  "--daemon", BUILD / "tests/liar/casementd-liar", "--share", f"{module.parent}:kmod:ro")
+    agent.ask(TAKE + "set +e")
+    return agent
+
+
 @pytest.mark.parametrize("cache, window", [("auto", ["--window", "64M"]), ("never", [])])
 def test_lies(machines, share, module, tmp_path, cache, window):
-    control = tmp_path / "control"
-    control.mkdir()
     (share / "dir").mkdir()
     for name in ("a", "b", "dir/a", "big"):
         (share / name).write_bytes(b"text" * (1 << 18 if name == "big" else 1000))
-    shutil.copy(pathlib.Path(__file__).parent / "lied_to.py", control)
-    agent = Agent(machines, "a", control, "--share", f"{share}:t", "--share-arg", f"--cache={cache}",
+    agent = start(machines, share, module, tmp_path / "control", "--share-arg", f"--cache={cache}",
                   "--share-arg", "--xattr", "--share-arg", "--posix-acl", "--share-arg", "--posix-lock",
-                  "--share-arg", "--flock", "--daemon", BUILD / "tests/liar/casementd-liar",
-                  "--share", f"{module.parent}:kmod:ro", *window)
-    agent.ask(TAKE + "set +e")
+                  "--share-arg", "--flock", *window)
     for seed, lie in enumerate([*lies(), "any"] * ROUNDS):
         tell(share, lie)
         assert agent.ask(f"python3 /mnt/control/lied_to.py 60 {seed} 2>&1").endswith("survived\n"), lie
@@ -57,3 +61,19 @@ def test_lies(machines, share, module, tmp_path, cache, window):
     assert agent.ask("echo truth > true; cat true; rm true") == "truth\n"
     assert agent.ask(LEAVE).endswith("left\n")
     agent.end()
+
+
+def test_a_broken_ring(machines, share, module, tmp_path):
+    """The device returns what it was never given: it is aborted, and serves again when it was bound again."""
+    (share / "file").write_text("text")
+    agent = start(machines, share, module, tmp_path / "control")
+    tell(share, "head")
+    said = agent.ask("for i in 1 2 3 4 5 6 7 8; do cat file 2>&1 > /dev/null; echo 3 > /proc/sys/vm/drop_caches; done")
+    assert said.endswith("cat: file: Transport endpoint is not connected\n")
+    (share / ".lies").unlink()
+    assert agent.ask(r"""
+cd /; umount /mnt/t
+echo $virtio > /sys/bus/virtio/drivers/casement/unbind; echo $virtio > /sys/bus/virtio/drivers/casement/bind
+mount -t casement t /mnt/t; cat /mnt/t/file; cd /mnt/t""" + LEAVE).endswith("left\n")
+    agent.end()
+    assert "casement: t: its ring is broken: aborted" in agent.guest.kernel_log()
