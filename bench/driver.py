@@ -4,7 +4,8 @@
 
 The device goes from one driver to the other, round after round and each first in
 turn; both do the same work on a fresh mount, without the window. Prints a line a
-kind of work: the medians, and the median, least and most of the rounds' ratios.
+kind of work: the medians, the median, least and most of the rounds' ratios, and
+what the guest does where no driver is in the way.
 Works are rates; of those that end with "requests" it is how few that counts.
 
 Usage: bench/driver.py [--rounds N] [--cpus N] [--build BUILD] [-- CASEMENTD-OPTION...]
@@ -20,6 +21,8 @@ import tempfile
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 DRIVERS = ("virtiofs", "casement")
+# The same in the guest's memory: what no driver could be faster than.
+BOUND = "tmpfs"
 
 # Each prints "= DRIVER WORK RATE".
 SETUP = r"""
@@ -30,7 +33,13 @@ echo $virtio > /sys/bus/virtio/drivers/virtiofs/unbind
 insmod /mnt/kmod/casement.ko
 echo $virtio > /sys/bus/virtio/drivers/casement/unbind
 
-cold() { cd /; umount /mnt/t; echo 3 > /proc/sys/vm/drop_caches; mount -t $driver t /mnt/t; cd /mnt/t; }
+# Nothing of the share is known; but the programs are there, which come by another device.
+cold() {
+    cd /; umount /mnt/t; echo 3 > /proc/sys/vm/drop_caches
+    for program in ls find tar; do $program --version; done > /dev/null
+    ls -lR /mnt/kmod > /dev/null; find /mnt/kmod > /dev/null; git init -q /tmp/empty; git -C /tmp/empty status > /dev/null
+    mount -t $driver t /mnt/t; cd /mnt/t
+}
 say() { echo "= $driver $1 $2"; }
 clock() { cut -d' ' -f1 /proc/uptime; }
 # rate WORK COUNT COMMAND...: so many of something a second.
@@ -63,6 +72,9 @@ GUEST = SETUP + r"""
 # The index learns the files' identities once; it is then the same for all.
 driver=virtiofs; echo $virtio > /sys/bus/virtio/drivers/$driver/bind; mount -t $driver t /mnt/t
 sleep 1.1; git -C /mnt/t/repository status > /dev/null
+# Memory that was never used costs the host a fault for each page of it.
+head -c 900M /dev/zero > /tmp/fill; head -c 900M /dev/zero > /dev/shm/fill; rm /tmp/fill /dev/shm/fill
+mkdir /tmp/copy; cp -a /mnt/t/big /mnt/t/tree /tmp/copy
 umount /mnt/t; echo $virtio > /sys/bus/virtio/drivers/$driver/unbind
 for round in $(seq $ROUNDS); do
 if [ $((round % 2)) = 0 ]; then order="casement virtiofs"; else order="virtiofs casement"; fi
@@ -86,7 +98,11 @@ for driver in $order; do
     sleep 1.2; rate git-expired 2000 git status
     cd /; umount /mnt/t
     echo $virtio > /sys/bus/virtio/drivers/$driver/unbind
-done; done
+done
+driver=tmpfs; cd /tmp/copy
+job read-stream 7 --filename=big --rw=read --bs=1m --ioengine=psync --size=256m
+rate ls-lR 10000 ls -lR tree; rate find 10000 find tree; rate find-warm 10000 find tree
+done
 """
 
 
@@ -119,19 +135,21 @@ def prepare(share):
 def parse(line, found, contestants=DRIVERS):
     if line.startswith("= "):
         driver, work, rate = line.split()[1:]
-        found.setdefault(work, {name: [] for name in contestants})[driver].append(float(rate))
+        found.setdefault(work, {name: [] for name in (*contestants, BOUND)})[driver].append(float(rate))
         print(line.rstrip(), file=sys.stderr)
 
 
 def report(found, baseline="virtiofs"):
-    print(f"{'work':20} {baseline:>12} {'casement':>12}   ratio")
+    title = BOUND if any(rates[BOUND] for rates in found.values()) else ""
+    print(f"{'work':20} {baseline:>12} {'casement':>12}   {'ratio':22} {title:>12}".rstrip())
     for work, rates in found.items():
         pair = (rates[baseline], rates["casement"])
         less = work.endswith("requests")
         ratios = [theirs / ours if less else ours / theirs for theirs, ours in zip(*pair)]
         medians = [statistics.median(one) for one in pair]
-        print(f"{work:20} {medians[0]:12,.0f} {medians[1]:12,.0f}   {statistics.median(ratios):.2f}"
-              f" ({min(ratios):.2f} to {max(ratios):.2f})")
+        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        bound = f"{statistics.median(rates[BOUND]):12,.0f}" if rates[BOUND] else ""
+        print(f"{work:20} {medians[0]:12,.0f} {medians[1]:12,.0f}   {spread:22} {bound}".rstrip())
 
 
 def run(args, prepare_share, script, run_options, contestants=DRIVERS):
