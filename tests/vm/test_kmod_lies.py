@@ -53,7 +53,7 @@ def test_lies(machines, share, module, tmp_path, cache, window):
     # Not even of what it can do does it tell the truth.
     for _ in lies():
         tell(share, "any")
-        agent.ask("(cd /; umount /mnt/t; mount -t casement t /mnt/t; ls -l /mnt/t) > /tmp/said 2>&1")
+        agent.ask("{ cd /; umount /mnt/t; mount -t casement t /mnt/t; ls -l /mnt/t; } > /tmp/said 2>&1")
         (share / ".lies").unlink()
         agent.ask("mountpoint -q /mnt/t || mount -t casement t /mnt/t; cd /mnt/t")
     assert int(agent.ask(r"sed -n 's/.* bad=\([0-9]*\) .*/\1/p' $sysfs/statistics | sort -n | tail -n 1")) > 0
