@@ -26,13 +26,14 @@ u64 cs_attr_expiry(struct super_block *sb, u64 seconds, u32 nanoseconds)
 void cs_attr_expire(struct inode *inode)
 {
 	WRITE_ONCE(cs_inode(inode)->attr_expires, 0);
+	WRITE_ONCE(cs_inode(inode)->mode_expires, 0);
 }
 
-/* i_lock held. */
+/* Times, size and names, but nothing that permissions depend on. i_lock held. */
 static void mark_changed(struct inode *inode)
 {
 	cs_inode(inode)->changed = atomic64_inc_return(&cs_session(inode->i_sb)->changes);
-	cs_attr_expire(inode);
+	WRITE_ONCE(cs_inode(inode)->attr_expires, 0);
 }
 
 void cs_attr_changed(struct inode *inode)
@@ -99,6 +100,7 @@ static void set_fields(struct inode *inode, const struct fuse_attr *attr, u64 ex
 		forget_all_cached_acls(inode);
 	WRITE_ONCE(cs_inode(inode)->dax_offered, attr->flags & FUSE_ATTR_DAX);
 	WRITE_ONCE(cs_inode(inode)->attr_expires, expires);
+	WRITE_ONCE(cs_inode(inode)->mode_expires, expires);
 }
 
 void cs_attr_first(struct inode *inode, const struct fuse_attr *attr, u64 expires)
@@ -169,6 +171,11 @@ bool cs_attr_is_fresh(const struct inode *inode)
 	return time_before64(get_jiffies_64(), READ_ONCE(cs_inode(inode)->attr_expires));
 }
 
+static bool mode_is_fresh(const struct inode *inode)
+{
+	return time_before64(get_jiffies_64(), READ_ONCE(cs_inode(inode)->mode_expires));
+}
+
 int cs_attr_refresh(struct inode *inode, bool always)
 {
 	struct fuse_attr_out out;
@@ -194,7 +201,7 @@ int cs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 	int err = 0;
 
 	/* One look at the time: what expires right after it must not be asked for in a walk that may not wait. */
-	if (!cs_attr_is_fresh(inode))
+	if (!mode_is_fresh(inode))
 		err = mask & MAY_NOT_BLOCK ? -ECHILD : cs_attr_refresh(inode, false);
 	return err ?: generic_permission(idmap, inode, mask);
 }
@@ -334,6 +341,8 @@ static int setattr_locked(struct mnt_idmap *idmap, struct inode *inode, struct i
 		return -ENOMEM;
 	fill_setattr(cs_request_args(request), idmap, attr);
 	err = run_for_attr(inode, request, &out);
+	/* Until a reply is taken over: this one may be too late for that, or its sender killed. */
+	cs_attr_expire(inode);
 	if (err)
 		return err;
 	if (attr->ia_valid & ATTR_SIZE)
@@ -348,7 +357,7 @@ static int setattr_locked(struct mnt_idmap *idmap, struct inode *inode, struct i
 int cs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
 {
 	struct inode *inode = d_inode(dentry);
-	int err = cs_attr_refresh(inode, false);
+	int err = mode_is_fresh(inode) ? 0 : cs_attr_refresh(inode, false);
 
 	err = err ?: setattr_prepare(idmap, dentry, attr);
 	if (err)

@@ -19,6 +19,7 @@ struct cs_inode {
 	spinlock_t lock;
 	u64 nlookup;			/* [L:lock] look-ups we owe a FORGET */
 	u64 attr_expires;		/* [A] jiffies64 until which the attributes hold; 0: ask */
+	u64 mode_expires;		/* [A] the same of mode, owner and group alone */
 	u64 changed;			/* [L:vfs.i_lock] session->changes at our last change of it */
 	bool mtime_is_ours;		/* [L:vfs.i_lock] we wrote: the next new mtime is of that */
 	u64 unsent;			/* [L:vfs.i_lock] counts writes whose folios were not all sent; or 0 */

@@ -19,6 +19,7 @@ struct inode *cs_inode_alloc(struct super_block *sb)
 	node->generation = 0;
 	node->nlookup = 0;
 	node->attr_expires = 0;
+	node->mode_expires = 0;
 	node->changed = 0;
 	node->mtime_is_ours = false;
 	node->unsent = 0;

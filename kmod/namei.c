@@ -12,14 +12,30 @@ static void dir_changed(struct inode *dir)
 	cs_attr_changed(dir);
 }
 
+/*
+ * Whoever is to make it says whether it is there; only where that cannot be asked, it matters which of
+ * two errors it is.
+ */
+static bool is_to_be_made(struct inode *dir, unsigned int flags)
+{
+	unsigned int exclusively = LOOKUP_CREATE | LOOKUP_EXCL;
+
+	return (flags & exclusively) == exclusively && !sb_rdonly(dir->i_sb) &&
+	       !inode_permission(&nop_mnt_idmap, dir, MAY_WRITE | MAY_EXEC);
+}
+
 struct dentry *cs_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
 {
 	struct cs_wanted wanted = { .name = &dentry->d_name, .snapshot = cs_attr_snapshot(dir->i_sb) };
-	bool swept = cs_dir_sweep_for(dentry->d_parent, &wanted);
-	int err = wanted.found ? 0 : cs_dentry_ask(dir, &dentry->d_name, &wanted.entry);
 	struct inode *inode = NULL;
 	struct dentry *other;
+	bool swept;
+	int err;
 
+	if (is_to_be_made(dir, flags))
+		return NULL;
+	swept = cs_dir_sweep_for(dentry->d_parent, &wanted);
+	err = wanted.found ? 0 : cs_dentry_ask(dir, &dentry->d_name, &wanted.entry);
 	if (err)
 		return ERR_PTR(err);
 	if (wanted.entry.nodeid) {
@@ -230,7 +246,11 @@ static int finish_create(struct inode *dir, struct dentry *dentry, struct file *
 		iput(inode);
 		return -EIO;
 	}
-	d_instantiate(dentry, inode);
+	/* Nobody has looked for what is made exclusively. */
+	if (d_in_lookup(dentry))
+		d_add(dentry, inode);
+	else
+		d_instantiate(dentry, inode);
 	cs_dentry_valid(dentry, entry);
 	cs_file_attach(open, inode, file, opened);
 	file->f_mode |= FMODE_CREATED;
@@ -256,10 +276,11 @@ static int create_and_open(struct inode *dir, struct dentry *dentry, struct file
 static int atomic_open(struct inode *dir, struct dentry *dentry, struct file *file, unsigned int flags,
 		       umode_t mode)
 {
+	bool exclusively = flags & O_CREAT && flags & O_EXCL;
 	struct dentry *other = NULL;
 	int err;
 
-	if (d_in_lookup(dentry)) {
+	if (d_in_lookup(dentry) && !exclusively) {
 		other = cs_lookup(dir, dentry, 0);
 		if (IS_ERR(other))
 			return PTR_ERR(other);

@@ -97,8 +97,11 @@ int cs_xattr_put(struct mnt_idmap *idmap, struct inode *inode, const char *name,
 		memcpy((u8 *)in + head + len + 1, value, size);
 		err = cs_inode_run(inode, request);
 	}
-	if (!err)
+	if (!err) {
 		cs_attr_changed(inode);
+		/* An ACL is a mode, too. */
+		cs_attr_expire(inode);
+	}
 	return without(inode, err);
 }
 
