@@ -21,7 +21,7 @@ static bool is_to_be_made(struct inode *dir, unsigned int flags)
 	unsigned int exclusively = LOOKUP_CREATE | LOOKUP_EXCL;
 
 	return (flags & exclusively) == exclusively && !sb_rdonly(dir->i_sb) &&
-	       !inode_permission(&nop_mnt_idmap, dir, MAY_WRITE | MAY_EXEC);
+	       !cs_permission(&nop_mnt_idmap, dir, MAY_WRITE | MAY_EXEC);
 }
 
 struct dentry *cs_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
