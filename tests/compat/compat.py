@@ -58,7 +58,10 @@ def refused_options():
 
 
 def served_requests():
-    return table("daemon/protocol/opcodes.c", "opcode opcodes[", r'^\t\[FUSE_\w+\] = \{ "(\w+)"')
+    """Those of the protocol: no other guest knows of casement.ko's own."""
+    own = re.findall(r"^#define FUSE_(\w+) \d+$", (TOP / "proto/fuse_extension.h").read_text(), re.M)
+    served = table("daemon/protocol/opcodes.c", "opcode opcodes[", r'^\t\[FUSE_\w+\] = \{ "(\w+)"')
+    return [name for name in served if name not in own]
 
 
 def refused_requests():
