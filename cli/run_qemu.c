@@ -50,7 +50,8 @@ static void add_machine(const struct run_config *config, const struct run_parts 
 	words_option(words, "-nic", "none");
 	words_option(words, "-machine", "q35,memory-backend=memory");
 	words_option(words, "-accel", parts->kvm ? "kvm" : "tcg,thread=multi");
-	words_option(words, "-cpu", parts->kvm ? "host" : "max");
+	/* Without the flags by which a kernel copies and zeroes by "rep movsb": emulated byte by byte. */
+	words_option(words, "-cpu", parts->kvm ? "host" : "max,erms=off,fsrm=off");
 	words_option(words, "-smp", "%llu", config->cpus ? (unsigned long long)config->cpus :
 		     parts->kvm ? DEFAULT_CPUS : DEFAULT_CPUS_EMULATED);
 	words_option(words, "-m", "%lluM", memory);
