@@ -88,7 +88,9 @@ for driver in $order; do
     cold; job read-stream 7 --filename=big --rw=read --bs=1m --ioengine=psync --size=256m
     rm -f out; job write-stream 48 --filename=out --rw=write --bs=64k --ioengine=psync --size=128m --end_fsync=1
     cold; rate ls-lR 10000 ls -lR tree
+    cold; requests ls-lR ls -lR tree
     cold; rate find 10000 find tree
+    cold; requests find find tree
     rate find-warm 10000 find tree
     rm -rf untarred; mkdir untarred; rate untar 2000 tar xf files.tar -C untarred
     cold; cd repository; requests git-status git status

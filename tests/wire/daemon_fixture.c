@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "client/raw.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
 
@@ -438,6 +439,17 @@ struct fixture *fixture_of(void **state)
 	if (!f->daemon.pid)
 		skip();
 	return f;
+}
+
+void fixture_reset_device(struct fixture *f)
+{
+	ok(channel_set(&f->client->channel, VHOST_USER_RESET_DEVICE, NULL, 0, NULL, 0));
+	ok(channel_set(&f->client->channel, VHOST_USER_SET_FEATURES, &f->client->features,
+		       sizeof(f->client->features), NULL, 0));
+	for (unsigned int i = 0; i < f->client->n_queues; i++) {
+		casement_queue_reset(&f->client->queues[i]);
+		ok(casement_queue_start(&f->client->queues[i]));
+	}
 }
 
 int fixture_teardown(void **state)

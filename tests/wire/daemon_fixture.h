@@ -91,6 +91,8 @@ int fixture_setup(void **state);
 int fixture_teardown(void **state);
 /* The fixture of a test; skips it where the daemon lacks what the test needs. */
 struct fixture *fixture_of(void **state);
+/* Reset the device, as a guest that starts anew does, and start its queues again. */
+void fixture_reset_device(struct fixture *f);
 #define FIXTURE_TEST(test, config) \
 	cmocka_unit_test_prestate_setup_teardown(test, fixture_setup, fixture_teardown, \
 						 (void *)(uintptr_t)(config))

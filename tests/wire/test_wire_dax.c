@@ -152,13 +152,7 @@ static void test_device_reset(void **state)
 	node = lookup_node(f->q, "file");
 	for (unsigned int i = 0; i < 4; i++)
 		ok(map(f, node, i * RANGE, RANGE, READ, i * RANGE));
-	ok(channel_set(&f->client->channel, VHOST_USER_RESET_DEVICE, NULL, 0, NULL, 0));
-	ok(channel_set(&f->client->channel, VHOST_USER_SET_FEATURES, &f->client->features,
-		       sizeof(f->client->features), NULL, 0));
-	for (unsigned int i = 0; i < f->client->n_queues; i++) {
-		casement_queue_reset(&f->client->queues[i]);
-		ok(casement_queue_start(&f->client->queues[i]));
-	}
+	fixture_reset_device(f);
 	ok(casement_init(f->q, NULL, &f->init));
 	assert_int_equal(live(f), 0);
 	node = lookup_node(f->q, "file");

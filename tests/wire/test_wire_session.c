@@ -279,18 +279,6 @@ static const struct fixture_config by_table = {
 	.options = { .memory_regions = 3, .flags = CASEMENT_NO_MEM_SLOTS },
 };
 
-/* The device is reset, and its queues are started again. */
-static void reset_device(struct fixture *f)
-{
-	ok(channel_set(&f->client->channel, VHOST_USER_RESET_DEVICE, NULL, 0, NULL, 0));
-	ok(channel_set(&f->client->channel, VHOST_USER_SET_FEATURES, &f->client->features,
-		       sizeof(f->client->features), NULL, 0));
-	for (unsigned int i = 0; i < f->client->n_queues; i++) {
-		casement_queue_reset(&f->client->queues[i]);
-		ok(casement_queue_start(&f->client->queues[i]));
-	}
-}
-
 static void test_reset_device(void **state)
 {
 	struct fixture *f = fixture_of(state);
@@ -299,7 +287,7 @@ static void test_reset_device(void **state)
 
 	for (unsigned int round = 0; round < 5; round++) {
 		fh = create_file(f->q, "file", &node);
-		reset_device(f);
+		fixture_reset_device(f);
 		ok(casement_init(f->q, NULL, &f->init));
 		/* What the guest before knew is gone. */
 		assert_true(casement_getattr(f->q, node, CASEMENT_NO_FH, &attr) < 0);
@@ -330,32 +318,32 @@ static void test_suspend(void **state)
 	ok(casement_unlink(f->q, CASEMENT_ROOT, "file"));
 	for (unsigned int round = 0; round < 3; round++) {
 		ok(suspend(f));
-		reset_device(f);
-		reset_device(f);
+		fixture_reset_device(f);
+		fixture_reset_device(f);
 		ok(casement_getattr(f->q, node, fh, &attr));
 		assert_int_equal(attr.attr.nlink, 0);
 	}
 	/* A FORGET may be late. */
 	ok(suspend(f));
 	casement_forget(f->q, 12345, 1);
-	reset_device(f);
+	fixture_reset_device(f);
 	ok(casement_getattr(f->q, node, fh, &attr));
 	/* It goes on instead: the next reset is one. */
 	ok(suspend(f));
 	ok(casement_getattr(f->q, node, fh, &attr));
-	reset_device(f);
+	fixture_reset_device(f);
 	refused(casement_getattr(f->q, node, fh, &attr), EIO);
 	/* Another kernel was booted meanwhile, and mounts. */
 	ok(casement_init(f->q, &in, &f->init));
 	fh = create_file(f->q, "file", &node);
 	ok(suspend(f));
-	reset_device(f);
+	fixture_reset_device(f);
 	ok(casement_init(f->q, &in, &f->init));
 	assert_true(casement_getattr(f->q, node, fh, &attr) < 0);
 	/* There was no session any more to be kept. */
 	ok(suspend(f));
 	ok(casement_destroy(f->q));
-	reset_device(f);
+	fixture_reset_device(f);
 	refused(casement_getattr(f->q, CASEMENT_ROOT, CASEMENT_NO_FH, &attr), EIO);
 	ok(casement_init(f->q, NULL, &f->init));
 }
