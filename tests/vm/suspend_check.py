@@ -55,9 +55,11 @@ def main():
         worker = threading.Thread(target=busy, args=(stop, errors))
         memory[::4096] = bytes([number]) * (SIZE // 4096)
         worker.start()
-        subprocess.run(suspend, check=True)
-        stop.set()
-        worker.join()
+        try:
+            subprocess.run(suspend, check=True)
+        finally:
+            stop.set()
+            worker.join()
         assert not errors, errors
         assert memory[::4096] == bytes([number]) * (SIZE // 4096)
         unlinked.seek(0)
