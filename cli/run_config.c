@@ -153,7 +153,7 @@ static const struct option_row rows[] = {
 	  "Share DIR; the guest has it at /mnt/TAG, with ro it cannot change it. TAG is DIR's last part unless given. May be repeated; the command starts in the first one.",
 	  .call = call_share },
 	{ "window", 'w', OPTION_SIZE, AT(window), "SIZE",
-	  "Give each share that is not read-only a DAX window of SIZE, a multiple of 2M: the guest then reads and writes the host's page cache directly. Needs QEMU 11.1, which is fetched once where the installed one is older. Default: 0, no window." },
+	  "Give each share that is not read-only a DAX window of SIZE, a multiple of 2M: the guest then reads and writes the host's page cache directly. Needs QEMU 11.1, which is fetched once where the installed one is older. An emulated guest must not run programs from such a share, but with --driver casement: QEMU could run another in a program's place. Default: 0, no window." },
 	{ "no-window", 0, OPTION_FLAG, AT(no_window), NULL, "No window, whatever --window says." },
 	{ "dax", 0, OPTION_CHOICE, AT(dax), "MODE",
 	  "The shares' mount option dax=: always, inode, never, or auto for none, where the daemon decides for each file. Default: auto.",

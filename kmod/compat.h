@@ -17,6 +17,15 @@
 #include <linux/slab.h>
 #include <linux/version.h>
 
+/* cpuid() */
+#ifdef CONFIG_X86
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+#include <asm/cpuid/api.h>
+#else
+#include <asm/processor.h>
+#endif
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
 #error "casement.ko needs Linux 6.12 or newer"
 #endif

@@ -15,6 +15,9 @@
 
 #include "fs.h"
 
+/* When the module is loaded. */
+void cs_dax_start(void);
+
 /* The session may use its device's window: INIT is to ask for it. */
 bool cs_dax_wanted(const struct cs_session *session);
 

@@ -13,6 +13,7 @@
 #include <linux/pagemap.h>
 #include <linux/uio.h>
 
+#include "compat.h"
 #include "dax_ranges.h"
 
 /*
@@ -207,8 +208,70 @@ static const struct vm_operations_struct vm_operations = {
 	.pfn_mkwrite = fault,
 };
 
+/* ---- programs, in an emulated guest ---- */
+
+static bool emulated;
+
+/* By what QEMU without KVM calls itself. */
+void __init cs_dax_start(void)
+{
+#ifdef CONFIG_X86
+	const unsigned int first_of_hypervisor = 0x40000000;
+	unsigned int eax, name[3];
+
+	if (!boot_cpu_has(X86_FEATURE_HYPERVISOR))
+		return;
+	cpuid(first_of_hypervisor, &eax, &name[0], &name[1], &name[2]);
+	emulated = !memcmp(name, "TCGTCGTCGTCG", sizeof(name));
+#endif
+}
+
+/*
+ * It translates code a page at a time, and does not see that a place in the window comes to be
+ * another file's: the code of the earlier one would run. So code runs from a copy of its page.
+ */
+static vm_fault_t fault_copy(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	loff_t pos = (loff_t)vmf->pgoff << PAGE_SHIFT;
+	vm_fault_t result = VM_FAULT_SIGBUS;
+	struct cs_range *range;
+	struct page *page;
+	int key;
+
+	if (pos >= i_size_read(inode))
+		return VM_FAULT_SIGBUS;
+	range = get_range(inode, pos, false, true);
+	if (IS_ERR(range))
+		return vmf_error(PTR_ERR(range));
+	page = alloc_page(GFP_HIGHUSER);
+	if (!page) {
+		cs_range_put(range);
+		return VM_FAULT_OOM;
+	}
+	key = dax_read_lock();
+	if (dax_alive(range->window->dax)) {
+		memcpy_to_page(page, 0, (void *)range->place + (pos - range->offset), PAGE_SIZE);
+		vmf->page = page;
+		result = 0;
+	}
+	dax_read_unlock(key);
+	cs_range_put(range);
+	if (result)
+		__free_page(page);
+	return result;
+}
+
+static const struct vm_operations_struct copy_operations = {
+	.fault = fault_copy,
+};
+
 int cs_dax_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	if (emulated && (vma->vm_flags & (VM_EXEC | VM_SHARED)) == VM_EXEC) {
+		vma->vm_ops = &copy_operations;
+		return 0;
+	}
 	vma->vm_ops = &vm_operations;
 	vm_flags_set(vma, VM_MIXEDMAP | VM_HUGEPAGE);
 	return 0;

@@ -271,6 +271,7 @@ static int __init start(void)
 	err = cs_inodes_start();
 	if (err)
 		goto no_inodes;
+	cs_dax_start();
 	err = cs_devices_start();
 	if (err)
 		goto no_devices;

@@ -4,6 +4,7 @@ import mmap
 import os
 import pathlib
 import shutil
+import subprocess
 import time
 
 import pytest
@@ -180,3 +181,19 @@ def test_removed_while_mapped(machines, share, module, tmp_path):
     assert said[-1] == "rmmod 0" and "status 135" in said
     assert said[-3:-1] == [str(ord("#")), "Transport endpoint is not connected"]
     agent.end()
+
+
+def test_programs_where_others_were(guest, share):
+    """Each runs as itself: an emulator that has translated code at an address may not know that it is another's now."""
+    source = share / "exit.s"
+    for status in (1, 2, 3, 4):
+        source.write_text(f".globl _start\n_start: mov ${status}, %edi\nmov $60, %eax\nsyscall\n")
+        subprocess.run(["cc", "-nostdlib", "-static", "-o", share / f"exit{status}", source], check=True)
+    seen = guest(USED + r"""
+for status in 1 2 3 4 1 2 3 4; do
+    cd /; umount /mnt/t; mount -t casement -o dax=always t /mnt/t
+    /mnt/t/exit$status || printf $?
+    [ $(used ranges) = 1 ]
+done
+""", "--window", "16M").finish()
+    assert seen == "12341234"
