@@ -212,7 +212,7 @@ static const struct vm_operations_struct vm_operations = {
 
 static bool emulated;
 
-/* By what QEMU without KVM calls itself. */
+/* QEMU without KVM says who it is. */
 void __init cs_dax_start(void)
 {
 #ifdef CONFIG_X86
@@ -227,8 +227,9 @@ void __init cs_dax_start(void)
 }
 
 /*
- * It translates code a page at a time, and does not see that a place in the window comes to be
- * another file's: the code of the earlier one would run. So code runs from a copy of its page.
+ * There QEMU keeps what it translated of a page of code, and does not see that a place in the
+ * window comes to be another file's: the code of the earlier one would run. So code runs from a
+ * copy of its page, which our store makes QEMU translate anew.
  */
 static vm_fault_t fault_copy(struct vm_fault *vmf)
 {
