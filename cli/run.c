@@ -106,7 +106,7 @@ static int conclude(const struct machine *machine)
 	if (machine->events.broken) {
 		log_error("QEMU stopped the machine for good: its accelerator failed%s; QEMU's last lines:",
 			  way_out(machine));
-		show_control_tail(machine->control, RUN_QEMU_LOG);
+		show_control_tail(machine->control, RUN_VMM_LOG);
 		return STATUS_FAILED;
 	}
 	control_read_verdict(machine->control, &verdict);
@@ -114,10 +114,10 @@ static int conclude(const struct machine *machine)
 		return verdict.status;
 	if (verdict.known) {
 		log_error("%s", verdict.failure);
-	} else if (machine->qemu.status) {
-		describe_status(machine->qemu.status, how, sizeof(how));
+	} else if (machine->vmm.status) {
+		describe_status(machine->vmm.status, how, sizeof(how));
 		log_error("QEMU %s %s%s", machine->parts->qemu_version, how, way_out(machine));
-		show_control_tail(machine->control, RUN_QEMU_LOG);
+		show_control_tail(machine->control, RUN_VMM_LOG);
 	} else {
 		explain_dead_guest(machine);
 	}
@@ -173,7 +173,7 @@ static int serve(struct machine *machine, struct run_parts *parts, int signals)
 	if (err)
 		return STATUS_FAILED;
 	if (machine->config->verbose)
-		show_control_tail(machine->control, RUN_QEMU_LOG);
+		show_control_tail(machine->control, RUN_VMM_LOG);
 	return conclude(machine);
 }
 

@@ -16,7 +16,7 @@
 
 void console_init(struct console *console)
 {
-	*console = (struct console){ .guest = { -1, -1 }, .qemu = { -1, -1 } };
+	*console = (struct console){ .guest = { -1, -1 }, .vmm = { -1, -1 } };
 	console->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 }
 
@@ -24,7 +24,7 @@ static void close_ports(struct console *console)
 {
 	for (int i = 0; i < 2; i++) {
 		close_fd(&console->guest[i]);
-		close_fd(&console->qemu[i]);
+		close_fd(&console->vmm[i]);
 	}
 }
 
@@ -41,7 +41,7 @@ int console_connect(struct console *console)
 			return err;
 		}
 		console->guest[i] = pair[0];
-		console->qemu[i] = pair[1];
+		console->vmm[i] = pair[1];
 	}
 	console->relays[CONSOLE_OUT] = (struct relay){ .from = console->guest[0], .to = STDOUT_FILENO };
 	console->relays[CONSOLE_ERR] = (struct relay){ .from = console->guest[1], .to = STDERR_FILENO };
@@ -75,7 +75,7 @@ void console_start(struct console *console)
 
 	/* Only QEMU may hold its ends: that it is gone shows as their end here. */
 	for (int i = 0; i < 2; i++)
-		close_fd(&console->qemu[i]);
+		close_fd(&console->vmm[i]);
 	if (!console->terminal)
 		return;
 	console->relays[CONSOLE_IN].from = STDIN_FILENO;

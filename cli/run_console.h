@@ -31,7 +31,7 @@ struct console {
 	bool raw;			/* and `saved` is how it was before */
 	struct termios saved;
 	int guest[2];			/* our ends: output port, error port */
-	int qemu[2];			/* QEMU's ends, to be inherited */
+	int vmm[2];			/* the VMM's ends, to be inherited */
 	struct relay relays[CONSOLE_RELAYS];
 	unsigned int escapes;		/* Ctrl-] in a row */
 };

@@ -14,7 +14,7 @@
 
 /* Files in it. */
 #define RUN_KERNEL_LOG "kernel.log"
-#define RUN_QEMU_LOG "qemu.log"
+#define RUN_VMM_LOG "vmm.log"
 
 #define CONTROL_PATH_MAX 90	/* with a file's name it fits a socket's address */
 

@@ -19,7 +19,7 @@ static const char ask_status[] = "{\"execute\": \"query-status\"}\n";
 
 void events_init(struct events *events)
 {
-	*events = (struct events){ .fd = -1, .qemu = -1 };
+	*events = (struct events){ .fd = -1, .vmm = -1 };
 }
 
 /* The socket has room: QEMU is told a few dozen bytes in its life. */
@@ -40,7 +40,7 @@ int events_connect(struct events *events)
 		log_error("no socket for QEMU's monitor: %s", strerror(-err));
 		return err;
 	}
-	*events = (struct events){ .fd = fds[0], .qemu = fds[1] };
+	*events = (struct events){ .fd = fds[0], .vmm = fds[1] };
 	tell(events, hello);
 	/* Events from before the hello are lost; the status is not. */
 	tell(events, ask_status);
@@ -49,7 +49,7 @@ int events_connect(struct events *events)
 
 void events_start(struct events *events)
 {
-	close_fd(&events->qemu);
+	close_fd(&events->vmm);
 }
 
 static void take_line(struct events *events, const char *line)
@@ -90,5 +90,5 @@ void events_move(struct events *events)
 void events_close(struct events *events)
 {
 	close_fd(&events->fd);
-	close_fd(&events->qemu);
+	close_fd(&events->vmm);
 }

@@ -13,7 +13,7 @@
 
 struct events {
 	int fd;			/* our end; -1: none, or QEMU has closed its own */
-	int qemu;		/* QEMU's end, to be inherited; -1 once it has it */
+	int vmm;		/* the VMM's end, to be inherited; -1 once it has it */
 	bool reset;		/* the guest asked for a reboot */
 	bool broken;		/* the accelerator gave up: the guest stands still for ever */
 	size_t len;		/* of the line begun */

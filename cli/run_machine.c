@@ -168,11 +168,11 @@ static int start_daemons(struct machine *machine)
 	return err;
 }
 
-static int start_qemu(struct machine *machine)
+static int start_vmm(struct machine *machine)
 {
 	struct run_qemu_fds fds = {
-		.out = machine->console->qemu[0], .err = machine->console->qemu[1],
-		.events = machine->events.qemu,
+		.out = machine->console->vmm[0], .err = machine->console->vmm[1],
+		.events = machine->events.vmm,
 	};
 	cleanup_close int log = -1;
 	struct words words = { 0 };
@@ -180,7 +180,7 @@ static int start_qemu(struct machine *machine)
 	char path[PATH_MAX];
 	pid_t pid;
 
-	control_path(machine->control, RUN_QEMU_LOG, path, sizeof(path));
+	control_path(machine->control, RUN_VMM_LOG, path, sizeof(path));
 	log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (log < 0) {
 		int err = -errno;
@@ -197,7 +197,7 @@ static int start_qemu(struct machine *machine)
 	words_free(&words);
 	if (pid < 0)
 		return pid;
-	machine->qemu.pid = pid;
+	machine->vmm.pid = pid;
 	return 0;
 }
 
@@ -215,7 +215,7 @@ int machine_start(struct machine *machine)
 	if (!err)
 		err = start_daemons(machine);
 	if (!err)
-		err = start_qemu(machine);
+		err = start_vmm(machine);
 	if (err)
 		return err;
 	console_start(machine->console);
@@ -235,10 +235,10 @@ void machine_signals(sigset_t *signals)
 }
 
 /* A machine's state is disposable: what the guest wrote and synced, the daemons have. */
-static void stop_qemu(struct machine *machine)
+static void stop_vmm(struct machine *machine)
 {
-	if (machine->qemu.pid)
-		kill(machine->qemu.pid, SIGKILL);
+	if (machine->vmm.pid)
+		kill(machine->vmm.pid, SIGKILL);
 	machine->stopped = true;
 }
 
@@ -252,16 +252,16 @@ static bool reap(struct machine_process *process)
 
 static void reap_all(struct machine *machine)
 {
-	reap(&machine->qemu);
+	reap(&machine->vmm);
 	for (unsigned int i = 0; i < machine->n_daemons; i++) {
 		struct machine_process *daemon = &machine->daemons[i];
 
 		/* 0: QEMU has left it, and its own end will be seen in a moment. */
 		if (!reap(daemon) || !daemon->status)
 			continue;
-		if (machine->qemu.pid && !machine->stopped) {
+		if (machine->vmm.pid && !machine->stopped) {
 			machine->broken = daemon;
-			stop_qemu(machine);
+			stop_vmm(machine);
 		}
 	}
 }
@@ -276,7 +276,7 @@ static void handle_signal(struct machine *machine, int signals)
 		reap_all(machine);
 	} else {
 		machine->signal = (int)info.ssi_signo;
-		stop_qemu(machine);
+		stop_vmm(machine);
 	}
 }
 
@@ -313,11 +313,11 @@ static bool serve_once(struct machine *machine, int signals, int timeout)
 	if (fds[1].revents)
 		events_move(&machine->events);
 	if (machine->events.broken)
-		stop_qemu(machine);
+		stop_vmm(machine);
 	err = console_move(machine->console, fds + 2);
 	if (err) {
 		machine->signal = err == -EPIPE ? SIGPIPE : SIGTERM;
-		stop_qemu(machine);
+		stop_vmm(machine);
 	}
 	return true;
 }
@@ -335,7 +335,7 @@ void machine_serve(struct machine *machine, int signals)
 {
 	long long deadline;
 
-	while (machine->qemu.pid)
+	while (machine->vmm.pid)
 		serve_once(machine, signals, -1);
 	/* Its last words. */
 	if (machine->events.fd >= 0)
@@ -345,7 +345,7 @@ void machine_serve(struct machine *machine, int signals)
 		serve_once(machine, signals, -1);
 	/* Of a guest that never ran there is nothing for the daemons to finish. */
 	deadline = now_ms();
-	if (!machine->qemu.status || kernel_said(machine, MACHINE_INIT))
+	if (!machine->vmm.status || kernel_said(machine, MACHINE_INIT))
 		deadline += LEAVE_SECONDS * 1000;
 	while (daemons_run(machine) && now_ms() < deadline) {
 		struct pollfd fd = { .fd = signals, .events = POLLIN };
@@ -359,10 +359,10 @@ void machine_serve(struct machine *machine, int signals)
 
 void machine_end(struct machine *machine)
 {
-	if (machine->qemu.pid) {
-		kill(machine->qemu.pid, SIGKILL);
-		waitpid(machine->qemu.pid, &machine->qemu.status, 0);
-		machine->qemu.pid = 0;
+	if (machine->vmm.pid) {
+		kill(machine->vmm.pid, SIGKILL);
+		waitpid(machine->vmm.pid, &machine->vmm.status, 0);
+		machine->vmm.pid = 0;
 	}
 	for (unsigned int i = 0; i < machine->n_daemons; i++) {
 		struct machine_process *daemon = &machine->daemons[i];
@@ -379,7 +379,7 @@ void machine_end(struct machine *machine)
 
 bool machine_never_ran(const struct machine *machine)
 {
-	int status = machine->qemu.status;
+	int status = machine->vmm.status;
 
 	/* KVM refuses what it said it could, and QEMU knows no better than to abort. */
 	if (!machine->events.broken && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT))
@@ -393,7 +393,7 @@ bool machine_rebooted(const struct machine *machine)
 
 	if (!run_reboots_anew(machine->config, machine->parts))
 		return false;
-	if (machine->signal || machine->broken || machine->qemu.status)
+	if (machine->signal || machine->broken || machine->vmm.status)
 		return false;
 	control_read_verdict(machine->control, &verdict);
 	if (verdict.known || kernel_said(machine, MACHINE_PANIC))

@@ -32,7 +32,7 @@ struct machine {
 	const struct run_control *control;
 	struct console *console;
 	struct events events;
-	struct machine_process qemu;
+	struct machine_process vmm;
 	struct machine_process daemons[MACHINE_DAEMONS_MAX];
 	unsigned int n_daemons;
 	unsigned int boots;			/* QEMUs started so far */
