@@ -279,6 +279,27 @@ static const struct fixture_config by_table = {
 	.options = { .memory_regions = 3, .flags = CASEMENT_NO_MEM_SLOTS },
 };
 
+/* A table with room behind its regions, as Linux's virtio_uml sends it; of whole regions only. */
+static void test_table_with_room(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct memory *memory = &f->client->memory;
+	struct vhost_user_mem_table table = { .nregions = memory->n };
+	const size_t least = offsetof(struct vhost_user_mem_table, regions) + memory->n * sizeof(table.regions[0]);
+	int fds[3] = { memory->fd, memory->fd, memory->fd };
+
+	assert_int_equal(memory->n, 3);
+	memset(table.regions, 0xff, sizeof(table.regions));
+	for (unsigned int i = 0; i < 3; i++)
+		table.regions[i] = memory_describe(memory, i);
+	for (size_t size = least; size <= sizeof(table); size += sizeof(table.regions[0])) {
+		ok(channel_set(&f->client->channel, VHOST_USER_SET_MEM_TABLE, &table, size, fds, 3));
+		run_batch(f->q, 5);
+	}
+	assert_true(channel_set(&f->client->channel, VHOST_USER_SET_MEM_TABLE, &table, least + 8, fds, 3) < 0);
+	assert_true(channel_set(&f->client->channel, VHOST_USER_SET_MEM_TABLE, &table, least - 32, fds, 3) < 0);
+}
+
 static void test_reset_device(void **state)
 {
 	struct fixture *f = fixture_of(state);
@@ -469,6 +490,7 @@ int main(void)
 		FIXTURE_TEST(test_queues_apart, &three_queues),
 		FIXTURE_TEST(test_region_comes_and_goes, NULL),
 		FIXTURE_TEST(test_table_again, &by_table),
+		FIXTURE_TEST(test_table_with_room, &by_table),
 		FIXTURE_TEST(test_reset_device, NULL),
 		FIXTURE_TEST(test_suspend, NULL),
 		FIXTURE_TEST(test_reboot, NULL),
