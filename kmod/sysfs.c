@@ -54,14 +54,7 @@ static DEVICE_ATTR_RO(statistics);
 /* What of the window is in use, and how often the daemon was asked to map and to unmap. */
 static ssize_t window_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	struct cs_window *window = &of(dev)->window;
-
-	if (!window->dax)
-		return sysfs_emit(buf, "none\n");
-	return sysfs_emit(buf, "size=%llu free=%zu ranges=%d max_ranges=%u mapped=%lld removed=%lld\n",
-			  window->size, gen_pool_avail(window->pool), atomic_read(&window->n_ranges),
-			  window->max_ranges, (s64)atomic64_read(&window->n_mapped),
-			  (s64)atomic64_read(&window->n_removed));
+	return cs_window_show(&of(dev)->window, buf);
 }
 static DEVICE_ATTR_RO(window);
 

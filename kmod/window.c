@@ -136,6 +136,16 @@ void cs_window_free(struct cs_window *window)
 		gen_pool_destroy(window->pool);
 }
 
+ssize_t cs_window_show(struct cs_window *window, char *page)
+{
+	if (!window->dax)
+		return sysfs_emit(page, "none\n");
+	return sysfs_emit(page, "size=%llu free=%zu ranges=%d max_ranges=%u mapped=%lld removed=%lld\n",
+			  window->size, gen_pool_avail(window->pool), atomic_read(&window->n_ranges),
+			  window->max_ranges, (s64)atomic64_read(&window->n_mapped),
+			  (s64)atomic64_read(&window->n_removed));
+}
+
 /* ---- places ---- */
 
 /* 0 without one. */

@@ -6,6 +6,9 @@
  *
  * A range has its place as long as anybody holds it; the last put unmaps it, and the
  * place is free when the device has said so: another file's range cannot be hit by it.
+ *
+ * A kernel without DAX for file systems (CONFIG_FS_DAX) has no_window.c in place of
+ * window.c, dax.c and dax_io.c: no device has a window there.
  */
 #ifndef CASEMENT_KMOD_WINDOW_H
 #define CASEMENT_KMOD_WINDOW_H
@@ -77,6 +80,9 @@ void cs_window_free(struct cs_window *window);
 
 /* Until every place is free. All files with ranges are gone. */
 void cs_window_wait_empty(struct cs_window *window);
+
+/* One line for sysfs about what is in use, into a page; its length. */
+ssize_t cs_window_show(struct cs_window *window, char *page);
 
 /*
  * A range of 1 << shift bytes at `offset` of the inode, a place of its own, not yet mapped.
