@@ -10,6 +10,7 @@
 
 #include "daemon/fs/fs_private.h"
 #include "tests/unit/fs_fixture.h"
+#include "tests/skip.h"
 
 static struct fixture *f;
 static struct fs *fs;
@@ -246,7 +247,7 @@ static void tmpfiles_can_be_linked(void **state)
 	(void)state;
 	err = fs_tmpfile(fs, &root_caller, FS_ROOT_NODE, O_RDWR, 0600, &entry, &handle);
 	if (err == -EOPNOTSUPP)
-		skip();
+		SKIP_BECAUSE("this file system cannot do that");
 	assert_int_equal(err, 0);
 	assert_int_equal(entry.attr.stx.stx_nlink, 0);
 	assert_int_equal(write_at(fs, handle, 0, "t", 1), 1);
@@ -331,7 +332,7 @@ static void access_follows_the_bits(void **state)
 
 	(void)state;
 	if (geteuid() != 0)
-		skip();
+		SKIP_BECAUSE("only root can do that");
 	host_write(f, "a", "");
 	assert_int_equal(chown(host_path(f, "a"), 1000, 1000), 0);
 	assert_int_equal(chmod(host_path(f, "a"), 0640), 0);

@@ -20,6 +20,7 @@
 
 #include "daemon/fs/fs_private.h"
 #include "tests/unit/fs_fixture.h"
+#include "tests/skip.h"
 
 #define KEPT FD_SHARDS		/* the least: one descriptor for each shard */
 #define MANY 200
@@ -156,7 +157,7 @@ static void a_number_used_again_is_another_node(void **state)
 			return;
 		assert_int_equal(unlink(host_path(f, "a")), 0);
 	}
-	skip();	/* this file system does not use numbers again so soon */
+	SKIP_BECAUSE("this file system does not use numbers again so soon");
 }
 
 /* A file so young that another of its number could have its birth is known by its handle. */
@@ -261,7 +262,7 @@ static void a_forgotten_mount_can_be_unmounted(void **state)
 	(void)state;
 	assert_int_equal(mkdir(host_path(f, "mnt"), 0755), 0);
 	if (mount("none", host_path(f, "mnt"), "tmpfs", 0, NULL))
-		skip();
+		SKIP_BECAUSE("only root may mount, and not in every container");
 	host_write(f, "mnt/a", "");
 	mnt = must_lookup(fs, FS_ROOT_NODE, "mnt");
 	node = must_lookup(fs, mnt, "a");
@@ -293,7 +294,7 @@ static void without_handles_there_are_descriptors(void **state)
 	(void)state;
 	assert_int_equal(mkdir(host_path(f, "mnt"), 0755), 0);
 	if (mount("none", host_path(f, "mnt"), "ramfs", 0, NULL))
-		skip();
+		SKIP_BECAUSE("only root may mount, and not in every container");
 	host_write(f, "mnt/a", "");
 	assert_int_equal(serve(host_path(f, "mnt"), FS_HANDLES_MANDATORY, &other), -EOPNOTSUPP);
 	assert_int_equal(serve(host_path(f, "mnt"), FS_HANDLES_PREFER, &other), 0);

@@ -21,6 +21,7 @@
 
 #include "common/checked.h"
 #include "tests/unit/fs_fixture.h"
+#include "tests/skip.h"
 
 static struct fixture *f;
 static uint64_t file, dir;	/* handles */
@@ -198,7 +199,7 @@ static void test_who_may(void **state)
 	assert_int_equal(host.calls, 0);
 	assert_int_equal(call_as(&user_caller, file, FS_IOC_GETFLAGS, NULL, 0, &flags, 4, NULL), 0);
 	if (chown(host_path(f, "a"), user_caller.uid, user_caller.gid) < 0)
-		skip();
+		SKIP_BECAUSE("another process's threads are not shown here");
 	assert_int_equal(call_as(&user_caller, file, FS_IOC_SETFLAGS, &flags, 4, NULL, 0, NULL), 0);
 	assert_int_equal(call_as(&user_caller, file, FS_IOC_ENABLE_VERITY, &enable, sizeof(enable),
 				 NULL, 0, NULL), 0);

@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "daemon/fs/kept_table.h"
 #include "tests/unit/fs_fixture.h"
+#include "tests/skip.h"
 
 #define SETTLED_NS 130000000L	/* op_keep.c's grain and three ticks of 10 ms */
 
@@ -73,7 +74,7 @@ static void keeps_what_was_read(void **state)
 {
 	(void)state;
 	if (!leases_work())
-		skip();
+		SKIP_BECAUSE("this file system has no leases");
 	settle();
 	assert_false(opened(O_RDONLY, true));
 	assert_true(opened(O_RDONLY, true));
@@ -96,7 +97,7 @@ static void any_change_is_seen(void **state)
 {
 	(void)state;
 	if (!leases_work())
-		skip();
+		SKIP_BECAUSE("this file system has no leases");
 	for (int i = 0; i < 3; i++) {
 		uint64_t handle;
 
@@ -164,7 +165,7 @@ static void not_beside_a_writer(void **state)
 		assert_false(opened(O_RDONLY, true));
 	close_fd(&fd);
 	if (!leases_work())
-		skip();
+		SKIP_BECAUSE("this file system has no leases");
 	assert_false(opened(O_RDONLY, true));
 	assert_true(opened(O_RDONLY, true));
 }

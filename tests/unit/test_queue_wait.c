@@ -15,6 +15,7 @@
 #include "common/stop_token.h"
 #include "daemon/transport/queue_wait.h"
 #include "daemon/transport/virtqueue.h"
+#include "tests/skip.h"
 
 #define LONG_NS 1000000000000u	/* a look that only work ends */
 
@@ -91,7 +92,7 @@ static void a_look_finds_a_request(void **state)
 {
 	(void)state;
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
-		skip();	/* one processor is always left to others */
+		SKIP_BECAUSE("one processor is always left to others");
 	assert_false(queue_wait_look(&wait, &vq));	/* nobody told that it pays */
 	wait.look_ns = LONG_NS;
 	ring.avail.idx = 1;
@@ -157,7 +158,7 @@ static void looks_in_vain_end(void **state)
 
 	(void)state;
 	if (sysconf(_SC_NPROCESSORS_ONLN) < 2)
-		skip();	/* there nobody looks at all */
+		SKIP_BECAUSE("with one processor no queue polls");
 	for (int round = 0; round < 3; round++) {
 		uint64_t before = wait.vain_barred_ns;
 

@@ -22,6 +22,7 @@
 #include "daemon/dax/file_proxy.h"
 #include "daemon/dax/window.h"
 #include "daemon/fs/fs.h"
+#include "tests/skip.h"
 
 #define RANGE (2ull << 20)
 #define WINDOW (16 * RANGE)
@@ -385,7 +386,7 @@ static void stand_ins_map_any_size(void **state)
 
 	(void)state;
 	if (file_proxy_new(NULL, NULL, &proxy))
-		skip();	/* no FUSE passthrough here: an older kernel, or not root */
+		SKIP_BECAUSE("no FUSE passthrough here: an older kernel, or not root");
 	window_free(window);
 	assert_int_equal(window_new(NULL, &ops, proxy, WINDOW, MAPS, &window), 0);
 	assert_int_equal(ftruncate(file, RANGE + 100), 0);

@@ -27,6 +27,7 @@
 #include "client/raw.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "tests/skip.h"
 
 #define ARGS_MAX 32
 #define DAEMONS_MAX 64		/* that one test program may leave: more than it has tests */
@@ -437,7 +438,7 @@ struct fixture *fixture_of(void **state)
 	struct fixture *f = *state;
 
 	if (!f->daemon.pid)
-		skip();
+		SKIP_BECAUSE("this daemon does not have an option of the test's");
 	return f;
 }
 

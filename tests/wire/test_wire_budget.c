@@ -12,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "daemon_fixture.h"
+#include "tests/skip.h"
 
 #define LIMIT 700
 #define FILES 800
@@ -148,7 +149,7 @@ static void handles_without_end_beside_file_handles(void **state)
 	int err = 0;
 
 	if (daemon_logged(&f->daemon, "no file handles"))
-		skip();		/* no CAP_DAC_READ_SEARCH, or a file system without handles */
+		SKIP_BECAUSE("no CAP_DAC_READ_SEARCH, or a file system without handles");
 	make_files(f);
 	fh = open_file(f->q, "0", O_RDWR, &node);
 	while (n < FILES && !(err = casement_open(f->q, node, O_RDONLY, &open)))

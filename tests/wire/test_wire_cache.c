@@ -13,6 +13,7 @@
 
 #include "common/cleanup.h"
 #include "proto/fuse_wire.h"
+#include "tests/skip.h"
 
 #define SETTLED_NS 130000000L	/* after so long another change of a file has another time */
 
@@ -58,7 +59,7 @@ static void test_keeps_what_nobody_changed(void **state)
 	share_fill(&f->daemon, "file", 10000, 1);
 	node = lookup_node(f->q, "file");
 	if (!leases_work(f))
-		skip();
+		SKIP_BECAUSE("this file system has no leases");
 	settle(f, "file");
 	assert_false(opened_keeping(f, node));
 	assert_true(opened_keeping(f, node));
@@ -87,7 +88,7 @@ static void test_a_new_session_starts_with_nothing(void **state)
 
 	share_fill(&f->daemon, "file", 10, 1);
 	if (!leases_work(f))
-		skip();
+		SKIP_BECAUSE("this file system has no leases");
 	settle(f, "file");
 	opened_keeping(f, lookup_node(f->q, "file"));
 	assert_true(opened_keeping(f, lookup_node(f->q, "file")));

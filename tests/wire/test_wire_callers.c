@@ -16,6 +16,7 @@
 
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "tests/skip.h"
 
 #define ROUNDS 300
 
@@ -30,7 +31,7 @@ static struct stat host_stat(struct fixture *f, const char *name)
 static void need_root(void)
 {
 	if (geteuid())
-		skip();	/* only root may make files for others */
+		SKIP_BECAUSE("only root may make files for others");
 }
 
 static void test_owner(void **state)

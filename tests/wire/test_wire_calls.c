@@ -22,6 +22,7 @@
 #include "common/checked.h"
 #include "common/cleanup.h"
 #include "proto/fuse_wire.h"
+#include "tests/skip.h"
 
 #define TIMES 20		/* each operation, so that what a first time costs does not hide */
 #define MARK "casement-mark-"
@@ -70,7 +71,7 @@ static void tracer_start(struct tracer *tracer, struct fixture *f)
 	}
 	while (!tracer_saw(tracer, "no mark")) {
 		if (waitpid(tracer->pid, NULL, WNOHANG) == tracer->pid)
-			skip();		/* no strace, or nobody may trace here */
+			SKIP_BECAUSE("no strace, or nobody may trace here");
 		refused(casement_lookup(f->q, CASEMENT_ROOT, "no mark", &entry), ENOENT);
 	}
 }
@@ -339,7 +340,7 @@ static void check_all(struct fixture *f)
 	int bad = 0;
 
 	if (geteuid())
-		skip();		/* an ordinary user's daemon cannot make files for others */
+		SKIP_BECAUSE("an ordinary user's daemon cannot make files for others");
 	prepare(&w, f);
 	tracer_start(&tracer, f);
 	for (unsigned int i = 0; i < ARRAY_SIZE(operations); i++) {

@@ -18,6 +18,7 @@
 #include "client/queue.h"
 #include "common/checked.h"
 #include "proto/fuse_wire.h"
+#include "tests/skip.h"
 
 static const struct fixture_config plain;
 static const struct fixture_config plain_old = { .options = { .flags = CASEMENT_NO_EVENT_IDX } };
@@ -118,7 +119,7 @@ static void test_an_event_loop(void **state)
 	uint64_t calls;
 
 	if (f->q->poll)
-		skip();		/* nobody calls a queue that polls */
+		SKIP_BECAUSE("nobody calls a queue that polls");
 	for (int i = 0; i < 100; i++) {
 		make_message(&message, CASEMENT_ROOT, 2 + 2 * (uint64_t)i);
 		assert_int_equal(ok(casement_queue_arm(f->q)), 0);

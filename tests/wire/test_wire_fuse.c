@@ -21,6 +21,7 @@
 #include "common/checked.h"
 #include "common/cleanup.h"
 #include "proto/fuse_wire.h"
+#include "tests/skip.h"
 
 #define MIB (1u << 20)
 
@@ -311,7 +312,7 @@ static void test_tmpfile(void **state)
 	char buf[8];
 
 	if (result == -EOPNOTSUPP)
-		skip();	/* the scratch directory's file system */
+		SKIP_BECAUSE("this file system cannot do that");
 	ok(result);
 	assert_int_equal(entry.attr.nlink, 0);
 	assert_int_equal(entry.attr.mode, S_IFREG | 0640);
@@ -360,7 +361,7 @@ static void test_holes(void **state)
 	refused(casement_lseek(f->q, node, fh, 0, 99), EINVAL);
 	result = casement_fallocate(f->q, node, fh, 0, 0, 8 * MIB);
 	if (result == -EOPNOTSUPP)
-		skip();
+		SKIP_BECAUSE("this file system cannot do that");
 	ok(result);
 	assert_int_equal(host_stat(f, "file").st_size, 8 * MIB);
 	ok(casement_fallocate(f->q, node, fh, FALLOC_FL_KEEP_SIZE, 8 * MIB, MIB));

@@ -19,6 +19,7 @@
 #include "common/checked.h"
 #include "common/cleanup.h"
 #include "proto/fuse_wire.h"
+#include "tests/skip.h"
 
 #define ACL_ACCESS "system.posix_acl_access"
 #define ACL_DEFAULT "system.posix_acl_default"
@@ -51,7 +52,7 @@ static struct fixture *start(void **state)
 	struct fixture *f = fixture_of(state);
 
 	if (geteuid())
-		skip();	/* only root may make files for others */
+		SKIP_BECAUSE("only root may make files for others");
 	assert_int_equal(chmod(f->daemon.share, 0777), 0);
 	return f;
 }
@@ -164,7 +165,7 @@ static const unsigned char acl[] = {
 static void need_acl(struct fixture *f)
 {
 	if (setxattr(f->daemon.share, ACL_ACCESS, acl, sizeof(acl), 0) < 0)
-		skip();	/* the file system has none */
+		SKIP_BECAUSE("the file system has none");
 	removexattr(f->daemon.share, ACL_ACCESS);
 }
 
@@ -360,7 +361,7 @@ static void start_labels(struct fixture *f)
 	ok(init_with(f, FUSE_SECURITY_CTX, &out));
 	assert_int_equal(out.flags2, FUSE_SECURITY_CTX >> 32);
 	if (setxattr(f->daemon.share, "user.probe", "x", 1, 0) < 0)
-		skip();
+		SKIP_BECAUSE("this file system does not have such attributes");
 }
 
 static void test_label(void **state)

@@ -16,6 +16,7 @@
 
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "tests/skip.h"
 
 static const struct fixture_config readonly = { .args = { "--readonly", NULL } };
 
@@ -61,7 +62,7 @@ static void test_flags_of_a_file(void **state)
 	int flags, before = host_flags(f, "file");
 
 	if (before < 0)
-		skip();
+		SKIP_BECAUSE("this file system has no file flags");
 	assert_int_equal(ok(get(f, node, fh, 0, &flags)), sizeof(flags));
 	assert_int_equal(flags, before);
 	ok(set(f, node, fh, 0, before | FS_NODUMP_FL));
@@ -81,7 +82,7 @@ static void test_flags_of_a_directory(void **state)
 	ok(casement_opendir(f->q, entry.nodeid, &open));
 	before = host_flags(f, "dir");
 	if (before < 0)
-		skip();
+		SKIP_BECAUSE("this file system has no file flags");
 	ok(set(f, entry.nodeid, open.fh, FUSE_IOCTL_DIR, before | FS_NODUMP_FL));
 	assert_int_equal(host_flags(f, "dir"), before | FS_NODUMP_FL);
 	ok(get(f, entry.nodeid, open.fh, FUSE_IOCTL_DIR, &flags));
@@ -98,7 +99,7 @@ static void test_fsxattr(void **state)
 	int32_t result;
 
 	if (host_flags(f, "file") < 0)
-		skip();
+		SKIP_BECAUSE("this file system has no file flags");
 	assert_int_equal(ok(casement_ioctl(f->q, node, fh, FS_IOC_FSGETXATTR, 0, NULL, 0, &attr,
 					   sizeof(attr), &result)), sizeof(attr));
 	attr.fsx_xflags |= FS_XFLAG_NOATIME;

@@ -23,6 +23,7 @@
 #include "client/raw.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "tests/skip.h"
 
 #define MANY_DEFAULT 20000u
 #define LINKS 41u
@@ -35,7 +36,7 @@ static void fault_open_with(struct daemon *daemon, struct casement **client, con
 	const char *faults = getenv("FAULTS");
 
 	if (!faults)
-		skip();
+		SKIP_BECAUSE("the module that fails calls is not there");
 	setenv("LD_PRELOAD", faults, 1);
 	setenv(which, fault, 1);
 	/* It would insist on being the first, and lists threads to look for leaks. */
@@ -341,7 +342,7 @@ static void test_sparse_to_the_end(void **state)
 	int err = casement_setattr(f->q, node, &in, &attr);
 
 	if (err == -EFBIG)
-		skip();	/* not on a file system of this kind */
+		SKIP_BECAUSE("not on a file system of this kind");
 	assert_int_equal(err, 0);
 	assert_int_equal(attr.attr.size, INT64_MAX);
 	assert_int_equal(ok(casement_read(f->q, node, fh, INT64_MAX - 8, bytes, 8)), 8);
@@ -375,7 +376,7 @@ static void test_mapped_at_the_end(void **state)
 	int err = casement_setattr(f->q, node, &in, &attr);
 
 	if (err == -EFBIG)
-		skip();
+		SKIP_BECAUSE("not on a file system of this kind");
 	assert_int_equal(err, 0);
 	assert_false(attr.attr.flags & FUSE_ATTR_DAX);
 	ok(casement_setupmapping(f->q, node, fh, last - range, range, 3, 0));

@@ -20,6 +20,7 @@
 
 #include "common/checked.h"
 #include "proto/fuse_wire.h"
+#include "tests/skip.h"
 
 #define INODES 16u	/* of the small disk, its root included */
 
@@ -49,7 +50,7 @@ static void scene_begin(struct scene *s, const char *disk, const char *handles)
 	struct fuse_init_out init;
 
 	if (!may_mount)
-		skip();		/* only root may mount, and not in every container */
+		SKIP_BECAUSE("only root may mount, and not in every container");
 	strcpy(s->dir, "/tmp/casement-mounted-XXXXXX");
 	assert_non_null(mkdtemp(s->dir));
 	assert_int_equal(mount("none", s->dir, "tmpfs", 0, disk), 0);

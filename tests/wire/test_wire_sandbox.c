@@ -19,6 +19,7 @@
 #include "common/checked.h"
 #include "common/cleanup.h"
 #include "daemon_fixture.h"
+#include "tests/skip.h"
 
 /* What serving takes, as daemon/sandbox/caps.c has it. */
 #define SERVING_CAPS ((1ull << CAP_CHOWN) | (1ull << CAP_DAC_OVERRIDE) | (1ull << CAP_FOWNER) | \
@@ -58,7 +59,7 @@ static struct fixture *rooted_fixture(void **state)
 	struct fixture *f = fixture_of(state);
 
 	if (geteuid() != 0)
-		skip();	/* another user's process does not show what it holds */
+		SKIP_BECAUSE("another user's process does not show what it holds");
 	return f;
 }
 
@@ -292,7 +293,7 @@ static void stand_ins_are_made_in_a_corner(void **state)
 	ssize_t n;
 
 	if (!maker)
-		skip();	/* no FUSE passthrough here */
+		SKIP_BECAUSE("no FUSE passthrough here");
 	looked_at = maker;
 	check_caps(f, (1ull << CAP_SYS_ADMIN) | (1ull << CAP_SYS_CHROOT));
 	assert_int_equal(status_word(f, "Seccomp"), 2);
@@ -324,7 +325,7 @@ static void a_file_moved_away_does_not_open(void **state)
 	uint64_t node;
 
 	if (landlock_version() < 2)
-		skip();	/* no Landlock in this kernel, or one that cannot let files be moved */
+		SKIP_BECAUSE("no Landlock in this kernel, or one that cannot let files be moved");
 	share_fill(&f->daemon, "file", 100, 1);
 	node = lookup_node(f->q, "file");
 	ok(casement_open(f->q, node, O_RDONLY, &open));

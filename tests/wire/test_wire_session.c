@@ -23,6 +23,7 @@
 #include "common/checked.h"
 #include "common/cleanup.h"
 #include "proto/fuse_extension.h"
+#include "tests/skip.h"
 
 #define BIT(n) (1ull << (n))
 
@@ -456,7 +457,7 @@ static void test_shmem_sizes(void **state)
 {
 	(void)state;
 	if (!daemon_has_option("window-size"))
-		skip();
+		SKIP_BECAUSE("this daemon has no window");
 	check_shmem("2M", "500", 2ull << 20);
 	check_shmem("64M", "500", 64ull << 20);
 	check_shmem("6M", "500", 6ull << 20);

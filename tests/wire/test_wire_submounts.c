@@ -16,6 +16,7 @@
 
 #include "common/checked.h"
 #include "proto/fuse_wire.h"
+#include "tests/skip.h"
 
 static bool may_mount;
 
@@ -25,7 +26,7 @@ static void mount_all(struct fixture *f)
 	static const char *const names[] = { "one", "two", "bound", "plain" };
 
 	if (!may_mount)
-		skip();		/* only root may mount, and not in every container */
+		SKIP_BECAUSE("only root may mount, and not in every container");
 	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
 		assert_int_equal(mkdir(share_path(&f->daemon, names[i]), 0755), 0);
 	share_fill(&f->daemon, "file", 10, 1);

@@ -17,6 +17,7 @@
 #include "common/checked.h"
 #include "common/cleanup.h"
 #include "daemon/fs/xattr_map.h"
+#include "tests/skip.h"
 
 #define BIG 65536
 
@@ -39,7 +40,7 @@ static const struct fixture_config hidden = {
 static void need_attributes(struct fixture *f, const char *name)
 {
 	if (setxattr(f->daemon.share, name, "x", 1, 0) < 0)
-		skip();
+		SKIP_BECAUSE("this file system does not have such attributes");
 	removexattr(f->daemon.share, name);
 }
 
@@ -228,7 +229,7 @@ static void test_acl_hidden(void **state)
 	ssize_t n;
 
 	if (setxattr(f->daemon.share, "system.posix_acl_access", acl, sizeof(acl), 0) < 0)
-		skip();
+		SKIP_BECAUSE("this file system does not have such attributes");
 	n = casement_listxattr(f->q, CASEMENT_ROOT, buf, sizeof(buf));
 	assert_true(n >= 0);
 	assert_false(list_has(buf, n, "system.posix_acl_access"));
