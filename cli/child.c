@@ -42,7 +42,7 @@ exec_child(char *const argv[], const struct child_setup *setup, pid_t parent, in
 
 	if (setup->bound) {
 		setpgid(0, 0);
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_PDEATHSIG, setup->last_signal ? setup->last_signal : SIGKILL);
 		/* The parent may have died before prctl(2). */
 		if (getppid() != parent)
 			_exit(1);

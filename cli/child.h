@@ -17,9 +17,10 @@ struct child_setup {
 	unsigned int n_keep;
 	/*
 	 * It leads a process group of its own, so that the terminal's Ctrl-C is
-	 * ours alone, and is killed when this process ends, however it ends.
+	 * ours alone, and gets `last_signal` when this process ends, however it ends.
 	 */
 	bool bound;
+	int last_signal;		/* 0: SIGKILL */
 };
 
 /* Start argv[0] (searched in PATH if it has no slash). The pid, or -errno. */

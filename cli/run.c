@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 #include "cli/run_machine.h"
 #include "cli/run_parts.h"
 #include "cli/run_qemu.h"
+#include "cli/run_uml.h"
 #include "cli/subcommand.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -69,7 +71,7 @@ static void describe_status(int status, char *text, size_t size)
 		snprintf(text, size, "failed with status %d", WEXITSTATUS(status));
 }
 
-/* QEMU ended well, but the guest never said that it was done. */
+/* The machine ended, and the guest never said that it was done. */
 static void explain_dead_guest(const struct machine *machine)
 {
 	char path[PATH_MAX], line[1024];
@@ -114,9 +116,9 @@ static int conclude(const struct machine *machine)
 		return verdict.status;
 	if (verdict.known) {
 		log_error("%s", verdict.failure);
-	} else if (machine->vmm.status) {
+	} else if (machine->vmm.status && !machine_panicked(machine)) {
 		describe_status(machine->vmm.status, how, sizeof(how));
-		log_error("QEMU %s %s%s", machine->parts->qemu_version, how, way_out(machine));
+		log_error("%s %s%s", machine->parts->vmm, how, way_out(machine));
 		show_control_tail(machine->control, RUN_VMM_LOG);
 	} else {
 		explain_dead_guest(machine);
@@ -129,7 +131,7 @@ static int conclude(const struct machine *machine)
 static void announce(const struct run_config *config, const struct run_parts *parts)
 {
 	if (config->verbose || isatty(STDERR_FILENO))
-		log_info("starting a guest in QEMU %s%s", parts->qemu_version, parts->kvm ? "" :
+		log_info("starting a guest in %s%s", parts->vmm, parts->kvm || parts->uml ? "" :
 			 config->accel == RUN_ACCEL_TCG ? " (emulated)" :
 			 " (emulated, as there is no usable /dev/kvm)");
 	log_debug("kernel %s, root %s%s", parts->kernel, parts->root,
@@ -193,6 +195,8 @@ static int run_machine(const struct run_config *config, struct run_parts *parts)
 	machine_signals(&mask);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	signals = signalfd(-1, &mask, SFD_CLOEXEC);
+	/* The processes of a User-mode Linux that is gone are waited for, as all others are. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (signals < 0) {
 		log_error("no signalfd: %s", strerror(errno));
 		return STATUS_FAILED;
@@ -235,6 +239,8 @@ int run_main(int argc, char **argv)
 	case OPTIONS_GO:
 		break;
 	}
+	if (config.accel == RUN_ACCEL_UML && run_uml_check(&config))
+		return STATUS_USAGE;
 	if (config.verbose)
 		log_setup("casement run", LOG_LEVEL_DEBUG);
 	if (run_parts_find(&config, &parts) || empty_log(config.log))

@@ -146,7 +146,7 @@ static int call_share_arg(void *opaque, const char *argument)
 #define AT(member) offsetof(struct run_config, member)
 
 static const char *const driver_names[] = { "mainline", "casement", NULL };
-static const char *const accel_names[] = { "auto", "kvm", "tcg", NULL };
+static const char *const accel_names[] = { "auto", "kvm", "tcg", "uml", NULL };
 
 static const struct option_row rows[] = {
 	{ "share", 's', OPTION_CALL, 0, "DIR[:TAG][:ro]",
@@ -165,7 +165,7 @@ static const struct option_row rows[] = {
 	{ "cpus", 'c', OPTION_NUMBER, AT(cpus), "N", "The guest's processors. Default: 2, or 1 where the guest is emulated: QEMU can lose the timer of a second one on a busy host.",
 	  .min = 1, .max = 255 },
 	{ "accel", 0, OPTION_CHOICE, AT(accel), "HOW",
-	  "Run the guest on kvm, emulate it (tcg), or auto: on KVM where that can run the guest's kernel. Default: auto.",
+	  "Run the guest on kvm, emulate it (tcg), or auto: on KVM where that can run the guest's kernel. uml: as a process, User-mode Linux, which boots in a second and is native without KVM; it has one processor and no window, and does not keep its root from the host: what this user may, the guest may. Its kernel is built once (minutes), or give --kernel. Default: auto.",
 	  .choices = accel_names },
 	{ "memory", 'm', OPTION_SIZE, AT(memory), "SIZE", "The guest's memory. Default: 2G.",
 	  .min = 128 * MIB },
@@ -175,7 +175,7 @@ static const struct option_row rows[] = {
 	  "The guest's root file system. Default: a small Debian 13, made once and read-only.",
 	  .call = call_root },
 	{ "kernel", 0, OPTION_STRING, AT(kernel), "FILE",
-	  "Boot this kernel; it needs virtio-pci and virtiofs built in. Default: Debian 13's." },
+	  "Boot this kernel; it needs virtio-pci (with --accel uml: virtio_uml) and virtiofs built in. Default: Debian 13's." },
 	{ "driver", 0, OPTION_CHOICE, AT(driver), "NAME",
 	  "The guest's driver of its root file system and shares: mainline is the kernel's virtiofs, casement is casement.ko. Default: mainline.",
 	  .choices = driver_names },

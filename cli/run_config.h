@@ -42,7 +42,7 @@ struct run_config {
 extern const char *const run_cache_names[];
 extern const char *const run_dax_names[];	/* [0]: no option */
 enum run_driver { RUN_DRIVER_MAINLINE, RUN_DRIVER_CASEMENT };
-enum run_accel { RUN_ACCEL_AUTO, RUN_ACCEL_KVM, RUN_ACCEL_TCG };
+enum run_accel { RUN_ACCEL_AUTO, RUN_ACCEL_KVM, RUN_ACCEL_TCG, RUN_ACCEL_UML };
 
 /* OPTIONS_GO, or what to exit with; what is wrong was logged. */
 enum options_result run_config_parse(int argc, char **argv, struct run_config *config);

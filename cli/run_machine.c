@@ -20,6 +20,7 @@
 
 #include "cli/child.h"
 #include "cli/run_qemu.h"
+#include "cli/run_uml.h"
 #include "cli/words.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
@@ -84,6 +85,8 @@ static void add_daemon_words(const struct machine *machine, const struct service
 	words_option(words, "--shared-dir", "%s", service->dir);
 	words_option(words, "--cache", "%s", service->cache);
 	words_option(words, "--log-level", "%s", log_level_names[config->log_level]);
+	if (machine->parts->uml)
+		words_option(words, "--tag", "%s", service->tag);
 	if (service->readonly)
 		words_add(words, "--readonly");
 	if (!service->share)
@@ -168,36 +171,73 @@ static int start_daemons(struct machine *machine)
 	return err;
 }
 
-static int start_vmm(struct machine *machine)
+/* A log file, added to as a machine may boot more than once; or -errno, logged. */
+static int open_log(const char *path)
 {
-	struct run_qemu_fds fds = {
+	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), err = -errno;
+
+	if (fd >= 0)
+		return fd;
+	log_error("%s: cannot be made: %s", path, strerror(-err));
+	return err;
+}
+
+/* The command line; which descriptors it names is in `setup` then. */
+static void add_qemu(struct machine *machine, struct child_setup *setup, struct words *words)
+{
+	const struct run_qemu_fds fds = {
 		.out = machine->console->vmm[0], .err = machine->console->vmm[1],
 		.events = machine->events.vmm,
 	};
-	cleanup_close int log = -1;
+
+	run_qemu_words(machine->config, machine->parts, machine->control, &fds, words);
+	setup->keep[0] = fds.out;
+	setup->keep[1] = fds.err;
+	setup->keep[2] = fds.events;
+}
+
+/* The same. The kernel's log is written by the kernel itself. */
+static void add_uml(struct machine *machine, int log, struct child_setup *setup, struct words *words)
+{
+	const struct run_uml_fds fds = {
+		.log = log, .out = machine->console->vmm[0], .err = machine->console->vmm[1],
+	};
+
+	run_uml_words(machine->config, machine->parts, machine->control, &fds, words);
+	setup->keep[0] = fds.out;
+	setup->keep[1] = fds.err;
+	setup->keep[2] = fds.log;
+	/* It ends its guest's processes first. Killed, it could leave them to run on as the host's. */
+	setup->last_signal = SIGTERM;
+}
+
+static int start_vmm(struct machine *machine)
+{
+	cleanup_close int log = -1, kernel_log = -1;
 	struct words words = { 0 };
 	struct child_setup setup;
 	char path[PATH_MAX];
 	pid_t pid;
 
 	control_path(machine->control, RUN_VMM_LOG, path, sizeof(path));
-	log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (log < 0) {
-		int err = -errno;
-
-		log_error("%s: cannot be made: %s", path, strerror(-err));
-		return err;
+	log = open_log(path);
+	if (log < 0)
+		return log;
+	setup = (struct child_setup){ .out = log, .err = log, .n_keep = 3, .bound = true };
+	if (machine->parts->uml) {
+		control_log_path(machine->control, machine->config, path, sizeof(path));
+		kernel_log = open_log(path);
+		if (kernel_log < 0)
+			return kernel_log;
+		add_uml(machine, kernel_log, &setup, &words);
+	} else {
+		add_qemu(machine, &setup, &words);
 	}
-	setup = (struct child_setup){
-		.out = log, .err = log, .keep = { fds.out, fds.err, fds.events }, .n_keep = 3,
-		.bound = true,
-	};
-	run_qemu_words(machine->config, machine->parts, machine->control, &fds, &words);
 	pid = start_words(&words, &setup);
 	words_free(&words);
 	if (pid < 0)
 		return pid;
-	machine->vmm.pid = pid;
+	machine->vmm.pid = machine->vmm_group = pid;
 	return 0;
 }
 
@@ -234,11 +274,17 @@ void machine_signals(sigset_t *signals)
 		sigaddset(signals, wanted[i]);
 }
 
+/* It leads a process group: with User-mode Linux, the guest's processes are in it. */
+static void kill_vmm(const struct machine *machine)
+{
+	if (machine->vmm.pid)
+		kill(-machine->vmm.pid, SIGKILL);
+}
+
 /* A machine's state is disposable: what the guest wrote and synced, the daemons have. */
 static void stop_vmm(struct machine *machine)
 {
-	if (machine->vmm.pid)
-		kill(machine->vmm.pid, SIGKILL);
+	kill_vmm(machine);
 	machine->stopped = true;
 }
 
@@ -357,13 +403,28 @@ void machine_serve(struct machine *machine, int signals)
 
 /* ---- ending ---- */
 
+/* What is left of a process group whose leader has been waited for: our children now. */
+static void end_group(pid_t group)
+{
+	pid_t ended;
+
+	while ((ended = waitpid(-group, NULL, WNOHANG)) >= 0) {
+		/* There are some, so the number is no other group's. */
+		if (!ended && !kill(-group, SIGKILL))
+			waitpid(-group, NULL, 0);
+	}
+}
+
 void machine_end(struct machine *machine)
 {
 	if (machine->vmm.pid) {
-		kill(machine->vmm.pid, SIGKILL);
+		kill_vmm(machine);
 		waitpid(machine->vmm.pid, &machine->vmm.status, 0);
 		machine->vmm.pid = 0;
 	}
+	if (machine->vmm_group)
+		end_group(machine->vmm_group);
+	machine->vmm_group = 0;
 	for (unsigned int i = 0; i < machine->n_daemons; i++) {
 		struct machine_process *daemon = &machine->daemons[i];
 
@@ -385,6 +446,11 @@ bool machine_never_ran(const struct machine *machine)
 	if (!machine->events.broken && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT))
 		return false;
 	return !machine->signal && !kernel_said(machine, MACHINE_INIT);
+}
+
+bool machine_panicked(const struct machine *machine)
+{
+	return kernel_said(machine, MACHINE_PANIC);
 }
 
 bool machine_rebooted(const struct machine *machine)

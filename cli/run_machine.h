@@ -33,6 +33,7 @@ struct machine {
 	struct console *console;
 	struct events events;
 	struct machine_process vmm;
+	pid_t vmm_group;			/* the process group that it leads, or led */
 	struct machine_process daemons[MACHINE_DAEMONS_MAX];
 	unsigned int n_daemons;
 	unsigned int boots;			/* QEMUs started so far */
@@ -61,6 +62,9 @@ void machine_end(struct machine *machine);
  * may start once more on another; call after machine_end().
  */
 bool machine_never_ran(const struct machine *machine);
+
+/* True when the guest's kernel died. */
+bool machine_panicked(const struct machine *machine);
 
 /* True when the guest only wanted to boot again; call after machine_end(). */
 bool machine_rebooted(const struct machine *machine);

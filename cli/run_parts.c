@@ -30,6 +30,9 @@ static const char *const init_places[] = {
 static const char *const module_places[] = {
 	"kmod/casement.ko", "../libexec/casement/casement.ko", NULL,
 };
+static const char *const uml_module_places[] = {
+	"kmod-uml/casement.ko", "../libexec/casement/uml/casement.ko", NULL,
+};
 static const char *const vm_root_places[] = {
 	"../scripts/vm-root", "../libexec/casement/vm-root", NULL,
 };
@@ -123,8 +126,10 @@ static int find_guest(const struct run_config *config, struct run_parts *parts)
 		/* Nobody changes it, so the guest may keep what it has seen. */
 		parts->root_cache = "always";
 	}
-	if (!parts->kernel)
+	if (!parts->kernel && !parts->uml)
 		parts->kernel = line_value(lines, "KERNEL");
+	if (!parts->kernel && parts->uml && !ask_vm_root("uml", lines, sizeof(lines)))
+		parts->kernel = line_value(lines, "UML");
 	if (!parts->root || !parts->kernel) {
 		log_error("vm-root names no root or no kernel; remove its cache and try again");
 		return -ENOENT;
@@ -146,8 +151,7 @@ static bool qemu_version(struct run_parts *parts, unsigned int *major, unsigned 
 	number = strstr(text, "version ");
 	if (!number || sscanf(number, "version %u.%u", major, minor) != 2)
 		return false;
-	snprintf(parts->qemu_version, sizeof(parts->qemu_version), "%.*s",
-		 (int)strcspn(number + 8, " \n"), number + 8);
+	snprintf(parts->vmm, sizeof(parts->vmm), "QEMU %.*s", (int)strcspn(number + 8, " \n"), number + 8);
 	return true;
 }
 
@@ -197,14 +201,16 @@ static int find_qemu(const struct run_config *config, struct run_parts *parts)
 			 (major == WINDOW_QEMU_MAJOR && minor >= WINDOW_QEMU_MINOR)) &&
 			has_window_device(parts);
 	if (!parts->window)
-		log_warn("no window: QEMU %s cannot give one; install QEMU %d.%d or newer, or run scripts/setup vm as root",
-			 parts->qemu_version, WINDOW_QEMU_MAJOR, WINDOW_QEMU_MINOR);
+		log_warn("no window: %s cannot give one; install QEMU %d.%d or newer, or run scripts/setup vm as root",
+			 parts->vmm, WINDOW_QEMU_MAJOR, WINDOW_QEMU_MINOR);
 	return 0;
 }
 
 /* Whether the guest is to run on KVM. 0, or -ENODEV after a line. */
 static int choose_accel(const struct run_config *config, struct run_parts *parts)
 {
+	parts->uml = config->accel == RUN_ACCEL_UML;
+	snprintf(parts->vmm, sizeof(parts->vmm), "User-mode Linux");
 	parts->kvm = config->accel == RUN_ACCEL_KVM ||
 		     (config->accel == RUN_ACCEL_AUTO && accel_kvm_usable());
 	if (!parts->kvm || !access("/dev/kvm", R_OK | W_OK))
@@ -249,7 +255,8 @@ static int find_module(const struct run_config *config, struct run_parts *parts)
 {
 	if (config->driver != RUN_DRIVER_CASEMENT)
 		return 0;
-	parts->module = config->module ? config->module : find_own(module_places, R_OK);
+	parts->module = config->module ? config->module :
+			find_own(parts->uml ? uml_module_places : module_places, R_OK);
 	if (!parts->module) {
 		log_error("casement.ko: not found beside this program; run `make kmod`, or give --module");
 		return -ENOENT;
@@ -288,5 +295,5 @@ int run_parts_find(const struct run_config *config, struct run_parts *parts)
 	err = find_module(config, parts);
 	if (!err)
 		err = find_guest(config, parts);
-	return err ? err : find_qemu(config, parts);
+	return err || parts->uml ? err : find_qemu(config, parts);
 }

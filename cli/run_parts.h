@@ -17,7 +17,8 @@ struct run_parts {
 	bool root_readonly;
 	const char *root_cache;	/* casementd's --cache for it */
 	const char *qemu;
-	char qemu_version[32];
+	char vmm[48];		/* its name and version, for messages */
+	bool uml;		/* the kernel is a program, and there is no QEMU */
 	bool kvm;
 	bool window;		/* asked for, and this QEMU has it */
 };

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/checked.h"
 #include "common/cleanup.h"
 #include "guest/command.h"
 #include "guest/driver.h"
@@ -33,6 +34,20 @@ static void leave_console(void)
 		dup2(null, fd);
 	if (null > 2)
 		close(null);
+}
+
+/*
+ * The output ports are opened before any device changes its driver, and stay open. User-mode Linux
+ * takes an interrupt for free that a device's driver has let go of, although the device keeps it,
+ * and would give it to a port that is opened then, which fails.
+ */
+static void hold_ports(void)
+{
+	static const char *const ports[] = { GUEST_TTY_OUT, GUEST_TTY_ERR };
+
+	for (size_t i = 0; i < ARRAY_SIZE(ports); i++)
+		if (open(ports[i], O_WRONLY | O_NOCTTY | O_CLOEXEC) < 0)
+			report_note("%s: %s", ports[i], strerror(errno));
 }
 
 static void loopback_up(void)
@@ -88,6 +103,7 @@ int main(int argc, char **argv)
 	if (err)
 		report_failure("the guest cannot read its parameters: %s", strerror(-err));
 	leave_console();
+	hold_ports();
 	if (strcmp(params.fs, "virtiofs"))
 		driver_take();
 	mounts_switch_root(&params);

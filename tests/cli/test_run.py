@@ -4,8 +4,11 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 
 import pytest
+
+from booted import BOOTED
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("CASEMENT_BUILD", TOP / "build"))
@@ -14,6 +17,8 @@ PATIENCE = 120
 
 
 def run(*args, **more):
+    if "--" in args:
+        BOOTED["native" if "uml" in args else "QEMU"] += 1
     return subprocess.run([CASEMENT, *map(str, args)], capture_output=True, text=True,
                           stdin=subprocess.DEVNULL, timeout=PATIENCE, **more)
 
@@ -27,6 +32,12 @@ BAD = [
     (2, ["run", "--9p", ".:x", "--share-arg", "--writeback", "--", "true"], "--share"),
     (2, ["run", "--window", "3M", "--", "true"], "multiple of 2M"),
     (2, ["run", "--nonsense", "--", "true"], "--nonsense"),
+    (2, ["run", "--accel", "uml", "--cpus", "2", "--", "true"], "--cpus"),
+    (2, ["run", "--accel", "uml", "--window", "64M", "--", "true"], "--window"),
+    (2, ["run", "--accel", "uml", "--9p", ".:x", "--", "true"], "--9p"),
+    (2, ["run", "--accel", "uml", "--qemu", "/bin/true", "--", "true"], "--qemu"),
+    (2, ["run", "--accel", "uml", "--monitor", "qmp", "--", "true"], "--monitor"),
+    (2, ["run", "--accel", "uml", "--reboot", "--", "true"], "--reboot"),
     (1, ["run", "--share", "nowhere", "--", "true"], "nowhere"),
     (1, ["run", "--kernel", "nowhere", "--", "true"], "nowhere"),
     (1, ["run", "--root", "nowhere", "--", "true"], "nowhere"),
@@ -58,12 +69,29 @@ def temporary(tmp_path, monkeypatch):
     return {"dir": directory, "names": []}
 
 
-def test_streams_and_status(temporary):
-    result = run("run", "--", "sh", "-c", "echo out; echo err >&2; cat; exit 42")
+ACCELS = ["auto", "uml"]
+
+
+@pytest.mark.parametrize("accel", ACCELS)
+def test_streams_and_status(temporary, accel):
+    result = run("run", "--accel", accel, "--", "sh", "-c", "echo out; echo err >&2; cat; exit 42")
     assert (result.returncode, result.stdout, result.stderr) == (42, "out\n", "err\n")
     assert not left_behind(temporary)
-    result = run("run", "--", "no-such-program")
+    result = run("run", "--accel", accel, "--", "no-such-program")
     assert result.returncode == 127, result.stderr
+
+
+def test_much_output_arrives_whole(temporary):
+    """Of a native guest: through QEMU's serial ports it takes long."""
+    result = run("run", "--accel", "uml", "--", "seq", "300000")
+    assert result.stdout == "".join(f"{number}\n" for number in range(1, 300001))
+
+
+def test_a_kernel_that_is_no_user_mode_linux(temporary):
+    result = run("run", "--accel", "uml", "--kernel", "/bin/false", "--", "true")
+    assert result.returncode == 125
+    assert "User-mode Linux failed with status 1" in result.stderr, result
+    assert not left_behind(temporary)
 
 
 def test_an_old_qemu_goes_on_without_the_window(temporary, tmp_path):
@@ -129,16 +157,42 @@ def test_a_kvm_that_cannot_is_done_without(temporary, broken_kvm):
     assert "KVM internal error" in result.stderr
 
 
-@pytest.mark.parametrize("number,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_end_from_outside_leaves_nothing(temporary, number, status):
-    guest = subprocess.Popen([CASEMENT, "run", "--", "sh", "-c", "echo ready; read never < /dev/console"],
+def descendants(pid):
+    """Processes that it started, and those that they started."""
+    said = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
+    return [process for child in said.split() for process in [child, *descendants(child)]]
+
+
+def start_guest(accel, script):
+    """A guest at work that has said so."""
+    BOOTED["native" if accel == "uml" else "QEMU"] += 1
+    guest = subprocess.Popen([CASEMENT, "run", "--accel", accel, "--", "sh", "-c", f"echo ready; {script}"],
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     assert guest.stdout.readline() == "ready\n"
-    family = subprocess.run(["ps", "-o", "pid=", "--ppid", str(guest.pid)], capture_output=True,
-                            text=True, check=True).stdout.split()
+    return guest
+
+
+@pytest.mark.parametrize("accel", ACCELS)
+@pytest.mark.parametrize("number,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_end_from_outside_leaves_nothing(temporary, accel, number, status):
+    guest = start_guest(accel, "while :; do /bin/true; done")
+    family = descendants(guest.pid)
     assert len(family) >= 3
     guest.send_signal(number)
     guest.communicate(timeout=PATIENCE)
     assert guest.returncode == status
     assert not [pid for pid in family if os.path.exists(f"/proc/{pid}")]
     assert not left_behind(temporary)
+
+
+def test_a_killed_command_takes_its_native_guest_along(temporary):
+    """Its processes are processes of this host. None of them goes on as one."""
+    guest = start_guest("uml", "while :; do /bin/true; done")
+    family = descendants(guest.pid)
+    guest.kill()
+    guest.communicate(timeout=PATIENCE)
+    # Nothing tells of the end of a process that is not one's child.
+    end = time.monotonic() + PATIENCE
+    while [pid for pid in family if os.path.exists(f"/proc/{pid}")]:
+        assert time.monotonic() < end, family
+        time.sleep(0.01)

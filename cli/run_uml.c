@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* User-mode Linux's command line; see run_uml.h. */
+#include "cli/run_uml.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/run_qemu.h"
+#include "common/checked.h"
+#include "common/log.h"
+#include "guest/params.h"
+
+#define VIRTIO_ID_FS 26
+
+static bool has_9p(const struct run_config *config)
+{
+	for (unsigned int i = 0; i < config->n_shares; i++)
+		if (config->shares[i].is_9p)
+			return true;
+	return false;
+}
+
+int run_uml_check(const struct run_config *config)
+{
+	const struct {
+		bool given;
+		const char *option, *why;
+	} refused[] = {
+		{ config->cpus > 1, "--cpus", "has one processor" },
+		{ config->window, "--window", "has no DAX window" },
+		{ has_9p(config), "--9p", "is not QEMU, which serves 9p" },
+		{ config->qemu, "--qemu", "is not QEMU" },
+		{ config->monitor, "--monitor", "is not QEMU, whose monitor that is" },
+		{ config->reboot, "--reboot", "cannot boot a second time" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		if (!refused[i].given)
+			continue;
+		log_error("%s with --accel uml: User-mode Linux %s", refused[i].option, refused[i].why);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* The first colon ends the path, so that there may be none in it. */
+static void add_fs(const struct run_control *control, const char *socket, struct words *words)
+{
+	char path[PATH_MAX];
+
+	control_path(control, socket, path, sizeof(path));
+	words_add(words, "virtio_uml.device=%s:%d", path, VIRTIO_ID_FS);
+}
+
+/* The same names as a machine's: ttyS0 is the log, ttyS1 and ttyS2 are the command's. */
+static void add_ports(const struct run_uml_fds *fds, struct words *words)
+{
+	words_add(words, "con=null");
+	words_add(words, "ssl=null");
+	words_add(words, "ssl0=null,fd:%d", fds->log);
+	words_add(words, "ssl1=fd:%d,fd:%d", fds->out, fds->out);
+	words_add(words, "ssl2=null,fd:%d", fds->err);
+	words_add(words, "console=ttyS0");
+}
+
+void run_uml_words(const struct run_config *config, const struct run_parts *parts,
+		   const struct run_control *control, const struct run_uml_fds *fds, struct words *words)
+{
+	words_add(words, "%s", parts->kernel);
+	words_add(words, "mem=%lluM", (unsigned long long)config->memory >> 20);
+	/* Its own small files are in the control directory, and go with it. */
+	words_add(words, "uml_dir=%s/", control->dir);
+	words_add(words, "umid=uml");
+	words_add(words, "noreboot");
+	words_add(words, "panic=-1");
+	add_ports(fds, words);
+	add_fs(control, RUN_BOOT_SOCKET, words);
+	add_fs(control, RUN_ROOT_SOCKET, words);
+	for (unsigned int i = 0; i < config->n_shares; i++) {
+		char socket[32];
+
+		snprintf(socket, sizeof(socket), RUN_SHARE_SOCKET, i);
+		add_fs(control, socket, words);
+	}
+	words_add(words, "root=" GUEST_BOOT_TAG);
+	words_add(words, "rootfstype=virtiofs");
+	words_add(words, "rw");
+	words_add(words, "init=/init");
+	/* One word of ours may be several of the kernel's: it joins all by blanks. */
+	if (config->append)
+		words_add(words, "%s", config->append);
+}
