@@ -17,6 +17,11 @@
  * brought up on a busy host; the guest then panics, or waits for ever.
  */
 #define DEFAULT_CPUS_EMULATED 1ULL
+/*
+ * Several emulated processors take turns on one thread. On a thread each, they can run code that
+ * another has just changed as it was before; a kernel that patches itself then dies ("int3").
+ */
+#define EMULATED "tcg,thread=single"
 
 bool run_share_has_window(const struct run_parts *parts, const struct run_share *share)
 {
@@ -49,7 +54,7 @@ static void add_machine(const struct run_config *config, const struct run_parts 
 	words_option(words, "-display", "none");
 	words_option(words, "-nic", "none");
 	words_option(words, "-machine", "q35,memory-backend=memory");
-	words_option(words, "-accel", parts->kvm ? "kvm" : "tcg,thread=multi");
+	words_option(words, "-accel", parts->kvm ? "kvm" : EMULATED);
 	/* Without the flags by which a kernel copies and zeroes by "rep movsb": emulated byte by byte. */
 	words_option(words, "-cpu", parts->kvm ? "host" : "max,erms=off,fsrm=off");
 	words_option(words, "-smp", "%llu", config->cpus ? (unsigned long long)config->cpus :
