@@ -43,9 +43,10 @@ static inline void cleanup_fclose_ptr(FILE **f)
 		fclose(*f);
 }
 
-#define cleanup_close  __attribute__((cleanup(close_fd)))
-#define cleanup_free   __attribute__((cleanup(cleanup_free_ptr)))
-#define cleanup_fclose __attribute__((cleanup(cleanup_fclose_ptr)))
+/* clang does not take the clean-up for a use. */
+#define cleanup_close  __attribute__((cleanup(close_fd), unused))
+#define cleanup_free   __attribute__((cleanup(cleanup_free_ptr), unused))
+#define cleanup_fclose __attribute__((cleanup(cleanup_fclose_ptr), unused))
 
 /* Give up a pointer held by a cleanup_free local. */
 #define take_ptr(p) ({ __typeof__(p) taken_ = (p); (p) = NULL; taken_; })

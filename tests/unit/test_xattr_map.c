@@ -102,8 +102,8 @@ static void test_everything_prefixed(void **state)
 static void test_trusted_prefixed(void **state)
 {
 	static const char *const forms[] = {
-		"/prefix/all/trusted./user.virtiofs./\n/bad/server//trusted./\n"
-		"/bad/client/user.virtiofs.//\n/ok/all///",
+		("/prefix/all/trusted./user.virtiofs./\n/bad/server//trusted./\n"
+		 "/bad/client/user.virtiofs.//\n/ok/all///"),
 		"/map/trusted./user.virtiofs./", ":map:trusted.:user.virtiofs.:",
 	};
 
