@@ -1,18 +1,61 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Before the first test: find out whether this host's KVM can run a guest.
+"""Before the first test, find out whether this host's KVM can run a guest; after the last, write what was run.
 
 A KVM that cannot is noticed by the first `casement run`, which says so and
 remembers it. That must not be in the middle of a test.
+
+Workers (pytest-xdist) hand the machines that they booted to the process that started them. It
+writes the results to the file that CASEMENT_RESULTS names, for tests/check.
 """
+import collections
+import json
 import os
 import pathlib
 import subprocess
 
+from booted import BOOTED
+
 TOP = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("CASEMENT_BUILD", TOP / "build"))
 
+SECONDS = collections.Counter()	# of each test, with its fixtures
 
-def pytest_sessionstart():
-    if os.path.exists("/dev/kvm"):
+
+def is_worker(config):
+    return hasattr(config, "workerinput")
+
+
+def pytest_sessionstart(session):
+    if os.path.exists("/dev/kvm") and not is_worker(session.config):
+        BOOTED["QEMU"] += 1
         subprocess.run([BUILD / "casement", "run", "--", "true"], stdin=subprocess.DEVNULL,
                        check=True, timeout=120)
+
+
+def pytest_runtest_logreport(report):
+    SECONDS[report.nodeid] += report.duration
+
+
+def pytest_testnodedown(node, error):
+    BOOTED.update(getattr(node, "workeroutput", {}).get("booted", {}))
+
+
+def reason(report):
+    """Of a skipped test."""
+    return report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+
+
+def pytest_sessionfinish(session):
+    if is_worker(session.config):
+        session.config.workeroutput["booted"] = dict(BOOTED)
+        return
+    path = os.environ.get("CASEMENT_RESULTS")
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if not path or not reporter:
+        return
+    stats = reporter.stats
+    pathlib.Path(path).write_text(json.dumps({
+        "passed": len(stats.get("passed", [])),
+        "failed": [report.nodeid for kind in ("failed", "error") for report in stats.get(kind, [])],
+        "skipped": [[report.nodeid, reason(report)] for report in stats.get("skipped", [])],
+        "seconds": dict(SECONDS), "booted": dict(BOOTED)}))

@@ -7,7 +7,7 @@ tells a guest of another's files.
 """
 import time
 
-from conftest import PATIENCE
+from guests import PATIENCE
 
 LOOP = r"""
 number=0

@@ -1,89 +1,47 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Real guests for tests: `casement run` with its kernel log read afterwards.
+"""What tests with guests have in common.
 
-A test fails when its guest's kernel complained, whatever else it saw.
+A guest is a machine of QEMU's (`machines`, `qemu_guest`), or native, by User-mode Linux
+(`natives`, `checked`, `guest`, `agent`): that boots in half a second and runs at the host's
+speed, with one processor, without a window, and cannot be rebooted, paused or suspended. A
+test of what programs see takes a native one; one of devices takes QEMU's.
 """
+import fcntl
 import os
 import pathlib
-import re
-import signal
 import subprocess
 
 import pytest
 
+from agent import Agent
+from guests import BUILD, MODULE, TOP, starter
 from kmod_guest import LEAVE, TAKE
-
-TOP = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("CASEMENT_BUILD", TOP / "build"))
-CASEMENT = BUILD / "casement"
-CASEMENTD = BUILD / "casementd"
-# A kernel of the developer's for all guests, and casement.ko for it: scripts/debug-kernel.
-KERNEL = os.environ.get("CASEMENT_TEST_KERNEL")
-MODULE = os.environ.get("CASEMENT_TEST_MODULE")
-# Seconds for a guest to boot, do its work and end; an emulated one boots in 5, one that checks itself in 25.
-PATIENCE = 900 if KERNEL else 150
-
-# What is done again and again is done so many times more often: HACKING.md.
-ROUNDS = int(os.environ.get("CASEMENT_TEST_ROUNDS", 1))
-
-COMPLAINTS = re.compile(
-    r"WARNING:|BUG:|Oops|hung task|blocked for more than|Call Trace|general protection|"
-    r"rcu_preempt detected stalls|suspected memory leaks|possible recursive locking|circular locking")
-
-
-class Guest:
-    """One `casement run`, started; finish() waits for its end."""
-
-    def __init__(self, directory, name, args, command):
-        self.log = directory / f"{name}.log"
-        self.errors = directory / f"{name}.err"
-        self.panics = False
-        if KERNEL:
-            args = ("--kernel", KERNEL, *args)
-        with open(self.errors, "w") as errors:
-            self.process = subprocess.Popen(
-                [CASEMENT, "run", "--log", self.log, *map(str, args), "--", *command],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
-        self.output = None
-
-    def finish(self, expect=0, patience=PATIENCE):
-        """Wait for its end; its output. Any other exit status than `expect` fails."""
-        self.output = self.process.communicate(timeout=max(patience, PATIENCE))[0]
-        said = self.errors.read_text()
-        assert self.process.returncode == expect, f"{self.output}\n{said}\n{self.kernel_log()}"
-        return self.output
-
-    def kernel_log(self):
-        return self.log.read_text(errors="replace") if self.log.exists() else "no kernel log"
-
-    def stderr(self):
-        return self.errors.read_text()
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.communicate(timeout=30)
-        if self.panics:
-            return
-        complaints = [line for line in self.kernel_log().splitlines()
-                      if COMPLAINTS.search(line)]
-        assert not complaints, "the guest's kernel complained:\n" + "\n".join(complaints)
 
 
 @pytest.fixture
 def machines(tmp_path):
-    """A function that starts a guest running a shell script; all are ended and judged at the end."""
-    started = []
+    """Starts guests in QEMU."""
+    yield from starter(tmp_path)
 
-    def start(script, *args, name=None):
-        guest = Guest(tmp_path, name or f"guest{len(started)}", args,
-                      ["sh", "-c", script])
-        started.append(guest)
-        return guest
 
-    yield start
-    for guest in started:
-        guest.close()
+@pytest.fixture(scope="session")
+def kernels():
+    """User-mode Linux, as it is and with checks: UML and UML_DEBUG."""
+    said = subprocess.run([TOP / "scripts/vm-root", "--print", "uml", "uml-debug"], check=True,
+                          capture_output=True, text=True).stdout
+    return dict(line.split("=", 1) for line in said.splitlines())
+
+
+@pytest.fixture
+def natives(tmp_path, kernels):
+    """Starts native guests."""
+    yield from starter(tmp_path, "--accel", "uml", "--kernel", kernels["UML"])
+
+
+@pytest.fixture
+def checked(tmp_path, kernels):
+    """Starts native guests whose kernel looks for mistakes of its drivers."""
+    yield from starter(tmp_path, "--accel", "uml", "--kernel", kernels["UML_DEBUG"])
 
 
 @pytest.fixture
@@ -104,21 +62,55 @@ def device(request):
     return DEVICES[request.param]
 
 
-@pytest.fixture(scope="session")
-def module():
-    """Our own guest driver, built for the kernel that guests boot."""
-    if MODULE:
-        return pathlib.Path(MODULE)
-    directory = BUILD / "kmod"
-    subprocess.run([TOP / "scripts/kmod", TOP / "kmod", directory], check=True)
+def build_module(directory, *words):
+    """One worker builds, and the others find it built."""
+    directory.mkdir(exist_ok=True)
+    with open(directory / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        subprocess.run([TOP / "scripts/kmod", *words, TOP / "kmod", directory], check=True)
     return directory / "casement.ko"
 
 
-@pytest.fixture
-def guest(machines, share, module):
-    """A function that runs a script in a guest whose share `t` is on our driver."""
+@pytest.fixture(scope="session")
+def module():
+    """Our own guest driver, built for the kernel that guests in QEMU boot."""
+    return pathlib.Path(MODULE) if MODULE else build_module(BUILD / "kmod")
+
+
+@pytest.fixture(scope="session")
+def checked_module():
+    """The same for the kernel of `checked`."""
+    return build_module(BUILD / "kmod-uml-debug", "--uml-debug")
+
+
+def on_our_driver(start, share, module):
     def run(script, *args, leave=LEAVE, options=""):
         take = TAKE.replace("-t casement t", f"-t casement {options} t") if options else TAKE
-        return machines(take + script + leave, "--share", f"{share}:t",
-                        *args, "--share", f"{module.parent}:kmod:ro")
+        return start(take + script + leave, "--share", f"{share}:t",
+                     *args, "--share", f"{module.parent}:kmod:ro")
     return run
+
+
+@pytest.fixture
+def guest(checked, share, checked_module):
+    """A function that runs a script in a native guest whose share `t` is on our driver."""
+    return on_our_driver(checked, share, checked_module)
+
+
+@pytest.fixture
+def agent(checked, share, checked_module, tmp_path):
+    """A function that starts such a guest, which then does as it is told (agent.py)."""
+    def start(*args, options="", driver=TAKE):
+        control = tmp_path / "control"
+        control.mkdir()
+        made = Agent(checked, "a", control, "--share", f"{share}:t", *args,
+                     "--share", f"{checked_module.parent}:kmod:ro")
+        made.ask(driver.replace("-t casement t", f"-t casement {options} t") + "set +e")
+        return made
+    return start
+
+
+@pytest.fixture
+def qemu_guest(machines, share, module):
+    """The same in QEMU."""
+    return on_our_driver(machines, share, module)

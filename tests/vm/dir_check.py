@@ -42,12 +42,13 @@ def read_rest(stream):
 def read_by(path, size):
     """All names, by getdents64(2) with a buffer of that size."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    buffer = ctypes.create_string_buffer(size)
+    # The last entry is shorter than what is taken from there.
+    buffer = ctypes.create_string_buffer(size + ctypes.sizeof(Dirent))
     names = []
     while (got := LIBC.syscall(GETDENTS64, fd, buffer, size)) > 0:
         at = 0
         while at < got:
-            entry = Dirent.from_buffer_copy(buffer.raw[at:].ljust(ctypes.sizeof(Dirent), b"\0"))
+            entry = Dirent.from_buffer_copy(buffer, at)
             names.append(entry.name)
             at += entry.reclen
     assert got == 0, os.strerror(ctypes.get_errno())

@@ -2,8 +2,11 @@
 """What a guest does to have its share `t` on our own driver, and to leave it again."""
 import os
 import pathlib
+import signal
 
-# Only `t` moves; the guest's root and the folder with the module stay where they are.
+# Only `t` moves; the guest's root and the folder with the module stay where they are. Before
+# requests under way are counted, `settle` waits for those of what was done before: nobody waits
+# for a RELEASE.
 TAKE = r"""
 set -e
 cd /; umount /mnt/t
@@ -14,6 +17,7 @@ sysfs=/sys/bus/virtio/drivers/casement/$virtio/casement
 [ "$(cat $sysfs/tag)" = t ] && [ $(/mnt/kmod/casement-guest device t) = $virtio ]
 mount -t casement t /mnt/t
 cd /mnt/t
+settle() { while grep -q 'in_flight=[1-9]\|pending=[1-9]' $sysfs/statistics; do :; done; }
 """
 
 # Every reply was a reply, every request came back, and nothing of the module stays.
@@ -29,13 +33,28 @@ echo $virtio > /sys/bus/virtio/drivers/virtiofs/bind
 mount -t virtiofs t /mnt/t; umount /mnt/t
 """
 
+# The same where the root is on it, too, and stays there.
+CLEAN = r"""
+if grep -v ' bad=0 in_flight=[01] pending=0 orphans=0$' /sys/bus/virtio/drivers/casement/virtio*/casement/statistics
+then exit 70; fi
+"""
+
+
+def is_stopped(process):
+    """True when none of its threads runs any more."""
+    return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in process.glob("task/*/stat"))
+
 
 def signal_daemon(share, number):
-    """To each process of the daemon that serves it."""
+    """To each process of the daemon that serves it. After SIGSTOP all of them have stopped."""
     for process in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if words[0].endswith(b"casementd") and any(str(share).encode() in word for word in words):
-            os.kill(int(process.name), number)
+        if not words[0].endswith(b"casementd") or not any(str(share).encode() in word for word in words):
+            continue
+        os.kill(int(process.name), number)
+        # Only a parent is told of it.
+        while number == signal.SIGSTOP and not is_stopped(process):
+            os.sched_yield()

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """In a guest, in a directory whose daemon does not tell the truth: do all that programs do, whatever comes of it.
 
-usage: lied_to.py ROUNDS SEED. Prints "survived". Errors are expected; not to come back is not.
+usage: lied_to.py ROUNDS SEED SECONDS [window]. Prints "survived". Errors are expected; not to come
+back is not. SECONDS are what a directory without an end is read for; with `window` only that is
+done which goes through a window.
 """
 import contextlib
 import ctypes
@@ -98,21 +100,26 @@ WORK = [
 ]
 
 
+# Of these, what goes through the window, or takes ranges away from it.
+WINDOW_WORK = [os.stat, read, write, copy, mapped, take_away, drop, lambda path: os.truncate(path, 5000),
+               lambda path: os.truncate(path, 1 << 20), lambda path: os.rename(path, "new")]
+
+
 def too_long(_signal, _frame):
     raise TimeoutError
 
 
-def main(rounds, seed):
+def main(rounds, seed, seconds, work):
     choice = random.Random(seed)
     # A directory that lies may have no end.
     signal.signal(signal.SIGALRM, too_long)
     for _ in range(rounds):
-        signal.setitimer(signal.ITIMER_REAL, 2)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
         # Python itself may find that there is no such thing, or not notice the alarm in time.
         with contextlib.suppress(Exception):
-            choice.choice(WORK)(choice.choice(NAMES))
+            choice.choice(work)(choice.choice(NAMES))
         signal.setitimer(signal.ITIMER_REAL, 0)
     print("survived")
 
 
-main(int(sys.argv[1]), int(sys.argv[2]))
+main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), WINDOW_WORK if sys.argv[4:] == ["window"] else WORK)

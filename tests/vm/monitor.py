@@ -3,7 +3,7 @@
 import json
 import socket
 
-from conftest import PATIENCE
+from guests import PATIENCE
 
 
 class Monitor:

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from agent import Agent
-from conftest import Guest, PATIENCE
+from guests import Guest, PATIENCE
 
 # Tag -> what its daemon is told. "auto" tells of each request on guest a's standard error.
 SHARES = {
@@ -26,10 +26,11 @@ SETTLED = 0.2	# seconds after which another change of a file has another time
 
 
 class Pair:
-    """Two guests in the same directories of the host."""
+    """Two native guests in the same directories of the host."""
 
-    def __init__(self, top):
+    def __init__(self, top, kernel):
         self.top = top
+        self.native = ("--accel", "uml", "--kernel", kernel)
         control = top / "control"
         control.mkdir()
         self.guests = []
@@ -41,7 +42,7 @@ class Pair:
         self.a, self.b = (Agent(self.machine, name, control, *args) for name in "ab")
 
     def machine(self, script, *args, name):
-        self.guests.append(Guest(self.top, name, args, ["sh", "-c", script]))
+        self.guests.append(Guest(self.top, name, (*self.native, *args), ["sh", "-c", script]))
         return self.guests[-1]
 
     def close(self):
@@ -53,8 +54,8 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory):
-    made = Pair(tmp_path_factory.mktemp("caching"))
+def pair(tmp_path_factory, kernels):
+    made = Pair(tmp_path_factory.mktemp("caching"), kernels["UML"])
     yield made
     made.close()
 

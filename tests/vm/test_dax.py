@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, PATIENCE
+from guests import BUILD, PATIENCE
 from dax_check_sizes import SIZES, pattern
 
 HERE = pathlib.Path(__file__).resolve().parent

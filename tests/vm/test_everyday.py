@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from guests import PATIENCE
+
 OPERATIONS = r"""
 set -e
 umask 022
@@ -52,10 +54,12 @@ def on_host(script, directory):
     return snapshot(directory)
 
 
-@pytest.mark.parametrize("cache", ["auto", "never", "always"])
-def test_operations(machines, share, device, cache, tmp_path):
-    args = ["--share", f"{share}:t", *device, "--cache", cache]
-    machines(OPERATIONS, *args).finish()
+CACHES = ["auto", "never", "always"]
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_operations(natives, share, cache, tmp_path):
+    natives(OPERATIONS, "--share", f"{share}:t", "--cache", cache).finish()
     assert snapshot(share) == on_host(OPERATIONS, tmp_path / "host")
 
 
@@ -102,20 +106,46 @@ def results(directory):
             if not name.endswith("/prog") and "/.git" not in name}
 
 
-@pytest.mark.parametrize("cache", ["auto", "never"])
-def test_workloads(machines, share, device, cache, tmp_path):
-    for directory in (share, tmp_path / "host"):
-        prepare(directory)
-    subprocess.run(["sh", "-c", WORKLOADS], cwd=tmp_path / "host", check=True)
-    machines(WORKLOADS, "--share", f"{share}:t", *device, "--cache", cache, "--allow-mmap").finish()
+def check_workloads(share, host):
+    """What WORKLOADS left in the share is what it left on the host."""
     assert (share / "prog.out").read_text() == "42\n"
     assert (share / "sql.out").read_text() == "ok\n80|3240\n"
-    assert results(share) == results(tmp_path / "host")
+    assert results(share) == results(host)
     subprocess.run(["git", "-c", f"safe.directory={share}/clone", "fsck"], cwd=share / "clone",
                    check=True, capture_output=True)
 
 
-def test_two_guests_and_the_host(machines, share):
+@pytest.mark.parametrize("cache", ["auto", "never"])
+def test_workloads(natives, share, cache, tmp_path):
+    for directory in (share, tmp_path / "host"):
+        prepare(directory)
+    subprocess.run(["sh", "-c", WORKLOADS], cwd=tmp_path / "host", check=True)
+    natives(WORKLOADS, "--share", f"{share}:t", "--cache", cache, "--allow-mmap").finish()
+    check_workloads(share, tmp_path / "host")
+
+
+def test_everyday_in_qemu(machines, share, device, tmp_path):
+    """Both in one machine of each device: a share a cache mode."""
+    words, script = [*device], "set -e\n"
+    host = on_host(OPERATIONS, tmp_path / "host")
+    prepare(tmp_path / "work")
+    subprocess.run(["sh", "-c", WORKLOADS], cwd=tmp_path / "work", check=True)
+    for name in [*CACHES, "auto-work", "never-work"]:
+        (share / name).mkdir()
+        work = name.endswith("-work")
+        if work:
+            prepare(share / name)
+        words += ["--share", f"{share / name}:{name}", "--share-arg", f"--cache={name.split('-')[0]}",
+                  *(["--share-arg", "--allow-mmap"] if work else [])]
+        script += f"(cd /mnt/{name}\n{WORKLOADS if work else OPERATIONS})\n"
+    machines(script, *words).finish(patience=2 * PATIENCE)
+    for cache in CACHES:
+        assert snapshot(share / cache) == host, cache
+    for name in ("auto-work", "never-work"):
+        check_workloads(share / name, tmp_path / "work")
+
+
+def test_two_guests_and_the_host(natives, share):
     (share / "host").write_text("from the host\n")
     script = r"""
 set -e
@@ -123,19 +153,29 @@ cat host; echo "from $0" > mine-$0
 while [ ! -s mine-a ] || [ ! -s mine-b ]; do :; done
 cat mine-a mine-b
 """
-    guests = [machines(f"set -- x; exec sh -c '{script}' {name}", "--share", f"{share}:t",
-                       "--cache", "never", name=name) for name in ("a", "b")]
+    guests = [natives(f"set -- x; exec sh -c '{script}' {name}", "--share", f"{share}:t",
+                      "--cache", "never", name=name) for name in ("a", "b")]
     for guest in guests:
         assert guest.finish() == "from the host\nfrom a\nfrom b\n"
     assert (share / "mine-b").read_text() == "from b\n"
 
 
-def test_read_only_share(machines, share):
+READ_ONLY = "set -e; cat file; ! echo no > file; ! touch new; ! rm file; ! mkdir d; ! chmod 600 file"
+
+
+def check_read_only(start, share, *args):
     (share / "file").write_text("kept\n")
-    machines("cat file; ! echo no > file; ! touch new; ! rm file; ! mkdir d; ! chmod 600 file",
-             "--share", f"{share}:t:ro", "--window", "64M").finish()
+    start(READ_ONLY, "--share", f"{share}:t:ro", *args).finish()
     assert snapshot(share).keys() == {"file"}
     assert (share / "file").read_text() == "kept\n"
+
+
+def test_read_only_share(natives, share):
+    check_read_only(natives, share)
+
+
+def test_read_only_share_beside_a_window(machines, share):
+    check_read_only(machines, share, "--window", "64M")
 
 
 @pytest.mark.parametrize("queues", [2, 4])

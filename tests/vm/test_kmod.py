@@ -15,18 +15,33 @@ import subprocess
 
 import pytest
 
-from agent import Agent
-from conftest import PATIENCE, ROUNDS
-from kmod_guest import LEAVE, TAKE, signal_daemon
+from guests import PATIENCE, ROUNDS
+from kmod_guest import CLEAN, LEAVE, TAKE, signal_daemon
 from test_everyday import OPERATIONS, WORKLOADS, on_host, prepare, results, snapshot
 from test_posix import CHECK
 from test_posix import on_host as posix_on_host
 from test_posix import results as posix_results
 
 @pytest.mark.parametrize("cache", ["auto", "never", "always"])
-def test_operations(guest, share, device, cache, tmp_path):
-    guest(f"({OPERATIONS})\n", *device, "--cache", cache).finish()
+def test_operations(guest, share, cache, tmp_path):
+    guest(f"({OPERATIONS})\n", "--cache", cache).finish()
     assert snapshot(share) == on_host(OPERATIONS, tmp_path / "host")
+
+
+CACHES = ["auto", "never", "always"]
+
+
+def test_operations_in_qemu(machines, share, module, device, tmp_path):
+    """All on our driver: a share a cache mode, and the root."""
+    words = ["--driver", "casement", "--module", module, *device]
+    for cache in CACHES:
+        (share / cache).mkdir()
+        words += ["--share", f"{share / cache}:{cache}", "--share-arg", f"--cache={cache}"]
+    script = "".join(f"(cd /mnt/{cache}\n{OPERATIONS})\n" for cache in CACHES)
+    machines("set -e\n" + script + CLEAN, *words).finish()
+    host = on_host(OPERATIONS, tmp_path / "host")
+    for cache in CACHES:
+        assert snapshot(share / cache) == host, cache
 
 
 @pytest.mark.parametrize("cache", ["auto", "never"])
@@ -69,13 +84,29 @@ sha256sum < copied > sum
 """
 
 
-# Pages stay over an open with `always`: a wrong one is seen.
-@pytest.mark.parametrize("queues, cache", [(1, "always"), (2, "auto")])
-def test_data(guest, share, queues, cache):
-    guest(VERIFY, "--queues", queues, "--cpus", queues, "--cache", cache).finish()
+def check_verified(share):
+    """What VERIFY left."""
     expected = (share / "sum").read_text().split()[0]
     assert hashlib.sha256((share / "copied").read_bytes()).hexdigest() == expected
     assert (share / "copied").read_bytes()[5000:] == bytes(15000)
+
+
+# Pages stay over an open with `always`: a wrong one is seen.
+@pytest.mark.parametrize("queues, cache", [(1, "always"), (2, "auto"), (1, "never")])
+def test_data(guest, share, queues, cache):
+    guest(VERIFY, "--queues", queues, "--cache", cache, "--allow-mmap").finish()
+    check_verified(share)
+
+
+def test_data_in_large_folios(machines, share, module):
+    """A native kernel has none, and one processor: the same by two, with two queues."""
+    for name in ("auto", "always"):
+        (share / name).mkdir()
+    machines("set -e\n" + "".join(f"(cd /mnt/{name}\nset -e\n{VERIFY})\n" for name in ("auto", "always")) + CLEAN,
+             "--driver", "casement", "--module", module, "--queues", 2, "--cpus", 2,
+             "--share", f"{share}/auto:auto", "--share", f"{share}/always:always", "--share-arg", "--cache=always").finish()
+    for name in ("auto", "always"):
+        check_verified(share / name)
 
 
 def test_mounts_leave_nothing(guest):
@@ -162,17 +193,17 @@ LOCKS = ["--share-arg", "--posix-lock", "--share-arg", "--flock"]
 
 # With the daemon's locks, and with the guest's own.
 @pytest.mark.parametrize("cache, args", [("auto", LOCKS), ("never", []), ("auto", WRITE_BACK)])
-def test_posix(machines, module, tmp_path, cache, args):
+def test_posix(checked, checked_module, tmp_path, cache, args):
     share, tools = tmp_path / "share", tmp_path / "tools"
     for directory in (share, tools):
         directory.mkdir()
         directory.chmod(0o777)
     shutil.copy(CHECK, tools)
     script = "cp /mnt/tools/posix-check /tmp; cd /tmp; ./posix-check /mnt/t 2>/dev/null || [ $? = 1 ]\n"
-    guest = machines(TAKE + script + LEAVE, "--share", f"{share}:t", "--share-arg", "--xattr",
-                     "--share-arg", "--posix-acl=always",
-                     "--share-arg", f"--cache={cache}", "--share-arg", "--allow-mmap", *args,
-                     "--share", f"{module.parent}:kmod:ro", "--share", f"{tools}:tools:ro")
+    guest = checked(TAKE + script + LEAVE, "--share", f"{share}:t", "--share-arg", "--xattr",
+                    "--share-arg", "--posix-acl=always",
+                    "--share-arg", f"--cache={cache}", "--share-arg", "--allow-mmap", *args,
+                    "--share", f"{checked_module.parent}:kmod:ro", "--share", f"{tools}:tools:ro")
     seen = posix_results(guest.finish(patience=400).splitlines())
     expected = posix_on_host(tmp_path / "host")
     different = [name for name in expected if seen.get(name) != expected[name]]
@@ -196,17 +227,14 @@ with open(sys.argv[1], "r+b") as file:
 
 
 @pytest.mark.parametrize("kind", ["posix", "flock"])
-def test_locks_hold_against_the_host(machines, share, module, tmp_path, kind):
+def test_locks_hold_against_the_host(agent, share, kind):
     """What the host has locked a guest cannot; it may wait, give up, or be killed; nothing stays."""
     (share / "file").write_text("here\n")
     (share / "locker.py").write_text(LOCKER)
-    control = tmp_path / "control"
-    control.mkdir()
-    agent = Agent(machines, "a", control, "--share", f"{share}:t", *LOCKS,
-                  "--share", f"{module.parent}:kmod:ro")
+    agent = agent(*LOCKS)
     lock = f"python3 /mnt/t/locker.py /mnt/t/file {kind}"
     waiting = "until grep -q 'requests.*in_flight=1' $sysfs/statistics; do :; done"
-    agent.ask(TAKE + "set +e; cd /")
+    agent.ask("cd /; settle")
     host_lock = fcntl.lockf if kind == "posix" else fcntl.flock
     with open(share / "file", "r+b") as file:
         host_lock(file, fcntl.LOCK_EX)
@@ -225,13 +253,11 @@ def test_locks_hold_against_the_host(machines, share, module, tmp_path, kind):
     agent.end()
 
 
-def test_daemon_that_does_not_answer(machines, share, module, tmp_path):
+def test_daemon_that_does_not_answer(agent, share):
     """Who waits for it can be killed, or all of them freed by `abort`, while it is silent."""
     (share / "file").write_text("here\n")
-    control = tmp_path / "control"
-    control.mkdir()
-    agent = Agent(machines, "a", control, "--share", f"{share}:t", "--share", f"{module.parent}:kmod:ro")
-    agent.ask(TAKE + "set +e")
+    agent = agent()
+    agent.ask("settle")
     waits = "until grep -q 'in_flight=[1-9]' $sysfs/statistics; do :; done\n"
     signal_daemon(share, signal.SIGSTOP)
     try:
@@ -249,7 +275,7 @@ def test_daemon_that_does_not_answer(machines, share, module, tmp_path):
     agent.end()
 
 
-# What is moved by one io_submit(2): of so many blocks of this size, and by how many requests of up to 1 MiB.
+# What is moved by one io_submit(2): of so many blocks of this size, and by how many requests of up to 1 MiB at least.
 ASYNCHRONOUS = [("read", 8, 4096, 8), ("read", 1, 4 << 20, 4), ("write", 8, 4096, 8), ("write", 2, 2 << 20, 4)]
 
 
@@ -259,10 +285,11 @@ def move_asynchronously(agent, share, what, count, block, requests):
     # The first write asks if there are extended attributes.
     agent.ask("rm -f /tmp/go; mkfifo /tmp/go; printf x | dd of=file conv=notrunc 2>/dev/null; cat file > /dev/null\n"
               f"python3 /mnt/control/aio.py {what} /mnt/t/file {count} {block} < /tmp/go > /tmp/said 2>&1 & pid=$!\n"
-              "exec 9> /tmp/go; until grep -qx open /tmp/said; do :; done")
+              "exec 9> /tmp/go; until grep -qx open /tmp/said; do :; done; settle")
     signal_daemon(share, signal.SIGSTOP)
     try:
-        said = agent.ask(f"echo go >&9; until grep -q 'in_flight={requests} ' $sysfs/statistics; do :; done\n"
+        said = agent.ask(r"under_way() { sed -n 's/^requests.* in_flight=\([0-9]*\) pending=0 .*/\1/p' $sysfs/statistics; }" +
+                         f"\necho go >&9; until [ 0$(under_way) -ge {requests} ]; do :; done\n"
                          "until grep -q submitted /tmp/said; do :; done; cat /tmp/said")
         assert said == f"open\nsubmitted {count}\n"
     finally:
@@ -274,12 +301,9 @@ def move_asynchronously(agent, share, what, count, block, requests):
     assert agent.ask("sha256sum < file").split()[0] == moved
 
 
-def test_asynchronous_io_is_all_under_way(machines, share, module, tmp_path):
-    control = tmp_path / "control"
-    control.mkdir()
-    shutil.copy(pathlib.Path(__file__).parent / "aio.py", control)
-    agent = Agent(machines, "a", control, "--share", f"{share}:t", "--share", f"{module.parent}:kmod:ro")
-    agent.ask(TAKE + "set +e")
+def test_asynchronous_io_is_all_under_way(agent, share):
+    agent = agent()
+    shutil.copy(pathlib.Path(__file__).parent / "aio.py", agent.control)
     for case in ASYNCHRONOUS:
         move_asynchronously(agent, share, *case)
     assert agent.ask("set -e" + LEAVE + "echo left").endswith("left\n")
@@ -372,9 +396,9 @@ def test_file_handles(guest, share):
     assert said.splitlines() == ["[True, True, True]", "True", "ESTALE", "ESTALE"]
 
 
-def test_devices_are_handed_over(machines, share, module):
+def test_devices_are_handed_over(checked, share, checked_module):
     """casement-guest says which driver has what, moves one, and none that is mounted."""
-    said = machines(r"""
+    said = checked(r"""
 set -e
 guest=/mnt/kmod/casement-guest
 $guest status | grep ' /mnt/' | sed 's/ virtio[0-9]* / /'
@@ -389,7 +413,7 @@ mount -t virtiofs t /mnt/t; [ -e /mnt/t/file ]
 if $guest device nosuch 2>&1; then exit 9; fi
 $guest nonsense 2>/dev/null || echo $?
 rmmod casement
-""", "--share", f"{share}:t", "--share", f"{module.parent}:kmod:ro")
+""", "--share", f"{share}:t", "--share", f"{checked_module.parent}:kmod:ro")
     (share / "file").touch()
     assert said.finish().splitlines() == [
         "t virtiofs /mnt/t", "kmod virtiofs /mnt/kmod",
@@ -401,9 +425,9 @@ rmmod casement
         "2"]
 
 
-def test_out_and_in(guest):
+def test_out_and_in(qemu_guest):
     """The device is taken from the bus while files on it are in use, and comes back; nothing stays."""
-    guest(r"""
+    qemu_guest(r"""
 pci=$(readlink -f /sys/bus/virtio/devices/$virtio/..); cd /
 for i in $(seq {rounds}); do
     exec 3> /mnt/t/open; echo $i >&3
@@ -420,9 +444,17 @@ sysfs=/sys/bus/virtio/drivers/casement/$virtio/casement
 """.replace("{rounds}", str(20 * ROUNDS))).finish(patience=PATIENCE * ROUNDS)
 
 
-@pytest.mark.parametrize("way", ["cache", "window"])
-def test_reads_that_may_not_wait(guest, share, way):
-    """RWF_NOWAIT and io_uring: what is here is read at once, direct I/O is sent, and for the rest somebody else waits."""
+def prepare_nowait(share):
     shutil.copy(pathlib.Path(__file__).parent / "nowait.py", share)
     (share / "file").write_bytes(os.urandom(4 << 20))
-    guest(f"python3 nowait.py {way}\n", *(["--window", "64M"] if way == "window" else []), "--cache", "always").finish()
+
+
+def test_reads_that_may_not_wait(guest, share):
+    """RWF_NOWAIT and io_uring: what is here is read at once, direct I/O is sent, and for the rest somebody else waits."""
+    prepare_nowait(share)
+    guest("python3 nowait.py cache\n", "--cache", "always").finish()
+
+
+def test_reads_of_the_window_that_may_not_wait(qemu_guest, share):
+    prepare_nowait(share)
+    qemu_guest("python3 nowait.py window\n", "--window", "64M", "--cache", "always").finish()

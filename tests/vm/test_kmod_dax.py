@@ -10,7 +10,7 @@ import time
 import pytest
 
 from agent import Agent
-from conftest import BUILD, PATIENCE
+from guests import BUILD, PATIENCE
 from dax_check_sizes import SIZES, pattern
 from kmod_guest import LEAVE, TAKE
 from test_kmod import VERIFY
@@ -33,9 +33,9 @@ def fill(share, sizes=SIZES):
 # Ours: a place for each file that is open, more or less; with `always` also those that the
 # daemon does not offer, as they are longer than the window or short.
 @pytest.mark.parametrize("dax, size", [("auto", "64M"), ("auto", "4M"), ("always", "64M"), ("never", "64M")])
-def test_sizes(guest, share, dax, size):
+def test_sizes(qemu_guest, share, dax, size):
     fill(share)
-    seen = guest(USED + "python3 dax_check.py " + " ".join(map(str, SIZES)) + "\necho mapped $(used mapped)\n",
+    seen = qemu_guest(USED + "python3 dax_check.py " + " ".join(map(str, SIZES)) + "\necho mapped $(used mapped)\n",
                  "--window", size, "--cache", "never", "--allow-mmap", options=f"-o dax={dax}").finish()
     checked, mapped = seen.splitlines()
     assert checked == f"checked {len(SIZES)}"
@@ -46,22 +46,22 @@ def test_sizes(guest, share, dax, size):
         assert data[-1] == 0x77 and data[len(data) // 2] == 0x78
 
 
-def test_data(guest, share):
+def test_data(qemu_guest, share):
     """fio verifies what it writes through the window, each way; other programs' bytes are right."""
     for name in ("psync-0", "psync-1", "libaio-1", "mmap-0"):
         (share / f"{name}.0.0").write_bytes(bytes(8 << 20))
     for name in ("copied", "direct", "pieces"):
         (share / name).write_bytes(bytes(9 << 20))
-    guest(USED + VERIFY + "[ $(used mapped) -ge 7 ]\n", "--window", "128M").finish()
+    qemu_guest(USED + VERIFY + "[ $(used mapped) -ge 7 ]\n", "--window", "128M").finish()
     assert (share / "copied").read_bytes()[5000:] == bytes(15000)
 
 
-def test_one_mapping_for_a_large_file(guest, share):
+def test_one_mapping_for_a_large_file(qemu_guest, share):
     """64 MiB are one range, read, mapped and closed; the next open finds it there."""
     with open(share / "big", "wb") as file:
         for number in range(64):
             file.write(bytes([number]) * (1 << 20))
-    guest(USED + r"""
+    qemu_guest(USED + r"""
 dd if=big bs=1M 2>/dev/null | cmp - big
 dd if=big of=/dev/null bs=4k 2>/dev/null
 [ $(used mapped) = 1 ]; [ $(used ranges) = 1 ]
@@ -74,11 +74,11 @@ mount -t casement t /mnt/t
 """, "--window", "256M").finish()
 
 
-def test_more_than_the_window_has_room_for(guest, share):
+def test_more_than_the_window_has_room_for(qemu_guest, share):
     """Closed files give their places to others. Files that are open do not: the last goes by the page cache."""
     for i in range(12):
         (share / f"f{i}").write_bytes(bytes([i + 1]) * (5 << 20))
-    guest(USED + r"""
+    qemu_guest(USED + r"""
 for round in 1 2; do for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
     printf "$(printf '\\%03o' $((i+64)))" | dd of=f$i bs=1 seek=$((round*2000000)) conv=notrunc 2>/dev/null
     [ "$(tr -d "$(printf '\\%03o' $((i+1)))" < f$i | wc -c)" = $round ]
@@ -98,11 +98,11 @@ exec 3<&- 4<&- 5<&- 6<&-
         assert data[2000000] == data[4000000] == i + 64
 
 
-def test_small_files_do_not_chase_each_other(guest, share):
+def test_small_files_do_not_chase_each_other(qemu_guest, share):
     """Round after round through more small files than there are ranges: those that are in stay."""
     for i in range(40):
         (share / f"f{i}").write_bytes(bytes([i]) * 100000)
-    guest(USED + r"""
+    qemu_guest(USED + r"""
 round() { for i in $(seq 0 39); do [ $(head -c 70000 f$i | tail -c 1 | od -An -tu1) = $i ]; done; }
 round; [ $(used ranges) = 8 ]; [ $(used mapped) = 8 ]
 round; round; [ $(used mapped) = 8 ]
@@ -111,32 +111,32 @@ for i in 1 2 3; do cat f39 > /dev/null; done; [ $(used removed) = 1 ]; [ $(used 
 """, "--window", "16M").finish()
 
 
-def test_a_mapped_file_grows_past_the_window(guest, share):
+def test_a_mapped_file_grows_past_the_window(qemu_guest, share):
     """A fault must have a range: others of the same file go for it, and larger ones come."""
     (share / "grow").write_bytes(os.urandom(65536))
     shutil.copy(HERE / "dax_grow.py", share)
     size = 100 << 20
-    guest(USED + f"python3 dax_grow.py grow {size}\n[ $(used mapped) -le 150 ]\n", "--window", "32M").finish()
+    qemu_guest(USED + f"python3 dax_grow.py grow {size}\n[ $(used mapped) -le 150 ]\n", "--window", "32M").finish()
     with open(share / "grow", "rb") as file:
         for at in range(0, size, 1 << 20):
             file.seek(at)
             assert file.read(8) == at.to_bytes(8, "little")
 
 
-def test_pages_of_the_window_are_buffers(guest, share):
+def test_pages_of_the_window_are_buffers(qemu_guest, share):
     for name in ("mapped", "other"):
         (share / name).write_bytes(os.urandom(1 << 20))
     shutil.copy(HERE / "dax_pinned.py", share)
-    guest(USED + "python3 dax_pinned.py mapped other\n[ $(used mapped) -ge 1 ]\n", "--window", "64M").finish()
+    qemu_guest(USED + "python3 dax_pinned.py mapped other\n[ $(used mapped) -ge 1 ]\n", "--window", "64M").finish()
     assert (share / "other").read_bytes()[4096:8192] == (share / "mapped").read_bytes()[:4096]
 
 
-def test_stores_change_times_and_no_program_is_harmed(guest, share):
+def test_stores_change_times_and_no_program_is_harmed(qemu_guest, share):
     """stat(2) after a store has the daemon's times; what can be executed is not mapped."""
     (share / "file").write_bytes(bytes(1 << 20))
     os.utime(share / "file", (1, 1))
     shutil.copy("/usr/bin/true", share / "program")
-    guest(USED + r"""
+    qemu_guest(USED + r"""
 [ $(stat -c %Y file) = 1 ]
 printf x | dd of=file bs=1 seek=500000 conv=notrunc 2>/dev/null
 [ $(stat -c %Y file) != 1 ]; [ $(used mapped) = 1 ]
@@ -183,13 +183,13 @@ def test_removed_while_mapped(machines, share, module, tmp_path):
     agent.end()
 
 
-def test_programs_where_others_were(guest, share):
+def test_programs_where_others_were(qemu_guest, share):
     """Each runs as itself: an emulator that has translated code at an address may not know that it is another's now."""
     source = share / "exit.s"
     for status in (1, 2, 3, 4):
         source.write_text(f".globl _start\n_start: mov ${status}, %edi\nmov $60, %eax\nsyscall\n")
         subprocess.run(["cc", "-nostdlib", "-static", "-o", share / f"exit{status}", source], check=True)
-    seen = guest(USED + r"""
+    seen = qemu_guest(USED + r"""
 for status in 1 2 3 4 1 2 3 4; do
     cd /; umount /mnt/t; mount -t casement -o dax=always t /mnt/t
     /mnt/t/exit$status || printf $?

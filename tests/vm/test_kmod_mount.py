@@ -6,8 +6,7 @@ import subprocess
 
 import pytest
 
-from agent import Agent
-from kmod_guest import LEAVE, TAKE, signal_daemon
+from kmod_guest import LEAVE, signal_daemon
 
 WRONG = [
     ("dax=yes", "Bad value for 'dax'"),
@@ -59,15 +58,11 @@ done
 
 
 @pytest.mark.parametrize("cache", ["never", "always"])
-def test_cache(machines, share, module, tmp_path, cache):
+def test_cache(agent, share, cache):
     """What the host changes is there at once, or not until the next mount; whatever the daemon says."""
     (share / "file").write_text("old\n")
-    control = tmp_path / "control"
-    control.mkdir()
     said_by_daemon = {"never": "always", "always": "auto"}[cache]
-    agent = Agent(machines, "a", control, "--share", f"{share}:t", "--cache", said_by_daemon,
-                  "--share", f"{module.parent}:kmod:ro")
-    agent.ask(TAKE.replace("-t casement t", f"-t casement -o cache={cache} t") + "set +e")
+    agent = agent("--cache", said_by_daemon, options=f"-o cache={cache}")
     look = "cat file; stat -c %s file; ls\n"
     assert agent.ask(look) == "old\n4\nfile\n"
     # Past the time that the daemon gives.
@@ -82,14 +77,10 @@ def test_cache(machines, share, module, tmp_path, cache):
     agent.end()
 
 
-def test_timeout(machines, share, module, tmp_path):
+def test_timeout(agent, share):
     """A daemon that is silent for so long has its device aborted; waiting for a lock is no silence."""
     (share / "file").write_text("here\n")
-    control = tmp_path / "control"
-    control.mkdir()
-    agent = Agent(machines, "a", control, "--share", f"{share}:t", "--share-arg", "--flock",
-                  "--share", f"{module.parent}:kmod:ro")
-    agent.ask(TAKE.replace("-t casement t", "-t casement -o timeout=2 t") + "set +e")
+    agent = agent("--share-arg", "--flock", options="-o timeout=2")
     assert agent.ask("flock file sleep 5 & while flock -n file true; do :; done; flock file echo mine; wait") == "mine\n"
     signal_daemon(share, signal.SIGSTOP)
     try:

@@ -109,12 +109,20 @@ def test_directories_are_read_in_every_way(guest, share):
     assert said == "right\n" * 6
 
 
-def test_look_ups_do_not_wait_for_each_other(guest, share):
-    """Sweeps fill in names that others look up at the same time."""
+def look_ups_do_not_wait(start, share, *args):
     fill(share, 6, 150)
     shutil.copy(HERE / "name_race.py", share)
-    said = guest("cp name_race.py /tmp; cd /; python3 /tmp/name_race.py /mnt/t 5\n", "--cache", "auto",
-                 "--cpus", 2).finish(patience=300)
+    said = start("cp name_race.py /tmp; cd /; python3 /tmp/name_race.py /mnt/t 5\n", "--cache", "auto",
+                 *args).finish(patience=300)
     assert said == f"{[0] * 8}\n"
     assert sorted(path.name for path in share.iterdir()) == [*(f"d{n:03}" for n in range(6)), "name_race.py"]
     assert all(len(list((share / f"d{n:03}").iterdir())) == 150 for n in range(6))
+
+
+def test_look_ups_do_not_wait_for_each_other(guest, share):
+    """Sweeps fill in names that others look up at the same time."""
+    look_ups_do_not_wait(guest, share)
+
+
+def test_look_ups_of_two_processors_do_not_wait_for_each_other(qemu_guest, share):
+    look_ups_do_not_wait(qemu_guest, share, "--cpus", 2)

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from agent import Agent
-from conftest import CASEMENTD, ROUNDS
+from guests import CASEMENTD, ROUNDS
 from monitor import Monitor
 
 # casement run has no slot for a device to come.

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import TOP
+from guests import TOP
 from test_everyday import WORKLOADS, prepare, results
 
 OURS = ["--driver", "casement"]
@@ -25,19 +25,31 @@ def root():
     shutil.rmtree(directory)
 
 
-def test_driver(machines, share, module, device):
-    """Root and shares are on it."""
-    said = machines(r"""
+# What is mounted how, and that it can be used.
+SAY = r"""
 set -e
 awk '$3 ~ /virtiofs|casement/ { print $1, $2, $3, substr($4, 1, 2) }' /proc/mounts
 echo here > file; cat file; ls / > /dev/null
-""", "--share", f"{share}:t", "--module", module, *OURS, *device).finish()
+"""
+
+
+def check_driver(start, share, module, *args):
+    """Root and shares are on it."""
+    said = start(SAY, "--share", f"{share}:t", "--module", module, *OURS, *args).finish()
     assert said.splitlines() == ["casement.root / casement ro", "t /mnt/t casement rw", "here"]
 
 
-def test_a_module_of_another_kernel_is_refused(machines, share, tmp_path):
+def test_driver(checked, share, checked_module):
+    check_driver(checked, share, checked_module)
+
+
+def test_driver_in_qemu(machines, share, module, device):
+    check_driver(machines, share, module, *device)
+
+
+def test_a_module_of_another_kernel_is_refused(natives, share, tmp_path):
     (tmp_path / "casement.ko").write_bytes(b"no module")
-    guest = machines("true", "--share", f"{share}:t", "--module", tmp_path / "casement.ko", *OURS)
+    guest = natives("true", "--share", f"{share}:t", "--module", tmp_path / "casement.ko", *OURS)
     guest.finish(expect=125)
     assert "cannot load casement.ko: Exec format error; is it built for this kernel?" in guest.stderr()
 

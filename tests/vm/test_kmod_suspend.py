@@ -7,8 +7,8 @@ import signal
 import pytest
 
 from agent import Agent
-from conftest import KERNEL, ROUNDS
-from kmod_guest import signal_daemon
+from guests import KERNEL, ROUNDS
+from kmod_guest import CLEAN, signal_daemon
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -20,13 +20,6 @@ set -e
 if [ ! -e /sys/power/pm_test ]; then echo no pm_test; exit 0; fi
 echo devices > /sys/power/pm_test; echo 0 > /sys/module/suspend/parameters/pm_test_delay
 """
-
-# Every reply was a reply, and every request came back.
-CLEAN = r"""
-if grep -v ' bad=0 in_flight=[01] pending=0 orphans=0$' /sys/bus/virtio/drivers/casement/virtio*/casement/statistics
-then exit 70; fi
-"""
-
 
 def skip_without(said):
     """Of kernels that are tried now and then some cannot do that; Debian's generic one can."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """fs-verity through our own guest driver, of a host that seems to have it (tests/liar/verity.c)."""
-from conftest import BUILD, CASEMENTD
+from guests import BUILD, CASEMENTD
 
 # ENABLE or MEASURE of each file; its digest, or which error.
 VERITY = r"""

@@ -13,7 +13,7 @@ import tempfile
 
 import pytest
 
-from conftest import BUILD, PATIENCE, TOP
+from guests import BUILD, PATIENCE, TOP
 
 CHECK = BUILD / "tests" / "posix" / "posix-check"
 LEAST = 400	# assertions of a run
@@ -97,9 +97,11 @@ def unexplained(host, guest, share, table, used):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
-def test_posix(machines, tmp_path):
-    guests = [start_guest(machines, tmp_path, "plain", PLAIN),
-              start_guest(machines, tmp_path, "window", WINDOW, "--window", "64M")]
+def test_posix(natives, machines, tmp_path):
+    """Without a window natively, but for one share; with one in QEMU."""
+    guests = [start_guest(natives, tmp_path, "plain", PLAIN),
+              start_guest(machines, tmp_path, "window", WINDOW, "--window", "64M"),
+              start_guest(machines, tmp_path, "emulated", [("auto",)])]
     host = on_host(tmp_path / "host")
     assert len(host) >= LEAST
     found = {}

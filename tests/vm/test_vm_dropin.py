@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import CASEMENTD, PATIENCE
+from guests import CASEMENTD, PATIENCE
 from test_life import vm_parts
 
 GETFLAGS, NODUMP = 0x80086601, 0x40
@@ -44,12 +44,12 @@ def host_flags(path):
         os.close(fd)
 
 
-def test_file_flags(machines, share):
+def test_file_flags(natives, share):
     (share / "file").write_text("")
     (share / "dir").mkdir()
     assert not host_flags(share / "file") & NODUMP
     (share / "flags.py").write_text(FLAGS)
-    assert "all as on a disk" in machines("python3 flags.py", "--share", f"{share}:t").finish()
+    assert "all as on a disk" in natives("python3 flags.py", "--share", f"{share}:t").finish()
     assert host_flags(share / "file") & NODUMP and host_flags(share / "dir") & NODUMP
 
 

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Real guests for tests: `casement run` with its kernel log read afterwards.
+
+A test fails when its guest's kernel complained, whatever else it saw.
+"""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+from booted import BOOTED
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("CASEMENT_BUILD", TOP / "build"))
+CASEMENT = BUILD / "casement"
+CASEMENTD = BUILD / "casementd"
+# A kernel of the developer's for all guests, and casement.ko for it: scripts/debug-kernel.
+KERNEL = os.environ.get("CASEMENT_TEST_KERNEL")
+MODULE = os.environ.get("CASEMENT_TEST_MODULE")
+# Seconds for a guest to boot, do its work and end; an emulated one boots in 5, one that checks itself in 25.
+PATIENCE = 900 if KERNEL else 150
+
+# What is done again and again is done so many times more often: HACKING.md.
+ROUNDS = int(os.environ.get("CASEMENT_TEST_ROUNDS", 1))
+
+COMPLAINTS = re.compile(
+    r"WARNING:|BUG:|UBSAN:|Oops|hung task|blocked for more than|Call Trace|general protection|"
+    r"rcu_preempt detected stalls|suspected memory leaks|possible recursive locking|circular locking")
+
+
+class Guest:
+    """One `casement run`, started; finish() waits for its end."""
+
+    def __init__(self, directory, name, args, command):
+        BOOTED["native" if "uml" in args else "QEMU"] += 1
+        self.log = directory / f"{name}.log"
+        self.errors = directory / f"{name}.err"
+        self.panics = False
+        if KERNEL and "uml" not in args:
+            args = ("--kernel", KERNEL, *args)
+        with open(self.errors, "w") as errors:
+            self.process = subprocess.Popen(
+                [CASEMENT, "run", "--log", self.log, *map(str, args), "--", *command],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
+        self.output = None
+
+    def finish(self, expect=0, patience=PATIENCE):
+        """Wait for its end; its output. Any other exit status than `expect` fails."""
+        self.output = self.process.communicate(timeout=max(patience, PATIENCE))[0]
+        said = self.errors.read_text()
+        assert self.process.returncode == expect, f"{self.output}\n{said}\n{self.kernel_log()}"
+        return self.output
+
+    def kernel_log(self):
+        return self.log.read_text(errors="replace") if self.log.exists() else "no kernel log"
+
+    def stderr(self):
+        return self.errors.read_text()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.communicate(timeout=30)
+        if self.panics:
+            return
+        complaints = [line for line in self.kernel_log().splitlines()
+                      if COMPLAINTS.search(line)]
+        assert not complaints, "the guest's kernel complained:\n" + "\n".join(complaints)
+
+
+def starter(directory, *first):
+    """A function that starts a guest running a shell script; all are ended and judged at the end."""
+    started = []
+
+    def start(script, *args, name=None):
+        guest = Guest(directory, name or f"guest{len(started)}", (*first, *args), ["sh", "-c", script])
+        started.append(guest)
+        return guest
+
+    yield start
+    for guest in started:
+        guest.close()
