@@ -6,6 +6,7 @@ BUILD := build
 ASAN  := build-asan
 TSAN  := build-tsan
 FUZZ  := build-fuzz
+COV   := build-cov
 PYTHON := /usr/bin/python3
 
 all: $(BUILD)/build.ninja
@@ -27,39 +28,55 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@$(PYTHON) demo/demo.py
 
-# Everything: units, the daemon over its socket (also under ASan and UBSan, and TSan), real machines.
-check: check-fast check-race check-vm
+# Everything: units, the daemon over its socket (also under ASan and UBSan, and TSan), guests,
+# native ones and real machines. SLOWEST=10 lists the slowest ten.
+SLOWEST := 0
+check: prepare-fast prepare-race prepare-vm
+	@tests/check --slowest $(SLOWEST) units sanitized races machines
 
-check-fast:
-	@scripts/setup build test
-	@$(MAKE) --no-print-directory $(BUILD)/build.ninja $(ASAN)/build.ninja
-	@meson configure $(BUILD) -Dtests=true
-	@$(MAKE) --no-print-directory all
+check-fast: prepare-fast
+	@tests/check --slowest $(SLOWEST) units sanitized
+
+check-race: prepare-race
+	@tests/check --slowest $(SLOWEST) races
+
+check-vm: prepare-vm
+	@tests/check --slowest $(SLOWEST) machines
+
+prepare-fast: prepare-build
+	@$(MAKE) --no-print-directory $(ASAN)/build.ninja
 	@ninja -C $(ASAN) --quiet
-	@tests/meson-test $(BUILD)
-	@tests/meson-test $(ASAN) --timeout-multiplier 4
 
-# What may race, under TSan: gcc's does not know atomic_thread_fence(), and says so at each.
+# gcc's TSan does not know atomic_thread_fence(), and says so at each.
 $(TSAN)/build.ninja:
-	@scripts/setup build test
 	@meson setup $(TSAN) -Dtests=true -Db_sanitize=thread -Db_lundef=false -Dc_args=-Wno-tsan >$(TSAN).log 2>&1 || { cat $(TSAN).log; exit 1; }
 	@mv $(TSAN).log $(TSAN)/setup.log
 
-RACES := race wire_lock wire_stop fs_race fs_lock offload queue_wait window inode_table handle_table
-check-race:
-	@scripts/setup build test
+prepare-race: prepare-build
 	@$(MAKE) --no-print-directory $(TSAN)/build.ninja
 	@ninja -C $(TSAN) --quiet
-	@tests/meson-test $(TSAN) --timeout-multiplier 6 $(RACES)
 
-check-vm:
-	@scripts/setup build test vm
+prepare-vm: prepare-build
+	@scripts/setup build test vm uml
+
+prepare-build:
+	@scripts/setup build test
 	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
 	@meson configure $(BUILD) -Dtests=true
 	@$(MAKE) --no-print-directory all
-	@$(PYTHON) -m pytest -q tests/vm tests/cli $(PYTEST_ARGS) || { \
-		echo "check-vm: an emulated guest of several processors may not boot on a busy host; what failed runs once more"; \
-		$(PYTHON) -m pytest -q --last-failed --last-failed-no-failures none tests/vm tests/cli $(PYTEST_ARGS); }
+
+# What the tests run of daemon, library and command: half an hour.
+COVERAGE_FLAGS := -fprofile-instr-generate -fcoverage-mapping -mllvm -runtime-counter-relocation
+$(COV)/build.ninja:
+	@CC=clang meson setup $(COV) -Dtests=true -Db_lundef=false '-Dc_args=$(COVERAGE_FLAGS)' \
+		-Dc_link_args=-fprofile-instr-generate >$(COV).log 2>&1 || { cat $(COV).log; exit 1; }
+	@mv $(COV).log $(COV)/setup.log
+
+coverage:
+	@scripts/setup build test vm uml fuzz
+	@$(MAKE) --no-print-directory $(COV)/build.ninja
+	@ninja -C $(COV) --quiet
+	@tests/coverage $(COV)
 
 $(FUZZ)/build.ninja:
 	@CC=clang meson setup $(FUZZ) -Dtests=true -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false >$(FUZZ).log 2>&1 || { cat $(FUZZ).log; exit 1; }
@@ -92,7 +109,7 @@ install: all
 	@meson install -C $(BUILD) --no-rebuild
 
 clean:
-	rm -rf $(BUILD) $(ASAN) $(TSAN) $(FUZZ)
+	rm -rf $(BUILD) $(ASAN) $(TSAN) $(FUZZ) $(COV)
 
 # casementd beside virtiofsd and the machine itself, about six minutes: the tables and
 # plots of docs/performance.md are written anew.
@@ -101,4 +118,4 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@bench/compare --docs
 
-.PHONY: all kmod bench demo check check-fast check-vm check-race fuzz install clean
+.PHONY: all kmod bench demo check check-fast check-vm check-race coverage fuzz install clean prepare-fast prepare-race prepare-vm prepare-build

@@ -69,6 +69,13 @@ def check_clocks(root, files):
             yield f"{path.relative_to(root)}: {(found[1] or found[2])} waits by the time of day"
 
 
+def check_skips(root, files):
+    """Who skips a test says why: SKIP_BECAUSE() of tests/skip.h."""
+    for path in files:
+        if path.name != "skip.h" and re.search(r"(?<!\w)skip\(\)", path.read_text()):
+            yield f"{path.relative_to(root)}: skip() without a reason; tests/skip.h has SKIP_BECAUSE()"
+
+
 def check_sizes(root, files):
     for path in files:
         lines = path.read_text().count("\n")
@@ -102,6 +109,7 @@ def main():
     # The kernel's headers are not here to compile these with.
     module = sorted((root / "kmod").glob("*.[ch]"))
     problems = [*check_layers(root, files), *check_openers(root), *check_clocks(root, files),
+                *check_skips(root, files),
                 *check_sizes(root, files + scripts + module),
                 *check_licences(root, files + scripts + module),
                 *check_headers(root, files, sys.argv[2:])]
