@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What checkers have in common: how they begin together.
+
+A checker is a program: `CHECKER DIRECTORY MINE COUNT SEED SECONDS`. There are COUNT of it,
+numbered by MINE from 0, which is the host's. All do what `random.Random(SEED)` says for SECONDS,
+and end with status 0, or with what they saw.
+"""
+import os
+import random
+import sys
+import time
+
+
+def join(directory, mine, count):
+    """Wait until all are there. Nothing tells a guest of another's files."""
+    os.close(os.open(f"{directory}/.here-{mine}", os.O_CREAT | os.O_WRONLY))
+    while not all(os.path.exists(f"{directory}/.here-{number}") for number in range(count)):
+        time.sleep(0.01)
+
+
+def main(check):
+    """The command line, as check(directory, mine, count, random, seconds)."""
+    directory, mine, count, seed, seconds = sys.argv[1:]
+    join(directory, int(mine), int(count))
+    check(directory, int(mine), int(count), random.Random(int(seed)), float(seconds))
