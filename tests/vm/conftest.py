@@ -83,6 +83,12 @@ def checked_module():
     return build_module(BUILD / "kmod-uml-debug", "--uml-debug")
 
 
+@pytest.fixture(scope="session")
+def native_module():
+    """And for that of `natives`."""
+    return build_module(BUILD / "kmod-uml", "--uml")
+
+
 def on_our_driver(start, share, module):
     def run(script, *args, leave=LEAVE, options=""):
         take = TAKE.replace("-t casement t", f"-t casement {options} t") if options else TAKE

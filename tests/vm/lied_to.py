@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """In a guest, in a directory whose daemon does not tell the truth: do all that programs do, whatever comes of it.
 
-usage: lied_to.py ROUNDS SEED SECONDS [window]. Prints "survived". Errors are expected; not to come
-back is not. SECONDS are what a directory without an end is read for; with `window` only that is
-done which goes through a window.
+usage: lied_to.py ROUNDS SECONDS [window]. For each seed, a line of its input, it works for so many
+rounds and prints "survived". Errors are expected; not to come back is not. SECONDS are what a
+directory without an end is read for; with `window` only that is done which goes through a window.
 """
 import contextlib
 import ctypes
@@ -109,17 +109,18 @@ def too_long(_signal, _frame):
     raise TimeoutError
 
 
-def main(rounds, seed, seconds, work):
+def survive(rounds, seed, seconds, work):
     choice = random.Random(seed)
-    # A directory that lies may have no end.
-    signal.signal(signal.SIGALRM, too_long)
     for _ in range(rounds):
         signal.setitimer(signal.ITIMER_REAL, seconds)
         # Python itself may find that there is no such thing, or not notice the alarm in time.
         with contextlib.suppress(Exception):
             choice.choice(work)(choice.choice(NAMES))
         signal.setitimer(signal.ITIMER_REAL, 0)
-    print("survived")
+    print("survived", flush=True)
 
 
-main(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), WINDOW_WORK if sys.argv[4:] == ["window"] else WORK)
+# A directory that lies may have no end.
+signal.signal(signal.SIGALRM, too_long)
+for line in sys.stdin:
+    survive(int(sys.argv[1]), int(line), float(sys.argv[2]), WINDOW_WORK if sys.argv[3:] == ["window"] else WORK)
