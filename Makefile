@@ -87,6 +87,11 @@ kmod:
 	@scripts/setup vm
 	@scripts/kmod kmod $(BUILD)/kmod
 
+# The same for the kernel of `casement run --accel uml`.
+kmod-uml:
+	@scripts/setup uml
+	@scripts/kmod --uml kmod $(BUILD)/kmod-uml
+
 # Each fuzz target for T seconds.
 T := 60
 fuzz:
@@ -118,4 +123,4 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@bench/compare --docs
 
-.PHONY: all kmod bench demo check check-fast check-vm check-race coverage fuzz install clean prepare-fast prepare-race prepare-vm prepare-build
+.PHONY: all kmod kmod-uml bench demo check check-fast check-vm check-race coverage fuzz install clean prepare-fast prepare-race prepare-vm prepare-build

@@ -180,7 +180,7 @@ static const struct option_row rows[] = {
 	  "The guest's driver of its root file system and shares: mainline is the kernel's virtiofs, casement is casement.ko. Default: mainline.",
 	  .choices = driver_names },
 	{ "module", 0, OPTION_STRING, AT(module), "FILE",
-	  "The casement.ko of --driver casement, built for the guest's kernel. Default: what `make kmod` built." },
+	  "The casement.ko of --driver casement, built for the guest's kernel. Default: what `make kmod` (with --accel uml: `make kmod-uml`) built." },
 	{ "append", 0, OPTION_STRING, AT(append), "TEXT", "Add to the kernel's command line." },
 	{ "reboot", 0, OPTION_FLAG, AT(reboot), NULL,
 	  "A reboot in the guest boots it again, and the command starts anew. Else it is the end." },

@@ -258,7 +258,8 @@ static int find_module(const struct run_config *config, struct run_parts *parts)
 	parts->module = config->module ? config->module :
 			find_own(parts->uml ? uml_module_places : module_places, R_OK);
 	if (!parts->module) {
-		log_error("casement.ko: not found beside this program; run `make kmod`, or give --module");
+		log_error("casement.ko: not found beside this program; run `make %s`, or give --module",
+			  parts->uml ? "kmod-uml" : "kmod");
 		return -ENOENT;
 	}
 	if (access(parts->module, R_OK)) {
