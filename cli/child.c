@@ -42,7 +42,8 @@ exec_child(char *const argv[], const struct child_setup *setup, pid_t parent, in
 
 	if (setup->bound) {
 		setpgid(0, 0);
-		prctl(PR_SET_PDEATHSIG, setup->last_signal ? setup->last_signal : SIGKILL);
+		if (!setup->guarded)
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
 		/* The parent may have died before prctl(2). */
 		if (getppid() != parent)
 			_exit(1);
@@ -78,6 +79,45 @@ pid_t child_start(char *const argv[], const struct child_setup *setup)
 		return -err;
 	}
 	return pid;
+}
+
+/* Nobody writes into `pipe`: it ends when our parent does. */
+static void __attribute__((noreturn)) guard(int pipe, pid_t group)
+{
+	sigset_t all;
+	char byte;
+
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	setpgid(0, group);
+	/* Copies of the parent's other descriptors would keep their streams from ending. */
+	dup2(pipe, 0);
+	close_range(1, ~0U, 0);
+	while (read(0, &byte, 1) < 0 && errno == EINTR)
+		continue;
+	kill(0, SIGKILL);
+	_exit(0);
+}
+
+int child_guard(pid_t group)
+{
+	int fds[2], err;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC))
+		return -errno;
+	pid = fork();
+	if (pid == 0) {
+		close(fds[1]);
+		guard(fds[0], group);
+	}
+	close(fds[0]);
+	/* Here as well: it is in the group when we return. fds[1] stays open for good. */
+	if (pid > 0 && !setpgid(pid, group))
+		return 0;
+	err = -errno;
+	close(fds[1]);
+	return err;
 }
 
 /* Read to the end; what does not fit is thrown away, so that the writer can finish. */

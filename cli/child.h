@@ -17,14 +17,20 @@ struct child_setup {
 	unsigned int n_keep;
 	/*
 	 * It leads a process group of its own, so that the terminal's Ctrl-C is
-	 * ours alone, and gets `last_signal` when this process ends, however it ends.
+	 * ours alone, and is killed when this process ends, however it ends.
 	 */
 	bool bound;
-	int last_signal;		/* 0: SIGKILL */
+	bool guarded;			/* bound, but for the end: child_guard() sees to its whole group */
 };
 
 /* Start argv[0] (searched in PATH if it has no slash). The pid, or -errno. */
 pid_t child_start(char *const argv[], const struct child_setup *setup);
+
+/*
+ * Start a process that joins the process group `group`, and kills all of it at once when this
+ * process ends, however it ends. It is waited for like any other of the group. 0 or -errno.
+ */
+int child_guard(pid_t group);
 
 /*
  * Run argv to its end and keep what it prints, cut to size - 1 bytes and

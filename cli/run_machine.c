@@ -207,8 +207,6 @@ static void add_uml(struct machine *machine, int log, struct child_setup *setup,
 	setup->keep[0] = fds.out;
 	setup->keep[1] = fds.err;
 	setup->keep[2] = fds.log;
-	/* It ends its guest's processes first. Killed, it could leave them to run on as the host's. */
-	setup->last_signal = SIGTERM;
 }
 
 static int start_vmm(struct machine *machine)
@@ -218,6 +216,7 @@ static int start_vmm(struct machine *machine)
 	struct child_setup setup;
 	char path[PATH_MAX];
 	pid_t pid;
+	int err;
 
 	control_path(machine->control, RUN_VMM_LOG, path, sizeof(path));
 	log = open_log(path);
@@ -230,6 +229,11 @@ static int start_vmm(struct machine *machine)
 		if (kernel_log < 0)
 			return kernel_log;
 		add_uml(machine, kernel_log, &setup, &words);
+		/*
+		 * The guest's processes end with the kernel, at the same moment: left alone, one would
+		 * go on as a process of the host's. (Sent SIGTERM, User-mode Linux ends them, or hangs.)
+		 */
+		setup.guarded = true;
 	} else {
 		add_qemu(machine, &setup, &words);
 	}
@@ -237,8 +241,12 @@ static int start_vmm(struct machine *machine)
 	words_free(&words);
 	if (pid < 0)
 		return pid;
+	/* It leads its group: User-mode Linux would leave one that it does not lead. */
 	machine->vmm.pid = machine->vmm_group = pid;
-	return 0;
+	err = setup.guarded ? child_guard(pid) : 0;
+	if (err)
+		log_error("%s: cannot be guarded: %s", machine->parts->kernel, strerror(-err));
+	return err;
 }
 
 int machine_start(struct machine *machine)
@@ -274,11 +282,11 @@ void machine_signals(sigset_t *signals)
 		sigaddset(signals, wanted[i]);
 }
 
-/* It leads a process group: with User-mode Linux, the guest's processes are in it. */
+/* All of its group: with User-mode Linux, the guest's processes are in it. */
 static void kill_vmm(const struct machine *machine)
 {
 	if (machine->vmm.pid)
-		kill(-machine->vmm.pid, SIGKILL);
+		kill(-machine->vmm_group, SIGKILL);
 }
 
 /* A machine's state is disposable: what the guest wrote and synced, the daemons have. */
@@ -403,7 +411,7 @@ void machine_serve(struct machine *machine, int signals)
 
 /* ---- ending ---- */
 
-/* What is left of a process group whose leader has been waited for: our children now. */
+/* What is left of the VMM's process group, whose processes are all our children now. */
 static void end_group(pid_t group)
 {
 	pid_t ended;

@@ -33,7 +33,7 @@ struct machine {
 	struct console *console;
 	struct events events;
 	struct machine_process vmm;
-	pid_t vmm_group;			/* the process group that it leads, or led */
+	pid_t vmm_group;			/* its process group; 0 without one */
 	struct machine_process daemons[MACHINE_DAEMONS_MAX];
 	unsigned int n_daemons;
 	unsigned int boots;			/* QEMUs started so far */

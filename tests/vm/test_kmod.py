@@ -16,7 +16,7 @@ import subprocess
 import pytest
 
 from guests import PATIENCE, ROUNDS
-from kmod_guest import CLEAN, LEAVE, TAKE, signal_daemon
+from kmod_guest import CLEAN, LEAVE, LOOK_FOR_LEAKS, TAKE, signal_daemon
 from test_everyday import OPERATIONS, WORKLOADS, on_host, prepare, results, snapshot
 from test_posix import CHECK
 from test_posix import on_host as posix_on_host
@@ -53,6 +53,14 @@ def test_workloads(guest, share, cache, tmp_path):
     assert (share / "prog.out").read_text() == "42\n"
     assert (share / "sql.out").read_text() == "ok\n80|3240\n"
     assert results(share) == results(tmp_path / "host")
+
+
+def test_nothing_is_leaked(guest, share):
+    """What was allocated for the work is free when the module has gone."""
+    prepare(share / "work")
+    (share / "operations").mkdir()
+    assert guest(f"(cd work\n{WORKLOADS})\n(cd operations\n{OPERATIONS})\n", "--allow-mmap",
+                 leave=LEAVE + LOOK_FOR_LEAKS).finish() == ""
 
 
 # fio reads back all it wrote, each way a program can read and write.
