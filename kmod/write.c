@@ -173,8 +173,9 @@ static ssize_t write_some(struct kiocb *iocb, struct iov_iter *from)
 	cs_write_flags(request, iocb->ki_filp);
 	request->before_wake = unlock_folios;
 	done = cs_device_call(open->session->device, request);
+	/* Of a u32 and an int a conditional makes a u32: -EIO would be four gigabytes written. */
 	if (!done)
-		done = cs_write_done(request) ?: -EIO;
+		done = (ssize_t)cs_write_done(request) ?: -EIO;
 	cs_request_put(request);
 	if (done < len) {
 		/* What the folios have is not what the daemon has. */
