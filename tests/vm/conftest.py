@@ -109,6 +109,12 @@ def guest(checked, share, checked_module):
 
 
 @pytest.fixture
+def plain_guest(natives, share, native_module):
+    """The same on a kernel without checks, for what moves much data."""
+    return on_our_driver(natives, share, native_module)
+
+
+@pytest.fixture
 def agent(checked, share, checked_module, tmp_path):
     """A function that starts such a guest, which then does as it is told (agent.py)."""
     def start(*args, options="", driver=TAKE):

@@ -101,8 +101,8 @@ def check_verified(share):
 
 # Pages stay over an open with `always`: a wrong one is seen.
 @pytest.mark.parametrize("queues, cache", [(1, "always"), (2, "auto"), (1, "never")])
-def test_data(guest, share, queues, cache):
-    guest(VERIFY, "--queues", queues, "--cache", cache, "--allow-mmap").finish()
+def test_data(plain_guest, share, queues, cache):
+    plain_guest(VERIFY, "--queues", queues, "--cache", cache, "--allow-mmap").finish()
     check_verified(share)
 
 
@@ -147,12 +147,12 @@ mount -t casement t /mnt/t
 """).finish()
 
 
-def test_a_copy_is_the_daemons(guest, share):
+def test_a_copy_is_the_daemons(plain_guest, share):
     """Copies of 64 MiB go by a few requests, wherever in the page they begin."""
     with open(share / "big", "wb") as file:
         for number in range(1 << 14):
             file.write(number.to_bytes(4, "little") * 1024)
-    guest(r"""
+    plain_guest(r"""
 sent() { sed -n 's/requests.* sent=\([0-9]*\) .*/\1/p' $sysfs/statistics; }
 before=$(sent); cp big copy; [ $(($(sent) - before)) -le 40 ]
 cmp big copy
@@ -433,23 +433,38 @@ rmmod casement
         "2"]
 
 
-def test_out_and_in(qemu_guest):
-    """The device is taken from the bus while files on it are in use, and comes back; nothing stays."""
-    qemu_guest(r"""
-pci=$(readlink -f /sys/bus/virtio/devices/$virtio/..); cd /
+# The device goes while files on it are in use, and comes back; nothing stays.
+OUT_AND_IN = r"""
+bus=$(readlink -f /sys/bus/virtio/devices/$virtio/..); cd /
 for i in $(seq {rounds}); do
     exec 3> /mnt/t/open; echo $i >&3
     (cat /mnt/t/open; ls /mnt/t) > /dev/null
-    echo 1 > $pci/remove
+    {out}
     if cat /mnt/t/open 2>/dev/null; then exit 74; fi
     exec 3>&-; umount /mnt/t
-    echo 1 > /sys/bus/pci/rescan
+    {back}
     /mnt/kmod/casement-guest bind t
     mount -t casement t /mnt/t; [ "$(cat /mnt/t/open)" = $i ]
 done
 virtio=$(/mnt/kmod/casement-guest device t)
 sysfs=/sys/bus/virtio/drivers/casement/$virtio/casement
-""".replace("{rounds}", str(20 * ROUNDS))).finish(patience=PATIENCE * ROUNDS)
+"""
+
+
+def go_out_and_in(start, rounds, out, back):
+    start(OUT_AND_IN.replace("{rounds}", str(rounds * ROUNDS)).replace("{out}", out)
+          .replace("{back}", back)).finish(patience=PATIENCE * ROUNDS)
+
+
+def test_out_and_in(guest):
+    """From our driver."""
+    go_out_and_in(guest, 20, "echo $virtio > /sys/bus/virtio/drivers/casement/unbind",
+                  "echo $virtio > /sys/bus/virtio/drivers/casement/bind")
+
+
+def test_out_of_the_slot_and_in(qemu_guest):
+    """From the PCI bus."""
+    go_out_and_in(qemu_guest, 6, "echo 1 > $bus/remove", "echo 1 > /sys/bus/pci/rescan")
 
 
 def prepare_nowait(share):

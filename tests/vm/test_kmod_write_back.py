@@ -33,8 +33,8 @@ def test_workloads(guest, share, tmp_path):
     assert results(share) == results(tmp_path / "host")
 
 
-def test_data(guest, share):
-    guest(VERIFY, "--queues", 2, *write_back("always")).finish()
+def test_data(plain_guest, share):
+    plain_guest(VERIFY, "--queues", 2, *write_back("always")).finish()
     check_verified(share)
 
 
