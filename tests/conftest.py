@@ -55,7 +55,7 @@ def pytest_sessionfinish(session):
         return
     stats = reporter.stats
     pathlib.Path(path).write_text(json.dumps({
-        "passed": len(stats.get("passed", [])),
+        "passed": [report.nodeid for report in stats.get("passed", [])],
         "failed": [report.nodeid for kind in ("failed", "error") for report in stats.get(kind, [])],
         "skipped": [[report.nodeid, reason(report)] for report in stats.get("skipped", [])],
         "seconds": dict(SECONDS), "booted": dict(BOOTED)}))

@@ -3,7 +3,8 @@
 
 A checker is a program: `CHECKER DIRECTORY MINE COUNT SEED SECONDS`. There are COUNT of it,
 numbered by MINE from 0, which is the host's. All do what `random.Random(SEED)` says for SECONDS,
-and end with status 0, or with what they saw.
+and end with status 0, or with what they saw. A seed repeats what each of them chooses; who comes
+first is chance.
 """
 import os
 import random
@@ -11,10 +12,15 @@ import sys
 import time
 
 
-def join(directory, mine, count):
-    """Wait until all are there. Nothing tells a guest of another's files."""
-    os.close(os.open(f"{directory}/.here-{mine}", os.O_CREAT | os.O_WRONLY))
-    while not all(os.path.exists(f"{directory}/.here-{number}") for number in range(count)):
+PATIENCE = 60	# seconds to wait for the others
+
+
+def join(directory, mine, count, where="start"):
+    """Wait until all have come to that point. Nothing tells a guest of another's files."""
+    os.close(os.open(f"{directory}/.{where}-{mine}", os.O_CREAT | os.O_WRONLY))
+    end = time.monotonic() + PATIENCE
+    while missing := [number for number in range(count) if not os.path.exists(f"{directory}/.{where}-{number}")]:
+        assert time.monotonic() < end, f"at the {where}: {missing} did not come, or are not seen"
         time.sleep(0.01)
 
 

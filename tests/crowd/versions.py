@@ -2,10 +2,13 @@
 """Files that are replaced, and a log that all append to.
 
 Each replaces its own files by new versions, by rename(2) in and between directories, and removes
-them; it finds of its own just what it left. Of the others' it sees a whole version or none, and
-never one that is older than what it has seen of that file. No line of the log is lost.
+them; it finds of its own just what it left. Each new version is told in the log, so that whoever
+reads that line sees this version or a later one; of the others' files a whole version or none, and
+never one that is older than what was seen of that file. No line of the log is lost. At the end,
+when nobody changes anything any more, all see the same: each file where its owner left it.
 """
 import contextlib
+import json
 import os
 import time
 
@@ -14,6 +17,7 @@ import checker
 FILES = 6	# of each
 DIRECTORIES = 3
 LINE = 64	# bytes of a line in the log
+LEAST = 500	# operations, however slow it is
 
 
 def content(owner, file, version):
@@ -38,7 +42,8 @@ class Participant:
         self.versions = [0] * FILES
         self.seen = {}			# (owner, file) -> the newest version seen
         self.lines = 0
-        self.log = os.open(f"{top}/log", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o666)
+        self.followed = 0		# bytes of the log that were read
+        self.log = os.open(f"{top}/log", os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o666)
         for number in range(DIRECTORIES):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(f"{top}/d{number}")
@@ -59,6 +64,7 @@ class Participant:
             os.unlink(self.path(before[0], self.mine, file))
         os.rename(draft, self.path(directory, self.mine, file))
         self.places[file] = directory, self.versions[file]
+        self.append(file)
 
     def move(self):
         """The same version elsewhere."""
@@ -99,31 +105,59 @@ class Participant:
 
     def list_all(self):
         names = os.listdir(f"{self.top}/d{self.choice.randrange(DIRECTORIES)}")
-        assert len(names) == len(set(names)), f"names twice: {sorted(names)}"
+        ours = [name for name in names if name.startswith(f"{self.mine}-")]
+        assert len(ours) == len(set(ours)), f"names twice: {sorted(ours)}"
 
-    def append(self):
-        """One write(2) of a whole line."""
+    def append(self, file):
+        """One write(2) of a whole line: there is this version of the file now."""
         self.lines += 1
-        line = b"%d %d" % (self.mine, self.lines)
+        line = b"%d %d %d %d" % (self.mine, self.lines, file, self.versions[file])
         assert os.write(self.log, line.ljust(LINE - 1) + b"\n") == LINE
+
+    def follow(self):
+        """What the log says was there before the line was."""
+        data = os.pread(self.log, 1 << 20, self.followed)
+        data = data[:len(data) // LINE * LINE]
+        self.followed += len(data)
+        for line in data.splitlines():
+            owner, _, file, version = map(int, line.split())
+            self.seen[owner, file] = max(version, self.seen.get((owner, file), 0))
 
     def finish(self):
         """Each line of ours is in the log, once and in order."""
         with open(f"{self.top}/log", "rb") as log:
             lines = [line.split() for line in log.read().splitlines()]
-        ours = [int(number) for owner, number in lines if int(owner) == self.mine]
+        ours = [int(line[1]) for line in lines if int(line[0]) == self.mine]
         assert ours == list(range(1, self.lines + 1)), f"{len(ours)} of {self.lines} lines: {ours[:20]}"
-        for _ in range(FILES * 2):
-            self.look_at_ours()
+        with open(f"{self.top}/left-{self.mine}", "w", encoding="ascii") as left:
+            json.dump(self.places, left)
+        checker.join(self.top, self.mine, self.count, "end")
+        self.look_at_all()
+
+    def look_at_all(self):
+        """Nobody changes anything any more."""
+        names = {number: set() for number in range(DIRECTORIES)}
+        for owner in range(self.count):
+            with open(f"{self.top}/left-{owner}", encoding="ascii") as left:
+                places = json.load(left)
+            for file, (directory, version) in places.items():
+                names[directory].add(f"{owner}-{file}")
+                with open(self.path(directory, owner, file), "rb") as data:
+                    seen = parse(data.read(), owner, int(file))
+                assert seen == version, f"of {owner}'s file {file}: version {seen}, and {version} was left"
+        for directory, expected in names.items():
+            found = set(os.listdir(f"{self.top}/d{directory}"))
+            assert found == expected, f"in d{directory}: {sorted(found ^ expected)} are too many or missing"
 
 
 def check(top, mine, count, choice, seconds):
     one = Participant(top, mine, count, choice)
     work = [one.replace, one.move, one.remove, one.look_at_ours, one.look_at_theirs, one.look_at_theirs,
-            one.list_all, one.append]
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+            one.list_all, one.follow]
+    end, done = time.monotonic() + seconds, 0
+    while time.monotonic() < end or done < LEAST:
         choice.choice(work)()
+        done += 1
     one.finish()
 
 

@@ -4,7 +4,8 @@
 A guest is a machine of QEMU's (`machines`, `qemu_guest`), or native, by User-mode Linux
 (`natives`, `checked`, `guest`, `agent`): that boots in half a second and runs at the host's
 speed, with one processor, without a window, and cannot be rebooted, paused or suspended. A
-test of what programs see takes a native one; one of devices takes QEMU's.
+test of what programs see takes a native one; one of devices takes QEMU's. With a kernel of the
+developer's (CASEMENT_TEST_KERNEL) all are in QEMU, on that.
 """
 import fcntl
 import os
@@ -14,7 +15,7 @@ import subprocess
 import pytest
 
 from agent import Agent
-from guests import BUILD, MODULE, TOP, starter
+from guests import BUILD, KERNEL, MODULE, TOP, starter
 from kmod_guest import LEAVE, TAKE
 
 
@@ -37,16 +38,20 @@ def kernels():
     return dict(line.split("=", 1) for line in said.splitlines())
 
 
+def native_words(request, kernel):
+    return [] if KERNEL else ["--accel", "uml", "--kernel", request.getfixturevalue("kernels")[kernel]]
+
+
 @pytest.fixture
-def natives(tmp_path, kernels):
+def natives(tmp_path, request):
     """Starts native guests."""
-    yield from starter(tmp_path, "--accel", "uml", "--kernel", kernels["UML"])
+    yield from starter(tmp_path, *native_words(request, "UML"))
 
 
 @pytest.fixture
-def checked(tmp_path, kernels):
+def checked(tmp_path, request):
     """Starts native guests whose kernel looks for mistakes of its drivers."""
-    yield from starter(tmp_path, "--accel", "uml", "--kernel", kernels["UML_DEBUG"])
+    yield from starter(tmp_path, *native_words(request, "UML_DEBUG"))
 
 
 @pytest.fixture
@@ -85,13 +90,13 @@ def module():
 @pytest.fixture(scope="session")
 def checked_module():
     """The same for the kernel of `checked`."""
-    return build_module(BUILD / "kmod-uml-debug", "--uml-debug")
+    return pathlib.Path(MODULE) if MODULE else build_module(BUILD / "kmod-uml-debug", "--uml-debug")
 
 
 @pytest.fixture(scope="session")
 def native_module():
     """And for that of `natives`."""
-    return build_module(BUILD / "kmod-uml", "--uml")
+    return pathlib.Path(MODULE) if MODULE else build_module(BUILD / "kmod-uml", "--uml")
 
 
 def on_our_driver(start, share, module):

@@ -69,6 +69,18 @@ class Guest:
         assert not complaints, "the guest's kernel complained:\n" + "\n".join(complaints)
 
 
+def close_all(guests):
+    """Each, also when the one before has something to complain of; then the first complaint."""
+    complaints = []
+    for guest in guests:
+        try:
+            guest.close()
+        except (AssertionError, subprocess.TimeoutExpired) as error:
+            complaints.append(error)
+    if complaints:
+        raise complaints[0]
+
+
 def starter(directory, *first):
     """A function that starts a guest running a shell script; all are ended and judged at the end."""
     started = []
@@ -79,5 +91,4 @@ def starter(directory, *first):
         return guest
 
     yield start
-    for guest in started:
-        guest.close()
+    close_all(started)

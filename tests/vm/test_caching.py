@@ -10,7 +10,7 @@ import time
 import pytest
 
 from agent import Agent
-from guests import Guest, PATIENCE
+from guests import Guest, PATIENCE, close_all
 
 # Tag -> what its daemon is told. "auto" tells of each request on guest a's standard error.
 SHARES = {
@@ -49,8 +49,7 @@ class Pair:
         for agent in (self.a, self.b):
             if agent.guest.process.poll() is None:
                 agent.end()
-        for guest in self.guests:
-            guest.close()
+        close_all(self.guests)
 
 
 @pytest.fixture(scope="module")

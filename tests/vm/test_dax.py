@@ -154,7 +154,7 @@ END
 dd if=/dev/zero of=more bs=1M 2>&1 | grep -q 'No space' || exit 2
 rm -f sparse more
 # The host has the blocks back once the guest has forgotten the files.
-n=0; until [ "$(stat -f -c %f .)" -ge 2560 ] || [ $((n += 1)) -gt 200 ]; do sleep 0.05; done
+n=0; until [ "$(stat -f -c %f .)" -ge 2560 ] || [ $((n += 1)) -gt 2000 ]; do sleep 0.05; done
 echo room > again && dd if=/dev/zero of=more bs=1M count=8 2>/dev/null && cat again
 """, "--share", f"{small}:t", "--window", "64M").finish()
         assert (small / "again").read_text() == "room\n"

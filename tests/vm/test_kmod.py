@@ -15,9 +15,10 @@ import subprocess
 
 import pytest
 
+from agent import Agent
 from guests import PATIENCE, ROUNDS
 from kmod_guest import CLEAN, LEAVE, LOOK_FOR_LEAKS, TAKE, signal_daemon
-from test_everyday import OPERATIONS, WORKLOADS, on_host, prepare, results, snapshot
+from test_everyday import OPERATIONS, WORKLOADS, check_workloads, on_host, prepare, results, snapshot
 from test_posix import CHECK
 from test_posix import on_host as posix_on_host
 from test_posix import results as posix_results
@@ -31,17 +32,30 @@ def test_operations(guest, share, cache, tmp_path):
 CACHES = ["auto", "never", "always"]
 
 
-def test_operations_in_qemu(machines, share, module, device, tmp_path):
-    """All on our driver: a share a cache mode, and the root."""
-    words = ["--driver", "casement", "--module", module, *device]
-    for cache in CACHES:
-        (share / cache).mkdir()
-        words += ["--share", f"{share / cache}:{cache}", "--share-arg", f"--cache={cache}"]
-    script = "".join(f"(cd /mnt/{cache}\n{OPERATIONS})\n" for cache in CACHES)
-    machines("set -e\n" + script + CLEAN, *words).finish()
+# What a machine of two processors with large folios does, and how its share is served.
+QEMU_SHARES = [*((cache, OPERATIONS, []) for cache in CACHES), ("auto", OPERATIONS, ["--writeback"]),
+               ("auto", WORKLOADS, ["--allow-mmap"]), ("never", WORKLOADS, ["--allow-mmap"]),
+               ("auto", WORKLOADS, ["--writeback"])]
+
+
+def test_everyday_in_qemu(machines, share, module, device, tmp_path):
+    """All on our driver: a share for each way, and the root."""
+    words, script = ["--driver", "casement", "--module", module, "--cpus", 2, *device], "set -e\n"
     host = on_host(OPERATIONS, tmp_path / "host")
-    for cache in CACHES:
-        assert snapshot(share / cache) == host, cache
+    prepare(tmp_path / "work")
+    subprocess.run(["sh", "-c", WORKLOADS], cwd=tmp_path / "work", check=True)
+    for number, (cache, work, options) in enumerate(QEMU_SHARES):
+        directory = share / str(number)
+        prepare(directory) if work == WORKLOADS else directory.mkdir()
+        words += ["--share", f"{directory}:{number}"]
+        words += [word for option in [f"--cache={cache}", *options] for word in ("--share-arg", option)]
+        script += f"(cd /mnt/{number}\n{work})\n"
+    machines(script + CLEAN, *words).finish(patience=3 * PATIENCE)
+    for number, (cache, work, options) in enumerate(QEMU_SHARES):
+        if work == OPERATIONS:
+            assert snapshot(share / str(number)) == host, (cache, options)
+        else:
+            check_workloads(share / str(number), tmp_path / "work")
 
 
 @pytest.mark.parametrize("cache", ["auto", "never"])
@@ -112,7 +126,8 @@ def test_data_in_large_folios(machines, share, module):
         (share / name).mkdir()
     machines("set -e\n" + "".join(f"(cd /mnt/{name}\nset -e\n{VERIFY})\n" for name in ("auto", "always")) + CLEAN,
              "--driver", "casement", "--module", module, "--queues", 2, "--cpus", 2,
-             "--share", f"{share}/auto:auto", "--share", f"{share}/always:always", "--share-arg", "--cache=always").finish()
+             "--share", f"{share}/auto:auto", "--share", f"{share}/always:always", "--share-arg", "--cache=always",
+             ).finish(patience=2 * PATIENCE)
     for name in ("auto", "always"):
         check_verified(share / name)
 
@@ -173,9 +188,7 @@ with open("big", "rb") as big, open("copy", "r+b") as copy:
     assert copy[:4095] == b"-" * 4095 and copy[13095:65536] == b"-" * (65536 - 13095)
 
 
-def test_removed_under_load(guest):
-    """A device that goes takes its requests with it, and nothing else."""
-    guest(r"""
+REMOVED_UNDER_LOAD = r"""
 dd if=/dev/zero of=before bs=1M count=4 2>/dev/null
 (while dd if=/dev/zero of=load bs=64k count=100 2>/dev/null; do :; done) & load=$!
 (while md5sum before > /dev/null 2>&1; do echo 1 > /proc/sys/vm/drop_caches; done) & reading=$!
@@ -186,7 +199,16 @@ if ls /mnt/t > /dev/null 2>&1; then exit 74; fi
 cd /; umount /mnt/t; rmmod casement
 echo $virtio > /sys/bus/virtio/drivers/virtiofs/bind
 mount -t virtiofs t /mnt/t; [ -s /mnt/t/before ]; umount /mnt/t
-""", leave="").finish()
+"""
+
+
+def test_removed_under_load(guest):
+    """A device that goes takes its requests with it, and nothing else."""
+    guest(REMOVED_UNDER_LOAD, leave=LOOK_FOR_LEAKS).finish()
+
+
+def test_removed_under_load_of_two_processors(qemu_guest):
+    qemu_guest(REMOVED_UNDER_LOAD, "--cpus", 2, "--queues", 2, leave="").finish()
 
 
 # What this driver has not, or does not ask for.
@@ -261,10 +283,9 @@ def test_locks_hold_against_the_host(agent, share, kind):
     agent.end()
 
 
-def test_daemon_that_does_not_answer(agent, share):
-    """Who waits for it can be killed, or all of them freed by `abort`, while it is silent."""
+def live_without_answers(agent, share):
+    """Who waits for a silent daemon can be killed, or all of them freed by `abort`."""
     (share / "file").write_text("here\n")
-    agent = agent()
     agent.ask("settle")
     waits = "until grep -q 'in_flight=[1-9]' $sysfs/statistics; do :; done\n"
     signal_daemon(share, signal.SIGSTOP)
@@ -281,6 +302,18 @@ def test_daemon_that_does_not_answer(agent, share):
         signal_daemon(share, signal.SIGCONT)
     assert agent.ask("rmmod casement; echo $?") == "0\n"
     agent.end()
+
+
+def test_daemon_that_does_not_answer(agent, share):
+    live_without_answers(agent(), share)
+
+
+def test_daemon_that_does_not_answer_two_processors(machines, share, module, tmp_path):
+    control = tmp_path / "control"
+    control.mkdir()
+    agent = Agent(machines, "a", control, "--share", f"{share}:t", "--share", f"{module.parent}:kmod:ro", "--cpus", 2)
+    agent.ask(TAKE + "set +e")
+    live_without_answers(agent, share)
 
 
 # What is moved by one io_submit(2): of so many blocks of this size, and by how many requests of up to 1 MiB at least.

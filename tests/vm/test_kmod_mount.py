@@ -80,8 +80,8 @@ def test_cache(agent, share, cache):
 def test_timeout(agent, share):
     """A daemon that is silent for so long has its device aborted; waiting for a lock is no silence."""
     (share / "file").write_text("here\n")
-    agent = agent("--share-arg", "--flock", options="-o timeout=2")
-    assert agent.ask("flock file sleep 5 & while flock -n file true; do :; done; flock file echo mine; wait") == "mine\n"
+    agent = agent("--share-arg", "--flock", options="-o timeout=5")
+    assert agent.ask("flock file sleep 8 & while flock -n file true; do :; done; flock file echo mine; wait") == "mine\n"
     signal_daemon(share, signal.SIGSTOP)
     try:
         assert agent.ask("cat file 2>&1; mkdir new 2>&1; cd /; umount /mnt/t; echo $?").splitlines() == [

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from booted import BOOTED
 from guests import CASEMENTD, PATIENCE, TOP
 from monitor import Monitor
 
@@ -151,6 +152,7 @@ def test_the_kernel_boots_from_the_share_itself(tmp_path):
          "--cache", "always"], stderr=subprocess.PIPE, text=True)
     try:
         assert "waiting for the VMM" in daemon.stderr.readline()
+        BOOTED["QEMU"] += 1
         said = subprocess.run(
             ["qemu-system-x86_64", "-machine", "q35,memory-backend=mem", "-m", "512M", "-nodefaults",
              "-display", "none", "-nic", "none", "-no-reboot", "-serial", "stdio",

@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from booted import BOOTED
 from guests import CASEMENTD, PATIENCE
 from test_life import vm_parts
 
@@ -55,6 +56,7 @@ def test_file_flags(natives, share):
 
 def boot(parts, path, word):
     """A stock QEMU and kernel whose root is the share: what the guest says."""
+    BOOTED["QEMU"] += 1
     said = subprocess.run(
         ["qemu-system-x86_64", "-machine", "q35,memory-backend=mem", "-m", "512M", "-nodefaults",
          "-display", "none", "-nic", "none", "-no-reboot", "-serial", "stdio",
