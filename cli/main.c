@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* casement: finds the subcommand in a table and hands over. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/subcommand.h"
 #include "common/checked.h"
@@ -30,8 +32,21 @@ static void print_help(void)
 	printf("\n'casement SUBCOMMAND --help' tells more.\n");
 }
 
+/* Else a socket or a file of ours would be what somebody writes messages to. */
+static void open_closed_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
+	open_closed_streams();
 	log_setup("casement", LOG_LEVEL_INFO);
 	if (argc < 2) {
 		log_error("no subcommand; see casement --help");

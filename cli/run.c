@@ -82,6 +82,9 @@ static void explain_dead_guest(const struct machine *machine)
 	else
 		log_error("the guest ended without finishing the command; its kernel's last lines:");
 	show_tail(path);
+	/* A program that is no kernel has no log. */
+	if (machine->parts->uml && !control_find_line(path, "Linux version", line, sizeof(line)))
+		show_control_tail(machine->control, RUN_VMM_LOG);
 }
 
 /* Follows what QEMU failed with. */

@@ -82,7 +82,8 @@ int control_open(const struct run_parts *parts, struct run_control *control)
 	const char *base = getenv("XDG_RUNTIME_DIR");
 	int n, err;
 
-	if (!base || !*base || access(base, W_OK) || strlen(base) > CONTROL_PATH_MAX / 2)
+	if (!base || !*base || access(base, W_OK) || strlen(base) > CONTROL_PATH_MAX / 2 ||
+	    strpbrk(base, " \t\n:\"\\"))
 		base = "/tmp";
 	n = snprintf(control->dir, sizeof(control->dir), "%s/casement-XXXXXX", base);
 	if (n < 0 || (size_t)n >= sizeof(control->dir) || !mkdtemp(control->dir)) {

@@ -320,18 +320,20 @@ static void reap_all(struct machine *machine)
 	}
 }
 
-static void handle_signal(struct machine *machine, int signals)
+/* True when it was one that is to end the machine. */
+static bool handle_signal(struct machine *machine, int signals)
 {
 	struct signalfd_siginfo info;
 
 	if (read(signals, &info, sizeof(info)) != sizeof(info))
-		return;
+		return false;
 	if (info.ssi_signo == SIGCHLD) {
 		reap_all(machine);
-	} else {
-		machine->signal = (int)info.ssi_signo;
-		stop_vmm(machine);
+		return false;
 	}
+	machine->signal = (int)info.ssi_signo;
+	stop_vmm(machine);
+	return true;
 }
 
 static bool daemons_run(const struct machine *machine)
@@ -399,13 +401,14 @@ void machine_serve(struct machine *machine, int signals)
 		serve_once(machine, signals, -1);
 	/* Of a guest that never ran there is nothing for the daemons to finish. */
 	deadline = now_ms();
-	if (!machine->vmm.status || kernel_said(machine, MACHINE_INIT))
+	if (kernel_said(machine, MACHINE_INIT))
 		deadline += LEAVE_SECONDS * 1000;
 	while (daemons_run(machine) && now_ms() < deadline) {
 		struct pollfd fd = { .fd = signals, .events = POLLIN };
 
-		if (poll(&fd, 1, (int)MAX(0, deadline - now_ms())) > 0)
-			handle_signal(machine, signals);
+		/* Who is asked to end again does not wait for them. */
+		if (poll(&fd, 1, (int)MAX(0, deadline - now_ms())) > 0 && handle_signal(machine, signals))
+			break;
 	}
 }
 

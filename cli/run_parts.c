@@ -113,7 +113,8 @@ static int find_guest(const struct run_config *config, struct run_parts *parts)
 	parts->root = config->root;
 	parts->root_readonly = config->root_readonly;
 	parts->root_cache = "auto";
-	parts->kernel = config->kernel;
+	/* One without a slash would be looked for in PATH. */
+	parts->kernel = config->kernel ? realpath(config->kernel, NULL) : NULL;
 	if (parts->root && parts->kernel)
 		return 0;
 	if (ask_vm_root("guest", lines, sizeof(lines))) {
@@ -236,6 +237,24 @@ static int check_dir(const char *option, const char *dir)
 	return 0;
 }
 
+static int check_kernel(const struct run_config *config)
+{
+	bool uml = config->accel == RUN_ACCEL_UML;
+	struct stat st;
+	int err = 0;
+
+	if (stat(config->kernel, &st) || access(config->kernel, R_OK))
+		err = -errno;
+	else if (!S_ISREG(st.st_mode) || (uml && access(config->kernel, X_OK)))
+		err = -ENOEXEC;
+	if (err == -ENOEXEC)
+		log_error("--kernel %s: not a %s", config->kernel,
+			  uml ? "program; --accel uml needs a User-mode Linux" : "file; name a kernel image");
+	else if (err)
+		log_error("--kernel %s: %s; name a kernel image", config->kernel, strerror(-err));
+	return err;
+}
+
 static int check_named(const struct run_config *config)
 {
 	int err = 0;
@@ -244,11 +263,7 @@ static int check_named(const struct run_config *config)
 		err = check_dir(config->shares[i].is_9p ? "9p" : "share", config->shares[i].dir);
 	if (!err && config->root)
 		err = check_dir("root", config->root);
-	if (!err && config->kernel && access(config->kernel, R_OK)) {
-		err = -errno;
-		log_error("--kernel %s: %s; name a kernel image", config->kernel, strerror(-err));
-	}
-	return err;
+	return err || !config->kernel ? err : check_kernel(config);
 }
 
 static int find_module(const struct run_config *config, struct run_parts *parts)

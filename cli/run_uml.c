@@ -30,6 +30,7 @@ int run_uml_check(const struct run_config *config)
 	} refused[] = {
 		{ config->cpus > 1, "--cpus", "has one processor" },
 		{ config->window, "--window", "has no DAX window" },
+		{ config->dax, "--dax", "has no DAX window" },
 		{ has_9p(config), "--9p", "is not QEMU, which serves 9p" },
 		{ config->qemu, "--qemu", "is not QEMU" },
 		{ config->monitor, "--monitor", "is not QEMU, whose monitor that is" },
@@ -45,7 +46,7 @@ int run_uml_check(const struct run_config *config)
 	return 0;
 }
 
-/* The first colon ends the path, so that there may be none in it. */
+/* Of the path, a colon is the end and a blank the next word: control_open() sees to it. */
 static void add_fs(const struct run_control *control, const char *socket, struct words *words)
 {
 	char path[PATH_MAX];

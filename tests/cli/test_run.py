@@ -34,6 +34,9 @@ BAD = [
     (2, ["run", "--nonsense", "--", "true"], "--nonsense"),
     (2, ["run", "--accel", "uml", "--cpus", "2", "--", "true"], "--cpus"),
     (2, ["run", "--accel", "uml", "--window", "64M", "--", "true"], "--window"),
+    (2, ["run", "--accel", "uml", "--dax", "always", "--", "true"], "--dax"),
+    (1, ["run", "--accel", "uml", "--kernel", "/etc/passwd", "--", "true"], "User-mode Linux"),
+    (1, ["run", "--kernel", "/etc", "--", "true"], "/etc"),
     (2, ["run", "--accel", "uml", "--9p", ".:x", "--", "true"], "--9p"),
     (2, ["run", "--accel", "uml", "--qemu", "/bin/true", "--", "true"], "--qemu"),
     (2, ["run", "--accel", "uml", "--monitor", "qmp", "--", "true"], "--monitor"),
@@ -87,11 +90,47 @@ def test_much_output_arrives_whole(temporary):
     assert result.stdout == "".join(f"{number}\n" for number in range(1, 300001))
 
 
-def test_a_kernel_that_is_no_user_mode_linux(temporary):
-    result = run("run", "--accel", "uml", "--kernel", "/bin/false", "--", "true")
+@pytest.mark.parametrize("program,said", [("true", "ended without finishing"), ("false", "failed with status 1")])
+def test_a_kernel_that_is_no_user_mode_linux(temporary, program, said):
+    """Nobody waits for daemons that it never spoke to. A name is a file here, not a program of PATH."""
+    (temporary["dir"] / "kernel").symlink_to(f"/bin/{program}")
+    result = run("run", "--accel", "uml", "--kernel", "kernel", "--", "true", cwd=temporary["dir"])
     assert result.returncode == 125
-    assert "User-mode Linux failed with status 1" in result.stderr, result
-    assert not left_behind(temporary)
+    assert said in result.stderr, result
+    assert left_behind(temporary) == ["kernel"]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(temporary, closed):
+    """The command runs, and what it says goes nowhere."""
+    BOOTED["native"] += 1
+    result = subprocess.run(["sh", "-c", f'"$0" run --accel uml -- sh -c "echo out; echo err >&2; exit 7" {closed}', CASEMENT],
+                            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert result.returncode == 7
+    assert (result.stdout == "out\n") == (" >" not in f" {closed}"), result
+    assert (result.stderr == "err\n") == ("2>" not in closed), result
+
+
+def test_an_odd_directory_for_what_runs(tmp_path, monkeypatch):
+    """A kernel's words end at blanks, and its devices' sockets at a colon: another place is taken."""
+    for name in ("col:on", "sp ace", 'qu"ote'):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / name))
+        assert run("run", "--accel", "uml", "--", "true").returncode == 0
+        assert not list((tmp_path / name).iterdir())
+
+
+def test_nothing_of_the_callers_is_open_in_the_machine(temporary):
+    """Who reads a pipe would wait for the guest's end."""
+    read, write = os.pipe()
+    guest = start_guest("uml", "while :; do /bin/true; done", pass_fds=[write])
+    os.close(write)
+    for pid in descendants(guest.pid):
+        assert not os.path.exists(f"/proc/{pid}/fd/{write}") or \
+            os.readlink(f"/proc/{pid}/fd/{write}") != os.readlink(f"/proc/self/fd/{read}"), pid
+    os.close(read)
+    guest.terminate()
+    guest.communicate(timeout=PATIENCE)
 
 
 def test_an_old_qemu_goes_on_without_the_window(temporary, tmp_path):
@@ -171,11 +210,11 @@ def is_alive(pid):
         return False
 
 
-def start_guest(accel, script):
+def start_guest(accel, script, **more):
     """A guest at work that has said so."""
     BOOTED["native" if accel == "uml" else "QEMU"] += 1
     guest = subprocess.Popen([CASEMENT, "run", "--accel", accel, "--", "sh", "-c", f"echo ready; {script}"],
-                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, **more)
     assert guest.stdout.readline() == "ready\n"
     return guest
 
