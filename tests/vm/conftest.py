@@ -21,7 +21,7 @@ from kmod_guest import LEAVE, TAKE
 
 def pytest_collection_modifyitems(items):
     """The longest first: begun last, it would be alone at the end. The sort keeps the others' order."""
-    items.sort(key=lambda item: item.name not in ("test_posix", "test_everyday_in_qemu[fs-pci]"))
+    items.sort(key=lambda item: item.name not in ("test_posix", "test_everyday_in_qemu[fs-pci]", "test_every_workload"))
 
 
 @pytest.fixture
