@@ -31,7 +31,7 @@ static void set_descriptors(const struct child_setup *setup)
 	dup2(setup->out >= 0 ? setup->out : null, STDOUT_FILENO);
 	if (setup->err >= 0)
 		dup2(setup->err, STDERR_FILENO);
-	/* What our caller had open is none of a machine's business. */
+	/* The machine does not inherit what our caller had open. */
 	close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	for (unsigned int i = 0; i < setup->n_keep; i++)
 		fcntl(setup->keep[i], F_SETFD, 0);

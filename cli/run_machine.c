@@ -406,7 +406,7 @@ void machine_serve(struct machine *machine, int signals)
 	while (daemons_run(machine) && now_ms() < deadline) {
 		struct pollfd fd = { .fd = signals, .events = POLLIN };
 
-		/* Who is asked to end again does not wait for them. */
+		/* A second signal ends the wait. */
 		if (poll(&fd, 1, (int)MAX(0, deadline - now_ms())) > 0 && handle_signal(machine, signals))
 			break;
 	}

@@ -121,7 +121,7 @@ def test_an_odd_directory_for_what_runs(tmp_path, monkeypatch):
 
 
 def test_nothing_of_the_callers_is_open_in_the_machine(temporary):
-    """Who reads a pipe would wait for the guest's end."""
+    """A reader of the caller's pipe would otherwise wait until the guest ends."""
     read, write = os.pipe()
     guest = start_guest("uml", "while :; do /bin/true; done", pass_fds=[write])
     os.close(write)
@@ -203,7 +203,7 @@ def descendants(pid):
 
 
 def is_alive(pid):
-    """Whoever has ended may have to wait for somebody to take note."""
+    """A zombie does not count: its parent has not waited for it yet."""
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -70,7 +70,7 @@ def check_clocks(root, files):
 
 
 def check_skips(root, files):
-    """Who skips a test says why: SKIP_BECAUSE() of tests/skip.h."""
+    """A skipped test gives its reason: SKIP_BECAUSE() of tests/skip.h."""
     for path in files:
         if path.name != "skip.h" and re.search(r"(?<!\w)skip\(\)", path.read_text()):
             yield f"{path.relative_to(root)}: skip() without a reason; tests/skip.h has SKIP_BECAUSE()"

@@ -284,7 +284,7 @@ def test_locks_hold_against_the_host(agent, share, kind):
 
 
 def live_without_answers(agent, share):
-    """Who waits for a silent daemon can be killed, or all of them freed by `abort`."""
+    """A process that waits for a silent daemon can be killed; `abort` frees all of them."""
     (share / "file").write_text("here\n")
     agent.ask("settle")
     waits = "until grep -q 'in_flight=[1-9]' $sysfs/statistics; do :; done\n"
