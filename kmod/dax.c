@@ -340,6 +340,9 @@ static void decide(struct inode *inode)
 {
 	bool was = IS_DAX(inode), on;
 
+	/* A mapping has its file open: below one, the way must not change. */
+	if (WARN_ON_ONCE(mapping_mapped(inode->i_mapping)))
+		return;
 	/* Some device still transfers to or from its pages. */
 	if (was && dax_layout_busy_page(inode->i_mapping))
 		return;

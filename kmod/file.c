@@ -160,14 +160,13 @@ struct cs_file *cs_file_open_own(struct inode *inode)
 static int open(struct inode *inode, struct file *file)
 {
 	struct cs_file *opened;
-	int err;
+	int err = generic_file_open(inode, file);
 
 	/* CREATE opened it already. */
-	if (!file->private_data) {
-		err = generic_file_open(inode, file) ?: cs_file_open(inode, file);
-		if (err)
-			return err;
-	}
+	if (!err && !file->private_data)
+		err = cs_file_open(inode, file);
+	if (err)
+		return err;
 	opened = file->private_data;
 	file->f_mode |= FMODE_CAN_ODIRECT | FMODE_NOWAIT;
 	cs_dax_open(inode);

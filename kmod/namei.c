@@ -254,7 +254,8 @@ static int finish_create(struct inode *dir, struct dentry *dentry, struct file *
 	cs_dentry_valid(dentry, entry);
 	cs_file_attach(open, inode, file, opened);
 	file->f_mode |= FMODE_CREATED;
-	return finish_open(file, dentry, generic_file_open);
+	/* By open() of the file operations: what release() takes back was done by that. */
+	return finish_open(file, dentry, NULL);
 }
 
 static int create_and_open(struct inode *dir, struct dentry *dentry, struct file *file, u32 opcode,

@@ -144,6 +144,15 @@ printf x | dd of=file bs=1 seek=500000 conv=notrunc 2>/dev/null
 """, "--window", "64M").finish()
 
 
+def test_files_made_here_are_opened_again_while_they_are_mapped(qemu_guest, share):
+    """Which way a file goes stays as it is as long as anybody has it open, its maker included."""
+    shutil.copy(HERE / "dax_made.py", share)
+    assert qemu_guest(USED + """
+before=$(used removed); said=$(python3 dax_made.py)
+[ $(used removed) -gt $before ]; echo $said
+""", "--window", "16M").finish() == "right\n"
+
+
 def test_two_guests_and_the_host_share_memory(machines, share, module):
     shutil.copy(BUILD / "demo" / "three", share)
     with open(share / "shared", "w+b") as file:
