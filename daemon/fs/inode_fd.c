@@ -23,15 +23,38 @@
 /* Births are as exact as the kernel's tick, and the clock we compare with likewise. */
 #define DOUBT_NS 100000000ULL
 
-static uint32_t place_of(const struct inode *inode)
+static uint32_t place_word(const struct inode *inode)
 {
 	/* Pairs with the release in place_set(): flags that were set before are seen. */
 	return __atomic_load_n(&inode->place, __ATOMIC_ACQUIRE);
 }
 
-static void place_set(struct inode *inode, uint32_t place)
+static void place_set(struct inode *inode, uint32_t word)
 {
-	__atomic_store_n(&inode->place, place, __ATOMIC_RELEASE);
+	__atomic_store_n(&inode->place, word, __ATOMIC_RELEASE);
+}
+
+/* What the word means. The cell is the inode's only under the shard's lock. */
+struct place {
+	int own;		/* its own descriptor, or -1 */
+	struct fd_cell *cell;	/* its cell, or NULL */
+};
+
+static struct place place_of(struct fd_shard *shard, const struct inode *inode)
+{
+	uint32_t word = place_word(inode);
+
+	if (word & PLACE_OWN)
+		return (struct place){ .own = (int)(word & ~PLACE_OWN) };
+	if (word == PLACE_NONE)
+		return (struct place){ .own = -1 };
+	return (struct place){ .own = -1, .cell = &shard->cells[word - 1] };
+}
+
+/* An inode has a descriptor: at this moment, unless it is one of its own. */
+static bool has_descriptor(const struct inode *inode)
+{
+	return place_word(inode) != PLACE_NONE;
 }
 
 static struct inode_fds *fds_of(const struct inode *inode)
@@ -60,15 +83,26 @@ static void judge_locked(const struct inode_fds *fds, struct inode *inode)
 		__atomic_fetch_and(&inode->flags, doubt, __ATOMIC_RELEASE);
 }
 
-/* Ask for the handle of a kept descriptor. The lock is given up meanwhile. */
+/* What was in a cell: to be closed and put without the lock. */
+struct evicted {
+	int fd;			/* -1: nothing, or the owner keeps it */
+	struct inode *owner;	/* counted; NULL: nothing */
+};
+#define EVICTED_NONE { .fd = -1 }
+
+static void evicted_drop(struct evicted *old)
+{
+	close_fd(&old->fd);
+	inode_put(old->owner);
+}
+
+/* Ask for the handle of a kept descriptor of a counted inode. The lock is given up meanwhile. */
 static void learn_handle(struct fd_shard *shard, struct fd_cell *cell)
 {
 	struct inode *owner = cell->owner;
 	struct packed_handle handle;
 	int err;
 
-	if (!inode_try_ref(owner))
-		return;
 	cell->users++;
 	pthread_mutex_unlock(&shard->lock);
 	err = file_handle_make(cell->fd, &handle);
@@ -78,41 +112,58 @@ static void learn_handle(struct fd_shard *shard, struct fd_cell *cell)
 	inode_set(owner, err ? INODE_HANDLELESS : INODE_HANDLE);
 	pthread_mutex_lock(&shard->lock);
 	cell->users--;
-	pthread_mutex_unlock(&shard->lock);
-	inode_put(owner);
-	pthread_mutex_lock(&shard->lock);
 }
 
-/* Take a cell from an inode that is not using it; *old is to be closed. False if it cannot be. */
-static bool evict_locked(struct inode_fds *fds, struct fd_shard *shard, struct fd_cell *cell,
-			 int *old)
+/* Take a cell from its owner, which is counted. False if it must stay. */
+static bool take_cell_locked(struct inode_fds *fds, struct fd_shard *shard, struct fd_cell *cell,
+			     struct evicted *old)
 {
-	if (!inode_has(cell->owner, INODE_HANDLE | INODE_HANDLELESS)) {
+	struct inode *owner = cell->owner;
+
+	if (!inode_has(owner, INODE_HANDLE | INODE_HANDLELESS))
 		learn_handle(shard, cell);
-		/* Much may have happened to it meanwhile. */
-		if (!cell->owner)
-			return true;
-		if (cell->users || !inode_has(cell->owner, INODE_HANDLE | INODE_HANDLELESS))
-			return false;
-	}
-	if (inode_has(cell->owner, INODE_HANDLELESS)) {
+	if (cell->users)
+		return false;
+	if (inode_has(owner, INODE_HANDLELESS)) {
 		if (!fd_budget_take(fds->budget))
 			return false;
-		place_set(cell->owner, PLACE_OWN | (uint32_t)cell->fd);
+		place_set(owner, PLACE_OWN | (uint32_t)cell->fd);
 	} else {
-		judge_locked(fds, cell->owner);
-		place_set(cell->owner, PLACE_NONE);
-		*old = cell->fd;
+		judge_locked(fds, owner);
+		place_set(owner, PLACE_NONE);
+		old->fd = cell->fd;
 	}
+	old->owner = owner;
 	cell->owner = NULL;
 	return true;
 }
 
 /*
- * An empty cell, or NULL when all are in use. The lock may be given up on the
- * way, not after. *old: -1, or what was in the cell, to be closed without the lock.
+ * Take a cell from an inode that is not using it. Only of one that is counted:
+ * one on its way out empties its cell itself (inode_let_go()). False if it
+ * cannot be taken.
  */
-static struct fd_cell *claim_locked(struct inode_fds *fds, struct fd_shard *shard, int *old)
+static bool evict_locked(struct inode_fds *fds, struct fd_shard *shard, struct fd_cell *cell,
+			 struct evicted *old)
+{
+	struct inode *owner = cell->owner;
+
+	if (!inode_try_ref(owner))
+		return false;
+	if (take_cell_locked(fds, shard, cell, old))
+		return true;
+	pthread_mutex_unlock(&shard->lock);
+	inode_put(owner);
+	pthread_mutex_lock(&shard->lock);
+	return false;
+}
+
+/*
+ * An empty cell, or NULL when all are in use. The lock may be given up on the
+ * way, not after. *old is dropped without the lock.
+ */
+static struct fd_cell *claim_locked(struct inode_fds *fds, struct fd_shard *shard,
+				    struct evicted *old)
 {
 	for (uint32_t i = 0; i < 2 * fds->cells; i++) {
 		struct fd_cell *cell = &shard->cells[shard->hand];
@@ -130,17 +181,20 @@ static struct fd_cell *claim_locked(struct inode_fds *fds, struct fd_shard *shar
 	return NULL;
 }
 
+/* A descriptor that the inode has, held for the user. */
 static bool pin_locked(struct fd_shard *shard, const struct inode *inode, struct inode_fd *at)
 {
-	uint32_t place = place_of(inode);
+	struct place place = place_of(shard, inode);
 
-	if (place == PLACE_NONE || (place & PLACE_OWN))
+	if (place.own >= 0) {
+		*at = (struct inode_fd){ .fd = place.own };
+		return true;
+	}
+	if (!place.cell)
 		return false;
-	at->shard = shard;
-	at->cell = &shard->cells[place - 1];
-	at->fd = at->cell->fd;
-	at->cell->users++;
-	at->cell->recent = true;
+	*at = (struct inode_fd){ .fd = place.cell->fd, .shard = shard, .cell = place.cell };
+	place.cell->users++;
+	place.cell->recent = true;
 	return true;
 }
 
@@ -154,12 +208,12 @@ static void fill_locked(struct fd_shard *shard, struct fd_cell *cell, struct ino
 static void keep(struct inode_fds *fds, struct inode *inode, int fd, struct inode_fd *at)
 {
 	struct fd_shard *shard = shard_of(fds, inode);
+	struct evicted old = EVICTED_NONE;
 	struct fd_cell *cell;
-	int old = -1;
 
 	pthread_mutex_lock(&shard->lock);
 	cell = claim_locked(fds, shard, &old);
-	if (cell && place_of(inode) == PLACE_NONE) {
+	if (cell && !has_descriptor(inode)) {
 		fill_locked(shard, cell, inode, fd);
 		fd = -1;
 	}
@@ -167,7 +221,7 @@ static void keep(struct inode_fds *fds, struct inode *inode, int fd, struct inod
 	if (!pin_locked(shard, inode, at))
 		*at = (struct inode_fd){ .fd = take_fd(&fd), .own = true };
 	pthread_mutex_unlock(&shard->lock);
-	close_fd(&old);
+	evicted_drop(&old);
 	close_fd(&fd);
 }
 
@@ -175,14 +229,15 @@ static void keep(struct inode_fds *fds, struct inode *inode, int fd, struct inod
 static bool get_at_hand(struct inode_fds *fds, const struct inode *inode, struct inode_fd *at)
 {
 	struct fd_shard *shard = shard_of(fds, inode);
-	uint32_t place = place_of(inode);
+	struct place place = place_of(shard, inode);
 	bool found;
 
-	if (place & PLACE_OWN) {
-		*at = (struct inode_fd){ .fd = (int)(place & ~PLACE_OWN) };
+	/* One of its own stays as long as the inode: no lock is needed. */
+	if (place.own >= 0) {
+		*at = (struct inode_fd){ .fd = place.own };
 		return true;
 	}
-	if (place == PLACE_NONE)
+	if (!place.cell)
 		return false;
 	pthread_mutex_lock(&shard->lock);
 	found = pin_locked(shard, inode, at);
@@ -198,7 +253,7 @@ int inode_fd_get(struct inode *inode, struct inode_fd *at)
 	*at = (struct inode_fd)INODE_FD_NONE;
 	while (!get_at_hand(fds, inode, at)) {
 		/* It got one just now: look again. */
-		if (place_of(inode) != PLACE_NONE)
+		if (has_descriptor(inode))
 			continue;
 		fd = file_handle_open(&fds->mounts, inode, O_PATH);
 		if (fd < 0)
@@ -227,7 +282,7 @@ int inode_fd_open(struct inode *inode, int flags)
 	cleanup_inode_fd struct inode_fd at = INODE_FD_NONE;
 
 	while (!get_at_hand(fds, inode, &at)) {
-		if (place_of(inode) == PLACE_NONE)
+		if (!has_descriptor(inode))
 			return file_handle_open(&fds->mounts, inode, flags);
 	}
 	return safe_open_again(fds->open, at.fd, flags);
@@ -235,7 +290,7 @@ int inode_fd_open(struct inode *inode, int flags)
 
 bool inode_fd_certain(const struct inode *inode)
 {
-	return place_of(inode) != PLACE_NONE || !inode_has(inode, INODE_DOUBT);
+	return has_descriptor(inode) || !inode_has(inode, INODE_DOUBT);
 }
 
 static int hold_by_fd(struct inode_fds *fds, struct inode *inode, int *fd)
@@ -260,8 +315,9 @@ static int hold_by_handle(struct inode_fds *fds, struct inode *inode, int *fd)
 int inode_hold(struct inode_fds *fds, struct inode *inode, int *fd, const struct statx *stx)
 {
 	struct fd_shard *shard = shard_of(fds, inode);
+	struct evicted old = EVICTED_NONE;
 	struct fd_cell *cell;
-	int old = -1, err = mount_table_get(&fds->mounts, *fd, stx, &inode->mount);
+	int err = mount_table_get(&fds->mounts, *fd, stx, &inode->mount);
 
 	if (err)
 		return err;
@@ -272,7 +328,7 @@ int inode_hold(struct inode_fds *fds, struct inode *inode, int *fd, const struct
 	if (cell)
 		fill_locked(shard, cell, inode, take_fd(fd));
 	pthread_mutex_unlock(&shard->lock);
-	close_fd(&old);
+	evicted_drop(&old);
 	if (!cell)
 		err = hold_by_handle(fds, inode, fd);
 	if (err)
@@ -289,26 +345,40 @@ int inode_hold_root(struct inode_fds *fds, struct inode *inode, int *fd, const s
 	return err;
 }
 
-void inode_let_go(struct inode_fds *fds, struct inode *inode)
+/* Empty the cell of an inode that nobody uses: its descriptor, or -1. */
+static int empty_cell_locked(struct fd_cell *cell)
+{
+	if (!cell)
+		return -1;
+	cell->owner = NULL;
+	return cell->fd;
+}
+
+/* The descriptor of an inode that nobody uses; -1: it has none. */
+static int take_descriptor(struct inode_fds *fds, struct inode *inode)
 {
 	struct fd_shard *shard = shard_of(fds, inode);
-	uint32_t place = place_of(inode);
+	struct place place = place_of(shard, inode);
 	int fd = -1;
 
-	if (place & PLACE_OWN) {
-		fd = (int)(place & ~PLACE_OWN);
-		if (inode->slot != INODE_ROOT_ID)
-			fd_budget_give(fds->budget);
-	} else if (inode->mount) {
+	/* Not of its own as yet: what it has by now is known under the lock only. */
+	if (place.own < 0 && inode->mount) {
 		pthread_mutex_lock(&shard->lock);
-		place = place_of(inode);
-		if (place != PLACE_NONE) {
-			fd = shard->cells[place - 1].fd;
-			shard->cells[place - 1].owner = NULL;
-		}
+		place = place_of(shard, inode);
+		fd = empty_cell_locked(place.cell);
 		pthread_mutex_unlock(&shard->lock);
 	}
-	close_fd(&fd);
+	if (place.own < 0)
+		return fd;
+	if (inode->slot != INODE_ROOT_ID)
+		fd_budget_give(fds->budget);
+	return place.own;
+}
+
+void inode_let_go(struct inode_fds *fds, struct inode *inode)
+{
+	cleanup_close int fd = take_descriptor(fds, inode);
+
 	if (inode_has(inode, INODE_HANDLE))
 		file_handle_release(&inode->handle);
 	mount_table_put(&fds->mounts, inode->mount);

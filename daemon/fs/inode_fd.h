@@ -11,6 +11,7 @@
  *
  * Locks: the kept descriptors are in 16 shards by slot; a shard's lock is a
  * leaf and never held over a system call. A descriptor in use is not closed.
+ * An inode loses its cell only to a thread that counts it, or by its own end.
  */
 #ifndef CASEMENT_DAEMON_FS_INODE_FD_H
 #define CASEMENT_DAEMON_FS_INODE_FD_H
