@@ -103,9 +103,10 @@ void fs_keep_from_here(struct fs *fs, struct handle *open);
 void fs_xattr_setup(struct fs *fs);
 /*
  * The file is about to change: drop the capabilities it has under another name.
- * `opened`: `fd` is not an O_PATH one. 0 or -errno; nothing to drop is no error.
+ * `fd` is one of its descriptors; `opened`: not an O_PATH one. 0, also where it can have
+ * none, or has none; else -errno, and it must not change.
  */
-int fs_drop_capability(const struct fs *fs, int fd, bool opened);
+int fs_drop_capability(const struct fs *fs, const struct inode *inode, int fd, bool opened);
 /* Give a new file its label; `opened` as above. 0, or -errno of setxattr(2) or the map. */
 int fs_set_label(const struct fs *fs, int fd, bool opened, const struct fs_label *label);
 

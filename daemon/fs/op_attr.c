@@ -82,7 +82,7 @@ static int set_size(struct fs *fs, const struct target *t, const struct fs_setat
 			return opened;
 	}
 	fd = t->handle ? t->handle->fd : opened;
-	err = fs_drop_capability(fs, fd, true);
+	err = fs_drop_capability(fs, t->inode, fd, true);
 	if (err)
 		return err;
 	creds_keep_setid(!(set->valid & FS_SET_KILL_SUIDGID));
@@ -95,10 +95,8 @@ static int set_owner(const struct fs *fs, const struct target *t, const struct f
 {
 	uid_t uid = set->valid & FS_SET_UID ? set->uid : (uid_t)-1;
 	gid_t gid = set->valid & FS_SET_GID ? set->gid : (gid_t)-1;
-	int err = 0;
+	int err = fs_drop_capability(fs, t->inode, t->fd, t->handle);
 
-	if (!S_ISDIR(t->inode->type))
-		err = fs_drop_capability(fs, t->fd, t->handle);
 	if (err)
 		return err;
 	if (fchownat(t->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)

@@ -155,7 +155,7 @@ ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset,
 	if (!err && size > from->left)
 		err = -EINVAL;
 	if (!err)
-		err = fs_drop_capability(fs, open->fd, true);
+		err = fs_drop_capability(fs, open->inode, open->fd, true);
 	if (err)
 		return err;
 	creds_keep_setid(!kill_suidgid);
@@ -205,7 +205,7 @@ int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, u
 	if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) &&
 	    fs_watch_writable(fs, open->inode, offset, len))
 		return -EOPNOTSUPP;
-	err = fs_drop_capability(fs, open->fd, true);
+	err = fs_drop_capability(fs, open->inode, open->fd, true);
 	if (err)
 		return err;
 	creds_keep_setid(!kill_suidgid);
@@ -262,7 +262,7 @@ ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, u
 	if (fs_watch_writable(fs, in->inode, off_in, len) ||
 	    fs_watch_writable(fs, out->inode, off_out, len))
 		return -EOPNOTSUPP;
-	err = fs_drop_capability(fs, out->fd, true);
+	err = fs_drop_capability(fs, out->inode, out->fd, true);
 	if (err)
 		return err;
 	creds_keep_setid(!(flags & FS_COPY_KILL_SUIDGID));

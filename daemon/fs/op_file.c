@@ -85,7 +85,7 @@ static int prepare_cut(struct fs *fs, struct inode *inode, bool kill_suidgid)
 	if (!err && fs->capability[0]) {
 		err = inode_fd_get(inode, &held);
 		if (!err)
-			err = fs_drop_capability(fs, held.fd, false);
+			err = fs_drop_capability(fs, inode, held.fd, false);
 		inode_fd_put(&held);
 	}
 	creds_keep_setid(!kill_suidgid);

@@ -12,6 +12,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #include "common/cleanup.h"
@@ -50,17 +51,59 @@ void fs_xattr_setup(struct fs *fs)
 		fs->capability[0] = '\0';
 }
 
-int fs_drop_capability(const struct fs *fs, int fd, bool opened)
+static ssize_t get_value(const struct fs *fs, int fd, bool opened, const char *name)
+{
+	return opened ? fgetxattr(fd, name, NULL, 0) : getxattr(path_of(fs, fd).text, name, NULL, 0);
+}
+
+static ssize_t get_names(const struct fs *fs, int fd, bool opened, char *names)
+{
+	return opened ? flistxattr(fd, names, FS_XATTR_LIST_MAX) :
+			listxattr(path_of(fs, fd).text, names, FS_XATTR_LIST_MAX);
+}
+
+static bool names_have(const char *names, size_t n, const char *name)
+{
+	for (size_t at = 0; at < n; at += strlen(names + at) + 1)
+		if (!strcmp(names + at, name))
+			return true;
+	return false;
+}
+
+/*
+ * 1 if the file has the capability, 0 if it has none, or -errno. Who may not
+ * read the value may still see its name.
+ */
+static int has_capability(const struct fs *fs, int fd, bool opened)
+{
+	cleanup_free char *names = NULL;
+	ssize_t n;
+
+	if (get_value(fs, fd, opened, fs->capability) >= 0)
+		return 1;
+	if (errno == ENODATA || errno == EOPNOTSUPP)
+		return 0;
+	names = malloc(FS_XATTR_LIST_MAX);
+	if (!names)
+		return -ENOMEM;
+	n = get_names(fs, fd, opened, names);
+	return n < 0 ? -errno : names_have(names, (size_t)n, fs->capability);
+}
+
+int fs_drop_capability(const struct fs *fs, const struct inode *inode, int fd, bool opened)
 {
 	int rc;
 
-	if (!fs->capability[0])
+	/* Nothing else is ever executed; and user.* names are for files and directories only. */
+	if (!fs->capability[0] || !S_ISREG(inode->type))
 		return 0;
+	/* A file without one may be changed also where its attributes may not. */
+	rc = has_capability(fs, fd, opened);
+	if (rc <= 0)
+		return rc;
 	rc = opened ? fremovexattr(fd, fs->capability) :
 		      removexattr(path_of(fs, fd).text, fs->capability);
-	if (rc < 0 && errno != ENODATA && errno != EOPNOTSUPP)
-		return -errno;
-	return 0;
+	return rc < 0 && errno != ENODATA ? -errno : 0;
 }
 
 int fs_set_label(const struct fs *fs, int fd, bool opened, const struct fs_label *label)
