@@ -19,14 +19,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* getdents64(2)'s record. */
+/* getdents64(2)'s record. It ends where the name does: there is nothing of it to copy past that. */
 struct dir_record {
 	uint64_t ino;
 	int64_t next;		/* offset after this entry */
-	uint16_t len;		/* of the record */
+	uint16_t len;		/* of the record, up to the next one */
 	uint8_t type;		/* DT_* */
 	char name[];		/* NUL-terminated */
-};
+} __attribute__((packed));
+_Static_assert(sizeof(struct dir_record) == 19 && offsetof(struct dir_record, name) == 19,
+	       "the name begins where the struct ends");
 
 struct dir_stream {
 	pthread_mutex_t lock;	/* held through a whole walk: one walk at a time per handle */

@@ -153,7 +153,7 @@ int fs_readdir(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, b
 
 /* A record that is passed in its stream before it is given: only what follows tells if it is the last. */
 struct held_record {
-	_Alignas(struct dir_record) char bytes[sizeof(struct dir_record) + NAME_MAX + 1];
+	char bytes[sizeof(struct dir_record) + NAME_MAX + 1];
 };
 
 /* The stream's next usable record, reading on. 1 with it, 0 at the end, -errno. */

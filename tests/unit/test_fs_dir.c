@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/checked.h"
 #include "tests/unit/fs_fixture.h"
 #include "tests/skip.h"
 
@@ -284,6 +285,39 @@ static void long_names_and_no_room(void **state)
 	assert_int_equal(reply(handle, true, 0, &l), 0);
 }
 
+static bool count_one(void *ctx, const struct fs_dirent *d)
+{
+	(void)d;
+	++*(unsigned int *)ctx;
+	return true;
+}
+
+#define RECORD_BYTES(name_len) ((19 + (name_len) + 1 + 7) & ~(size_t)7)	/* as getdents64(2) makes it */
+
+/* Records that fill the buffer to its last byte: nothing past a name is read. (ASan looks.) */
+static void records_fill_the_buffer_exactly(void **state)
+{
+	static const size_t lens[] = { 4, 5, 8, 12, 20, 60, 125, 252, 255 };
+	char name[300];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lens); i++) {
+		size_t len = lens[i], record = RECORD_BYTES(len), files = 8192 / record + 8;
+		size_t hint = 2 * RECORD_BYTES(2) + (8192 / record + 1) * record;
+		unsigned int n = 0;
+		uint64_t dir;
+
+		snprintf(name, sizeof(name), "dir%zu", len);
+		dir = must_mkdir(fs, FS_ROOT_NODE, name);
+		for (size_t k = 0; k < files; k++) {
+			snprintf(name, sizeof(name), "dir%zu/%0*zu", len, (int)len, k);
+			host_write(f, name, "");
+		}
+		assert_int_equal(fs_list(fs, dir, false, hint, count_one, &n), 0);
+		assert_int_equal(n, files + 2);
+	}
+}
+
 static void a_removed_directory_is_empty(void **state)
 {
 	uint64_t handle, dir = must_mkdir(fs, FS_ROOT_NODE, "d");
@@ -310,6 +344,7 @@ int main(void)
 		FS_TEST(plus_knows_what_lookup_knows),
 		FS_TEST(vanished_entries_do_not_fail_a_walk),
 		FS_TEST(long_names_and_no_room),
+		FS_TEST(records_fill_the_buffer_exactly),
 		FS_TEST(a_removed_directory_is_empty),
 	};
 
