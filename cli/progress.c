@@ -3,14 +3,17 @@
 #include "cli/progress.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/checked.h"
+#include "common/plain.h"
 
 #define FIRST_MS 700	/* shorter copies say nothing */
 #define STEP_MS 200
 #define MIB 1048576.0
+#define NAME_BYTES 40	/* of the file's name that are shown */
 
 static int64_t now_ms(void)
 {
@@ -47,14 +50,13 @@ static void draw(struct progress *progress, int64_t now)
 	double seconds = (double)MAX(now - progress->begun, 1) / 1000;
 	unsigned int percent = progress->total ?
 			       (unsigned int)(100.0 * (double)progress->done / (double)progress->total) : 0;
+	char name[NAME_BYTES + 1];
 
 	fprintf(stderr, "\r%3u%%  %.0f of %.0f MiB  %.0f MiB/s  ", MIN(percent, 100u),
 		(double)progress->done / MIB, (double)progress->total / MIB,
 		(double)progress->done / MIB / seconds);
-	/* A name from elsewhere must not steer the terminal. */
-	for (const char *p = progress->name; *p && p < progress->name + 40; p++)
-		fputc((unsigned char)*p < ' ' || *p == 0x7f ? '?' : *p, stderr);
-	fprintf(stderr, "\033[K");
+	plain_text(progress->name, strlen(progress->name), name, sizeof(name));
+	fprintf(stderr, "%s\033[K", name);
 	progress->drawn = true;
 }
 

@@ -27,11 +27,20 @@
 #include "cli/subcommand.h"
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/plain.h"
 
 #define TAIL_LINES 15
 #define TAIL_BYTES 4096
 
 /* ---- how it ended ---- */
+
+/* Others wrote it: the guest's kernel, or a VMM about its guest. */
+static void show_line(const char *line)
+{
+	fputs("  | ", stderr);
+	plain_put(line, stderr);
+	fputc('\n', stderr);
+}
 
 /* The last lines of a file, indented, on standard error. */
 static void show_tail(const char *path)
@@ -51,7 +60,7 @@ static void show_tail(const char *path)
 			break;
 	for (char *line; (line = strsep(&start, "\r\n"));)
 		if (*line)
-			fprintf(stderr, "  | %s\n", line);
+			show_line(line);
 }
 
 static void show_control_tail(const struct run_control *control, const char *name)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/checked.h"
+#include "common/plain.h"
 
 static const struct {
 	uint32_t type;
@@ -89,6 +90,8 @@ void show_name(const char *name)
 
 	if (terminal < 0)
 		terminal = isatty(STDOUT_FILENO);
-	for (; *name; name++)
-		putchar(terminal && ((unsigned char)*name < ' ' || *name == 0x7f) ? '?' : *name);
+	if (terminal)
+		plain_put(name, stdout);
+	else
+		fputs(name, stdout);
 }

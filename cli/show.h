@@ -16,7 +16,7 @@ const char *show_user(uint32_t uid);
 const char *show_group(uint32_t gid);
 /* "2026-01-31 12:00:00.123456789 +0000", local time. */
 void show_time(uint64_t seconds, uint32_t nanoseconds, char text[64]);
-/* A name on standard output: on a terminal, with '?' for what could steer it. */
+/* A name on standard output: on a terminal, what could steer it is shown (common/plain.h). */
 void show_name(const char *name);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "cli/subcommand.h"
 #include "common/log.h"
+#include "common/plain.h"
 
 static void *or_die(void *p)
 {
@@ -37,15 +38,18 @@ void words_add(struct words *words, const char *format, ...)
 
 char *words_line(const struct words *words)
 {
-	size_t size = 1;
+	size_t size = 1, len = 0;
 	char *line;
 
 	for (unsigned int i = 0; i < words->n; i++)
-		size += strlen(words->argv[i]) + 1;
+		size += PLAIN_MAX(strlen(words->argv[i]) + 1);
 	line = or_die(calloc(1, size));
 	for (unsigned int i = 0; i < words->n; i++) {
-		strcat(line, i ? " " : "");
-		strcat(line, words->argv[i]);
+		const char *word = words->argv[i];
+
+		if (i)
+			line[len++] = ' ';
+		len += plain_text(word, strlen(word), line + len, size - len);
 	}
 	return line;
 }

@@ -3,6 +3,7 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,8 +15,10 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/plain.h"
 
-#define LOG_LINE_MAX 1024
+#define LOG_TEXT_MAX 1024
+#define LOG_LINE_MAX PIPE_BUF	/* what a pipe takes in one piece */
 #define LOG_BUDGET 20
 
 const char *const log_level_names[] = {
@@ -38,6 +41,7 @@ static char log_ident[64];				/* [I] kept by openlog(3) */
 
 void log_setup(const char *program, enum log_level level)
 {
+	plain_setup();
 	log_program = program;
 	log_threshold = level;
 }
@@ -66,21 +70,23 @@ bool log_enabled(enum log_level level)
 
 static void log_write(enum log_level level, const char *format, va_list args)
 {
-	char line[LOG_LINE_MAX];
+	char text[LOG_TEXT_MAX], line[LOG_LINE_MAX];
 	int saved = errno;
 	size_t len, room = sizeof(line) - 1;
 	int n;
 
+	/* Names of others are in it; here nobody can forget them. */
+	n = vsnprintf(text, sizeof(text), format, args);
+	n = n < 0 ? 0 : n < LOG_TEXT_MAX ? n : LOG_TEXT_MAX - 1;
 	if (log_syslog) {
-		vsyslog(level_priority[level], format, args);
+		plain_text(text, (size_t)n, line, sizeof(line));
+		syslog(level_priority[level], "%s", line);
 		errno = saved;
 		return;
 	}
-	n = snprintf(line, room, "%s: %s", log_program, level_prefix[level]);
-	len = n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
-	n = vsnprintf(line + len, room - len, format, args);
-	if (n > 0)
-		len += (size_t)n < room - len ? (size_t)n : room - len - 1;
+	len = (size_t)snprintf(line, room, "%s: %s", log_program, level_prefix[level]);
+	len = len < room ? len : room - 1;
+	len += plain_text(text, (size_t)n, line + len, room - len);
 	line[len++] = '\n';
 	if (write(STDERR_FILENO, line, len) < 0) {
 		/* Nowhere left to say it. */

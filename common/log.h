@@ -2,7 +2,8 @@
 /*
  * Log lines to standard error: "casementd: warning: text", or to syslog. A fact is logged
  * once, where it is known. Any thread may log; a line is one write(2), so
- * lines of several threads never mix.
+ * lines of several threads never mix. What a name in it could do to a terminal
+ * or to the log's lines is shown, not done (plain.h).
  */
 #ifndef CASEMENT_COMMON_LOG_H
 #define CASEMENT_COMMON_LOG_H
@@ -22,7 +23,7 @@ enum log_level {
 /* NULL-terminated names, indexed by enum log_level: a choice list for options. */
 extern const char *const log_level_names[];
 
-/* Set the program's name (borrowed, for ever) and the highest level that is printed. */
+/* Set the program's name (borrowed, for ever) and the highest level that is printed. Before threads. */
 void log_setup(const char *program, enum log_level level);
 
 /*

@@ -2,6 +2,8 @@
 """Daemons for tests, each with a scratch share of its own. Tests import the fixtures by name."""
 import os
 import pathlib
+import pty
+import re
 import signal
 import subprocess
 
@@ -63,6 +65,30 @@ class Share:
         text = pathlib.Path(self.log.name).read_text()
         assert "Sanitizer" not in text and "runtime error" not in text, text
         assert status in self.ends, (status, text)
+
+
+def on_terminal(*args, until=None, **more):
+    """
+    What the command writes to a terminal, and its status; with `until`, it is ended when that
+    was written.
+    """
+    master, slave = pty.openpty()
+    process = subprocess.Popen([CASEMENT, *args], stdin=slave, stdout=slave, stderr=slave, **more)
+    os.close(slave)
+    output, found = b"", False
+    while not found:
+        try:
+            piece = os.read(master, 65536)
+        except OSError:		# EIO: nobody has it open any more
+            break
+        output += piece
+        found = until and re.search(until, output)
+    if found:
+        process.terminate()
+    os.close(master)
+    status = process.wait(timeout=PATIENCE)
+    assert not until or (found and status == -signal.SIGTERM), output
+    return output, status
 
 
 def find_virtiofsd():
