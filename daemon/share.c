@@ -83,30 +83,29 @@ static bool watch_maps_writable(void *ctx, uint64_t node, uint64_t offset, uint6
 	return window_maps_writable(ctx, node, offset, len);
 }
 
-static int queue_open(void *ctx, void **scratch)
+static int place_new(void *ctx, void **place)
 {
 	struct share *share = ctx;
 
-	return server_queue_new(share->server, (struct server_queue **)scratch);
+	return server_queue_new(share->server, (struct server_queue **)place);
 }
 
-static void queue_close(void *scratch)
+static void place_free(void *place)
 {
-	server_queue_free(scratch);
+	server_queue_free(place);
 }
 
 _Static_assert(REQUEST_NO_REPLY == SERVER_NO_REPLY && REQUEST_AGAIN == SERVER_AGAIN &&
 	       REQUEST_WAITS == SERVER_WAITS && REQUEST_WAITS_LONG == SERVER_WAITS_LONG, "one meaning");
 
-static long request_handle(void *scratch, struct iov_cursor *in, struct iov_cursor *out,
-			   enum request_manner manner)
+static long request_handle(void *place, struct iov_cursor *in, struct iov_cursor *out)
 {
-	static const enum server_patience patience[] = {
-		[REQUEST_IN_HASTE] = PATIENCE_NONE, [REQUEST_AT_LEISURE] = PATIENCE_ENOUGH,
-		[REQUEST_REFUSED] = PATIENCE_REFUSED,
-	};
+	return server_handle(place, in, out, PATIENCE_NONE);
+}
 
-	return server_handle(scratch, in, out, patience[manner]);
+static long request_resume(void *place, bool refused)
+{
+	return server_resume(place, refused ? PATIENCE_REFUSED : PATIENCE_ENOUGH);
 }
 
 static void device_reset(void *ctx, bool left)
@@ -304,8 +303,8 @@ int share_serve(const struct config *config, struct share *share, int sock, int 
 		const struct vu_bystander *other)
 {
 	struct request_ops ops = {
-		.ctx = share, .queue_open = queue_open, .queue_close = queue_close,
-		.handle = request_handle, .reset = device_reset, .wake = queue_wake,
+		.ctx = share, .place_new = place_new, .place_free = place_free,
+		.handle = request_handle, .resume = request_resume, .reset = device_reset, .wake = queue_wake,
 		.pool_threads = (unsigned int)config->thread_pool_size,
 		.long_threads = FS_LOCK_WAITS_MAX,
 		.look_ns = config->poll_max_us * 1000,

@@ -49,10 +49,10 @@ union request_args {
 	struct fuse_write_in write;
 };
 
-/* One request on its way through the daemon; lives on its queue thread's stack. */
+/* One request on its way through the daemon; lives in its server_queue. */
 struct request {
 	struct server *server;		/* borrowed */
-	struct server_queue *sq;	/* scratch space of this thread, borrowed */
+	struct server_queue *sq;	/* where it is, borrowed */
 	const struct opcode *op;	/* the opcode's row; NULL: an opcode we do not serve */
 	uint32_t session;		/* SESSION_* as they were when the request came in */
 	struct fuse_in_header head;	/* our copy */
@@ -66,6 +66,16 @@ struct request {
 	struct iov_cursor *out;		/* room for the reply's body */
 	struct iov_cursor reply_at;	/* where the reply's header goes */
 	enum server_patience patience;	/* of whoever serves this */
+	bool may_wait_lock;		/* a wait for a lock was reserved, and is given back at the end */
+};
+
+/* A request and what it is decoded into: goes whole to whoever serves the request. */
+struct server_queue {
+	struct server *server;		/* borrowed [I] */
+	struct request req;		/* the one at hand [Q], as the rest */
+	struct iov_cursor in, out;	/* what req.in and req.out point to */
+	char text[SESSION_TEXT_MAX];	/* its names, or a link's target */
+	char value[FS_XATTR_SIZE_MAX];	/* an attribute's value, names of attributes, or extensions */
 };
 
 /*

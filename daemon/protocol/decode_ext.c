@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Decoding of extensions; see decode_ext.h. Copied once, then checked in the
- * copy. The label's name and value stay there, in the queue's scratch space.
+ * copy. The label's name and value stay there, in the request's own place.
  */
 #include "daemon/protocol/decode_ext.h"
 

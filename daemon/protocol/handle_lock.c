@@ -54,16 +54,17 @@ int handle_setlk(struct request *req)
 /* First without waiting; then, where that did not do, once more by somebody who may. */
 int handle_setlkw(struct request *req)
 {
-	struct fs *fs = req->server->fs;
 	int rc;
 
+	if (req->patience == PATIENCE_REFUSED)
+		return -ENOLCK;
 	if (req->patience == PATIENCE_NONE) {
 		rc = lock_set(req, false);
 		if (rc != -EAGAIN)
 			return rc;
-		return fs_lock_may_wait(fs) ? REQUEST_DEFERRED_LONG : -ENOLCK;
+		req->may_wait_lock = fs_lock_may_wait(req->server->fs);
+		return req->may_wait_lock ? REQUEST_DEFERRED_LONG : -ENOLCK;
 	}
-	rc = req->patience == PATIENCE_REFUSED ? -ENOLCK : lock_set(req, true);
-	fs_lock_waited(fs);
+	rc = lock_set(req, true);
 	return rc == -EINTR ? REQUEST_INTERRUPTED : rc;
 }

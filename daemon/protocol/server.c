@@ -2,7 +2,8 @@
 /*
  * The server object and the way of one request: header, row, decode, handler,
  * reply. Relies on the opcode table for everything that differs between
- * requests. Allocates nothing while serving, and holds no lock.
+ * requests. Allocates nothing while serving, and holds no lock. A request that
+ * has to wait stays decoded in its server_queue, for whoever may wait.
  */
 #include "daemon/protocol/server.h"
 
@@ -42,7 +43,8 @@ void server_free(struct server *server)
 
 int server_queue_new(struct server *server, struct server_queue **out)
 {
-	struct server_queue *sq = calloc(1, sizeof(*sq));
+	/* Most of it is room for long texts, which few requests have. */
+	struct server_queue *sq = malloc(sizeof(*sq));
 
 	if (!sq)
 		return -ENOMEM;
@@ -124,39 +126,65 @@ static bool server_defers(const struct request *req)
 	       (req->op->flags & OP_WAITS_UNWINDOWED && !req->server->window.setup);
 }
 
+static void server_begin(struct server_queue *sq, const struct iov_cursor *in,
+			 const struct iov_cursor *out, enum server_patience patience)
+{
+	struct request *req = &sq->req;
+
+	sq->in = *in;
+	sq->out = *out;
+	req->server = sq->server;
+	req->sq = sq;
+	req->op = NULL;
+	req->session = atomic_load_explicit(&sq->server->session, memory_order_acquire);
+	req->head = (struct fuse_in_header){ .len = 0 };
+	req->in = &sq->in;
+	req->out = &sq->out;
+	req->reply_at = *out;
+	req->patience = patience;
+	req->may_wait_lock = false;
+}
+
+static long server_finish(struct request *req, int rc)
+{
+	if (req->may_wait_lock)
+		fs_lock_waited(req->server->fs);
+	log_trace("%s unique %llu node %llu: %d", req->op ? req->op->name : "unknown",
+		  (unsigned long long)req->head.unique, (unsigned long long)req->head.nodeid, rc);
+	if (rc == -EINTR)
+		return SERVER_AGAIN;
+	if (req->op && req->op->flags & OP_NO_REPLY)
+		return SERVER_NO_REPLY;
+	return reply_send(req, rc == REQUEST_INTERRUPTED ? -EINTR : rc);
+}
+
+/* Have the handler do it. One that defers has done nothing, but may have moved the cursors. */
+static long server_serve(struct request *req)
+{
+	const struct iov_cursor in = *req->in, out = *req->out;
+	int rc = server_defers(req) ? REQUEST_DEFERRED : req->op->handle(req);
+
+	if (rc != REQUEST_DEFERRED && rc != REQUEST_DEFERRED_LONG)
+		return server_finish(req, rc);
+	*req->in = in;
+	*req->out = out;
+	return rc == REQUEST_DEFERRED ? SERVER_WAITS : SERVER_WAITS_LONG;
+}
+
 long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out,
 		   enum server_patience patience)
 {
-	struct server *server = sq->server;
-	struct request req;
 	int rc;
 
-	req.server = server;
-	req.sq = sq;
-	req.op = NULL;
-	req.session = atomic_load_explicit(&server->session, memory_order_acquire);
-	req.head = (struct fuse_in_header){ .len = 0 };
-	req.in = in;
-	req.out = out;
-	req.reply_at = *out;
-	req.patience = patience;
+	server_begin(sq, in, out, patience);
+	rc = server_accept(&sq->req);
+	return rc ? server_finish(&sq->req, rc) : server_serve(&sq->req);
+}
 
-	rc = server_accept(&req);
-	if (!rc && server_defers(&req))
-		return SERVER_WAITS;
-	if (!rc)
-		rc = req.op->handle(&req);
-	if (rc == REQUEST_DEFERRED)
-		return SERVER_WAITS;
-	if (rc == REQUEST_DEFERRED_LONG)
-		return SERVER_WAITS_LONG;
-	log_trace("%s unique %llu node %llu: %d", req.op ? req.op->name : "unknown",
-		  (unsigned long long)req.head.unique, (unsigned long long)req.head.nodeid, rc);
-	if (rc == -EINTR)
-		return SERVER_AGAIN;
-	if (req.op && req.op->flags & OP_NO_REPLY)
-		return SERVER_NO_REPLY;
-	return reply_send(&req, rc == REQUEST_INTERRUPTED ? -EINTR : rc);
+long server_resume(struct server_queue *sq, enum server_patience patience)
+{
+	sq->req.patience = patience;
+	return server_serve(&sq->req);
 }
 
 void server_interrupt(struct server *server)

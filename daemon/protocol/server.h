@@ -76,7 +76,7 @@ int server_new(struct fs *fs, const struct server_config *config, const struct w
 	       struct server **out);
 void server_free(struct server *server);
 
-/* Per-thread scratch space. 0 or -ENOMEM. */
+/* A place for one request at a time. 0 or -ENOMEM. */
 int server_queue_new(struct server *server, struct server_queue **out);
 void server_queue_free(struct server_queue *sq);
 
@@ -94,17 +94,24 @@ enum server_patience {
 /*
  * Serve one request. `in` holds what the guest sent, `out` where it wants the
  * reply. Returns the bytes written to `out` (header and all), SERVER_NO_REPLY
- * or SERVER_AGAIN. Nonsense gets an error reply, if there is room for one. Both
- * cursors are used up by the call. Before INIT and after DESTROY all but INIT,
+ * or SERVER_AGAIN. Nonsense gets an error reply, if there is room for one. Before INIT and after DESTROY all but INIT,
  * DESTROY, INTERRUPT and the forgets is -EIO. -EINTR from the window, or from
  * the fs where that asks the window, means that the queue is being stopped (no
  * signal reaches a queue's thread): SERVER_AGAIN.
  *
- * After SERVER_WAITS and SERVER_WAITS_LONG the request is to be served again,
- * once, from the start and with patience of another kind.
+ * After SERVER_WAITS and SERVER_WAITS_LONG the request is in `sq`, decoded:
+ * server_resume() is due, and nothing else may be served there before.
  */
 long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out,
 		   enum server_patience patience);
+/*
+ * Serve the request that server_handle() left in `sq`, with patience of another
+ * kind, on any thread. It is not decoded a second time: what the guest may have
+ * written over it since is never looked at. What the cursors pointed to must
+ * still be there. Returns as server_handle() does; after SERVER_WAITS_LONG it
+ * is due once more.
+ */
+long server_resume(struct server_queue *sq, enum server_patience patience);
 
 /* Have all waits for locks end: a queue is being stopped, its stop token was fired. Any thread. */
 void server_interrupt(struct server *server);

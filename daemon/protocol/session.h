@@ -46,12 +46,6 @@ struct server {
 /* The longest text of one request: a link's name and its target, each with its NUL. */
 #define SESSION_TEXT_MAX (NAME_MAX + 1 + PATH_MAX)
 
-struct server_queue {
-	struct server *server;		/* borrowed [I] */
-	char text[SESSION_TEXT_MAX];	/* names of the request at hand, or a link's target [Q] */
-	char value[FS_XATTR_SIZE_MAX];	/* an attribute's value, names of attributes, or extensions [Q] */
-};
-
 /* True when the VMM gave us a window that is usable now. */
 bool session_has_window(const struct server *server);
 

@@ -12,8 +12,7 @@
 #include "daemon/transport/queue_worker.h"
 
 struct pool_thread {
-	struct job_pool *pool;	/* [I] as the next */
-	void *scratch;
+	struct job_pool *pool;	/* [I] */
 	pthread_t thread;
 };
 
@@ -65,25 +64,17 @@ static struct job *pool_take(struct job_pool *pool)
 	return job;
 }
 
-static void pool_serve(struct job_pool *pool, void *scratch, struct job *job)
-{
-	struct iov_cursor in, out;
-
-	iov_cursor_init(&in, job->chain.iov, job->chain.n_read);
-	iov_cursor_init(&out, job->chain.iov + job->chain.n_read, job->chain.n_write);
-	stop_token_set_current(job->stop);
-	job->written = pool->ops->handle(scratch, &in, &out, REQUEST_AT_LEISURE);
-	job->done(job);
-}
-
 static void *pool_main(void *arg)
 {
 	struct pool_thread *self = arg;
 	struct job *job;
 
 	pthread_setname_np(pthread_self(), "pool");
-	while ((job = pool_take(self->pool)))
-		pool_serve(self->pool, self->scratch, job);
+	while ((job = pool_take(self->pool))) {
+		stop_token_set_current(job->stop);
+		job->written = self->pool->ops->resume(job->place, false);
+		job->done(job);
+	}
 	return NULL;
 }
 
@@ -95,9 +86,6 @@ static int pool_grow(struct job_pool *pool)
 	int err;
 
 	new->pool = pool;
-	err = pool->ops->queue_open(pool->ops->ctx, &new->scratch);
-	if (err)
-		return err;
 	/* As for a queue's thread: signals are the main thread's, faults are ours. */
 	sigfillset(&all);
 	sigdelset(&all, SIGBUS);
@@ -106,12 +94,9 @@ static int pool_grow(struct job_pool *pool)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&new->thread, NULL, pool_main, new);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (err) {
-		pool->ops->queue_close(new->scratch);
-		return -err;
-	}
-	pool->n_threads++;
-	return 0;
+	if (!err)
+		pool->n_threads++;
+	return -err;
 }
 
 int job_pool_submit(struct job_pool *pool, struct job *job)
@@ -142,10 +127,8 @@ void job_pool_free(struct job_pool *pool)
 	pool->closing = true;
 	pthread_cond_broadcast(&pool->work);
 	pthread_mutex_unlock(&pool->lock);
-	for (unsigned int i = 0; i < pool->n_threads; i++) {
+	for (unsigned int i = 0; i < pool->n_threads; i++)
 		pthread_join(pool->threads[i].thread, NULL);
-		pool->ops->queue_close(pool->threads[i].scratch);
-	}
 	pthread_cond_destroy(&pool->work);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);

@@ -4,7 +4,8 @@
  * fsync. The queue's thread goes on with its other requests meanwhile.
  *
  * A job belongs to its queue, which lends it to the pool between
- * job_pool_submit() and the call of `done`.
+ * job_pool_submit() and the call of `done`. Its request was decoded by the
+ * queue: the pool never reads that part of the guest's memory again.
  */
 #ifndef CASEMENT_DAEMON_TRANSPORT_JOB_POOL_H
 #define CASEMENT_DAEMON_TRANSPORT_JOB_POOL_H
@@ -19,9 +20,10 @@ struct stop_token;
 struct job {
 	struct job *next;
 	struct vq_chain chain;		/* the request; the segments are the job's own */
+	void *place;			/* the request, decoded; the job's own */
 	struct guest_table *table;	/* what the segments point into; counted */
 	struct stop_token *stop;	/* of its queue, which fires when that is to stop */
-	long written;			/* as request_ops.handle says, once done */
+	long written;			/* as request_ops.resume says, once done */
 	void (*done)(struct job *job);	/* on the pool's thread, as the last thing */
 	void *owner;
 };

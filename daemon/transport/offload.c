@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int offload_open(struct offload *offload, const struct offload_pools *pools, struct guest_mem *mem,
-		 struct stop_token *stop)
+#include "daemon/transport/queue_worker.h"
+
+int offload_open(struct offload *offload, const struct request_ops *ops,
+		 const struct offload_pools *pools, struct guest_mem *mem, struct stop_token *stop)
 {
-	*offload = (struct offload){ .pools = *pools, .mem = mem, .stop = stop };
+	*offload = (struct offload){ .ops = ops, .pools = *pools, .mem = mem, .stop = stop };
 	return queue_waker_open(&offload->waker);
 }
 
@@ -42,22 +44,35 @@ static struct job *job_new(struct offload *offload, unsigned int room)
 	job->done = come_back;
 	job->owner = offload;
 	job->stop = offload->stop;
-	if (!job->chain.iov) {
+	if (!job->chain.iov || offload->ops->place_new(offload->ops->ctx, &job->place)) {
+		free(job->chain.iov);
 		free(job);
 		return NULL;
 	}
 	return job;
 }
 
-static void swap_chains(struct vq_chain *a, struct vq_chain *b)
+static void job_free(struct offload *offload, struct job *job)
 {
-	struct vq_chain old = *a;
-
-	*a = *b;
-	*b = old;
+	offload->ops->place_free(job->place);
+	free(job->chain.iov);
+	free(job);
 }
 
-int offload_send(struct offload *offload, struct guest_table *table, struct vq_chain *chain, bool longer)
+/* The request that is in the queue's hands for the job's spare ones, or back. */
+static void swap_request(struct job *job, struct vq_chain *chain, void **place)
+{
+	struct vq_chain spare_chain = job->chain;
+	void *spare_place = job->place;
+
+	job->chain = *chain;
+	job->place = *place;
+	*chain = spare_chain;
+	*place = spare_place;
+}
+
+int offload_send(struct offload *offload, struct guest_table *table, struct vq_chain *chain,
+		 void **place, bool longer)
 {
 	struct job_pool *pool = longer ? offload->pools.longer : offload->pools.disk;
 	struct job *job = offload->spare;
@@ -73,12 +88,12 @@ int offload_send(struct offload *offload, struct guest_table *table, struct vq_c
 		job = job_new(offload, chain->room);
 	if (!job)
 		return -ENOMEM;
-	swap_chains(&job->chain, chain);
+	swap_request(job, chain, place);
 	job->table = guest_table_ref(offload->mem, table);
 	offload->away++;
 	err = job_pool_submit(pool, job);
 	if (err) {
-		swap_chains(&job->chain, chain);
+		swap_request(job, chain, place);
 		offload_done(offload, job);
 	}
 	return err;
@@ -105,7 +120,6 @@ void offload_trim(struct offload *offload)
 
 	while ((job = offload->spare)) {
 		offload->spare = job->next;
-		free(job->chain.iov);
-		free(job);
+		job_free(offload, job);
 	}
 }

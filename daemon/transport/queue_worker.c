@@ -31,7 +31,7 @@ int queue_worker_init(struct queue_worker *worker, unsigned int index,
 	*worker = (struct queue_worker){
 		.index = index, .ops = ops, .mem = mem, .wait = { .epoll_fd = -1 }, .call_fd = -1,
 	};
-	err = offload_open(&worker->offload, pools, mem, &worker->stop);
+	err = offload_open(&worker->offload, ops, pools, mem, &worker->stop);
 	if (err)
 		return err;
 	err = stop_token_open(&worker->stop);
@@ -117,29 +117,29 @@ static int worker_refresh(struct queue_worker *worker)
 	return virtqueue_reattach(worker->vq, worker->table);
 }
 
-static long worker_handle(struct queue_worker *worker, enum request_manner manner)
+static long worker_handle(struct queue_worker *worker)
 {
 	struct vq_chain *chain = &worker->chain;
 	struct iov_cursor in, out;
 
 	iov_cursor_init(&in, chain->iov, chain->n_read);
 	iov_cursor_init(&out, chain->iov + chain->n_read, chain->n_write);
-	return worker->ops->handle(worker->scratch, &in, &out, manner);
+	return worker->ops->handle(worker->place, &in, &out);
 }
 
 /* Serve one popped request, or send it away, or put it back. */
 static void worker_serve(struct queue_worker *worker)
 {
-	long written = worker_handle(worker, REQUEST_IN_HASTE);
+	long written = worker_handle(worker);
 
 	if (written == REQUEST_WAITS || written == REQUEST_WAITS_LONG) {
 		bool longer = written == REQUEST_WAITS_LONG;
 
-		if (!offload_send(&worker->offload, worker->table, &worker->chain, longer))
+		if (!offload_send(&worker->offload, worker->table, &worker->chain, &worker->place, longer))
 			return;
 		/* All others wait for this one, but not those that are done. */
 		worker_publish(worker);
-		written = worker_handle(worker, longer ? REQUEST_REFUSED : REQUEST_AT_LEISURE);
+		written = worker->ops->resume(worker->place, longer);
 	}
 	if (written == REQUEST_AGAIN)
 		virtqueue_unpop(worker->vq);
@@ -292,9 +292,9 @@ static int worker_thread_start(struct queue_worker *worker)
 
 static void worker_release(struct queue_worker *worker)
 {
-	if (worker->scratch)
-		worker->ops->queue_close(worker->scratch);
-	worker->scratch = NULL;
+	if (worker->place)
+		worker->ops->place_free(worker->place);
+	worker->place = NULL;
 	free(worker->chain.iov);
 	worker->chain.iov = NULL;
 	offload_trim(&worker->offload);
@@ -317,7 +317,7 @@ int queue_worker_start(struct queue_worker *worker, struct virtqueue *vq, int ki
 	if (!err)
 		err = virtqueue_attach(vq, worker->table);
 	if (!err)
-		err = worker->ops->queue_open(worker->ops->ctx, &worker->scratch);
+		err = worker->ops->place_new(worker->ops->ctx, &worker->place);
 	if (!err)
 		err = queue_wait_open(&worker->wait, kick_fd, &worker->stop, &worker->offload.waker,
 				      worker->ops->look_ns);

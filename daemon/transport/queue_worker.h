@@ -17,26 +17,25 @@
 #include "daemon/transport/queue_wait.h"
 #include "daemon/transport/virtqueue.h"
 
-/* How a request is to be served. */
-enum request_manner {
-	REQUEST_IN_HASTE,	/* without waiting */
-	REQUEST_AT_LEISURE,
-	REQUEST_REFUSED,	/* REQUEST_WAITS_LONG cannot be granted: answer so */
-};
-
 /* What a queue does with a request; see server.h for the return values. */
 struct request_ops {
 	void *ctx;
-	/* Scratch space of one queue's thread: 0 or -errno. */
-	int (*queue_open)(void *ctx, void **scratch);
-	void (*queue_close)(void *scratch);
+	/* A place for one request: 0 or -errno. */
+	int (*place_new)(void *ctx, void **place);
+	void (*place_free)(void *place);
 	/*
-	 * Bytes written, REQUEST_NO_REPLY or REQUEST_AGAIN; or, served in haste,
-	 * REQUEST_WAITS or REQUEST_WAITS_LONG: nothing was done, as it would have to
-	 * wait for a disk, or for as long as somebody holds a lock.
+	 * Decode a request into its place, and serve it without waiting: bytes
+	 * written, REQUEST_NO_REPLY or REQUEST_AGAIN; or REQUEST_WAITS or
+	 * REQUEST_WAITS_LONG: nothing was done, as it would have to wait for a disk,
+	 * or for as long as somebody holds a lock.
 	 */
-	long (*handle)(void *scratch, struct iov_cursor *in, struct iov_cursor *out,
-		       enum request_manner manner);
+	long (*handle)(void *place, struct iov_cursor *in, struct iov_cursor *out);
+	/*
+	 * Serve the request that waits in its place, which may have gone to another
+	 * thread; or answer that it is refused, as nobody can be found who may wait
+	 * so long. What comes back is never REQUEST_WAITS.
+	 */
+	long (*resume)(void *place, bool refused);
 	/* The device was reset, or the VMM `left`. Every queue is stopped. */
 	void (*reset)(void *ctx, bool left);
 	/* A queue's token was fired: wake whoever waits in a lock for its sake. */
@@ -63,7 +62,7 @@ struct queue_worker {
 
 	pthread_t thread;
 	bool running;			/* the session thread's */
-	void *scratch;			/* [Q] */
+	void *place;			/* [Q] */
 	struct guest_table *table;	/* [Q] counted */
 	unsigned int generation;	/* [Q] of `table` */
 	struct vq_chain chain;		/* [Q] */

@@ -124,40 +124,55 @@ static void told_send(int sock, const struct told *told, const struct palette *p
 
 /* ---- what the session needs of the layers above ---- */
 
-static int queue_open(void *ctx, void **scratch)
+/* A request that waits: what it answers, and where. */
+struct place {
+	uint8_t first;
+	struct iov_cursor out;
+};
+
+static int place_new(void *ctx, void **place)
 {
-	*scratch = ctx;
-	return 0;
+	(void)ctx;
+	*place = malloc(sizeof(struct place));
+	return *place ? 0 : -ENOMEM;
 }
 
-static void queue_close(void *scratch)
+static void place_free(void *place)
 {
-	(void)scratch;
+	free(place);
+}
+
+static long resume(void *arg, bool refused)
+{
+	struct place *place = arg;
+	size_t room = place->out.left;
+
+	(void)refused;
+	while (iov_cursor_write(&place->out, &place->first, 1))
+		continue;
+	return room ? (long)room : REQUEST_NO_REPLY;
 }
 
 /*
  * Touches what it is given, as far as a FUSE request would go (behind a file that
  * is too short each page costs a signal); what it does then, the request says.
  */
-static long handle(void *scratch, struct iov_cursor *in, struct iov_cursor *out, enum request_manner manner)
+static long handle(void *arg, struct iov_cursor *in, struct iov_cursor *out)
 {
-	uint8_t first = 0, byte;
-	size_t room;
+	struct place *place = arg;
+	uint8_t byte;
 
-	(void)scratch;
 	iov_cursor_limit(in, TOUCHED_MAX);
 	iov_cursor_limit(out, TOUCHED_MAX);
-	room = out->left;
-	iov_cursor_read(in, &first, 1);
+	*place = (struct place){ .out = *out };
+	iov_cursor_read(in, &place->first, 1);
 	while (iov_cursor_read(in, &byte, 1))
 		continue;
-	if (first == 1 && manner == REQUEST_IN_HASTE)
+	if (place->first == 1)
 		return REQUEST_WAITS;
-	if (first == 2 && manner == REQUEST_IN_HASTE)
+	if (place->first == 2)
 		return REQUEST_WAITS_LONG;
-	while (iov_cursor_write(out, &first, 1))
-		continue;
-	return room ? (long)room : REQUEST_NO_REPLY;
+	return resume(place, false);
 }
 
 static void nothing(void *ctx)
@@ -191,7 +206,7 @@ static void run_session(int sock)
 {
 	static struct vu_device device = { .has_config = true, .shmem = { .nregions = 1, .sizes = { 2u << 20 } } };
 	static const struct request_ops ops = {
-		.queue_open = queue_open, .queue_close = queue_close, .handle = handle,
+		.place_new = place_new, .place_free = place_free, .handle = handle, .resume = resume,
 		.reset = no_reset, .wake = nothing, .pool_threads = 1, .long_threads = 1,
 	};
 	static const struct vu_bystander nobody = { .fd = -1 };

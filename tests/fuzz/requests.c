@@ -165,8 +165,7 @@ static void take_numbers(struct conversation *c, uint32_t opcode, const uint8_t 
 	}
 }
 
-static long serve(struct conversation *c, struct sent *sent, uint8_t *in, uint8_t *out,
-		  enum server_patience patience)
+static long serve(struct conversation *c, struct sent *sent, uint8_t *in, uint8_t *out)
 {
 	static struct iovec in_iov[(BODY_MAX + 40) / PIECE + 1], out_iov[ROOM_MAX / PIECE + 1];
 	bool pieces = sent->knobs & KNOB_PIECES;
@@ -175,7 +174,7 @@ static long serve(struct conversation *c, struct sent *sent, uint8_t *in, uint8_
 	iov_cursor_init(&in_cursor, in_iov,
 			cut(in_iov, in, sizeof(sent->head) + sent->body_size, pieces));
 	iov_cursor_init(&out_cursor, out_iov, cut(out_iov, out, sent->room, pieces));
-	return server_handle(c->sq, &in_cursor, &out_cursor, patience);
+	return server_handle(c->sq, &in_cursor, &out_cursor, PATIENCE_NONE);
 }
 
 static void converse(struct conversation *c, struct sent *sent)
@@ -189,11 +188,11 @@ static void converse(struct conversation *c, struct sent *sent)
 	memcpy(in, &sent->head, sizeof(sent->head));
 	memcpy(in + sizeof(sent->head), sent->body, sent->body_size);
 	memset(out, FILL, sent->room);
-	used = serve(c, sent, in, out, PATIENCE_NONE);
+	used = serve(c, sent, in, out);
 	if (used == SERVER_WAITS)
-		used = serve(c, sent, in, out, PATIENCE_ENOUGH);
+		used = server_resume(c->sq, PATIENCE_ENOUGH);
 	else if (used == SERVER_WAITS_LONG)
-		used = serve(c, sent, in, out, PATIENCE_REFUSED);
+		used = server_resume(c->sq, PATIENCE_REFUSED);
 	check_reply(sent, out, used);
 	take_numbers(c, sent->head.opcode, out, used);
 	free(in);

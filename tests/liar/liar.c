@@ -19,6 +19,7 @@
 #include "common/checked.h"
 #include "common/cleanup.h"
 #include "common/iov_cursor.h"
+#include "daemon/protocol/decode.h"
 #include "daemon/protocol/server.h"
 #include "daemon/transport/virtqueue.h"
 #include "proto/fuse_wire.h"
@@ -38,6 +39,8 @@ long __real_server_handle(struct server_queue *sq, struct iov_cursor *in, struct
 			  enum server_patience patience);
 long __wrap_server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out,
 			  enum server_patience patience);
+long __real_server_resume(struct server_queue *sq, enum server_patience patience);
+long __wrap_server_resume(struct server_queue *sq, enum server_patience patience);
 void __real_virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len);
 void __wrap_virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len);
 
@@ -201,22 +204,34 @@ static const struct lie *choose(void)
 	return NULL;
 }
 
-long __wrap_server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out,
-			  enum server_patience patience)
+/* Bend the reply of `used` bytes that was written at `out`. */
+static long bend(struct iov_cursor out, long used)
 {
-	struct iov_cursor reading = *out, writing = *out;
-	long used = __real_server_handle(sq, in, out, patience);
 	const struct lie *lie = used >= (long)sizeof(struct fuse_out_header) ? choose() : NULL;
 	cleanup_free char *bytes = lie ? malloc((size_t)used) : NULL;
-	struct reply reply = { .head = (void *)bytes, .room = writing.left, .used = used };
+	struct reply reply = { .head = (void *)bytes, .room = out.left, .used = used };
+	struct iov_cursor reading = out;
 
 	if (!bytes || !iov_cursor_read(&reading, bytes, (size_t)used))
 		return used;
 	reply.body = bytes + sizeof(*reply.head);
 	reply.body_len = (size_t)used - sizeof(*reply.head);
 	lie->tell(&reply);
-	iov_cursor_write(&writing, bytes, (size_t)used);
+	iov_cursor_write(&out, bytes, (size_t)used);
 	return reply.used;
+}
+
+long __wrap_server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out,
+			  enum server_patience patience)
+{
+	return bend(*out, __real_server_handle(sq, in, out, patience));
+}
+
+long __wrap_server_resume(struct server_queue *sq, enum server_patience patience)
+{
+	long used = __real_server_resume(sq, patience);
+
+	return bend(sq->req.reply_at, used);
 }
 
 void __wrap_virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len)

@@ -94,13 +94,37 @@ static void check_reply(struct exchange *x, const unsigned char *out)
 	memcpy(x->answer, out + sizeof(x->reply), x->answer_len);
 }
 
+/* The memory of the last request; one that waits keeps it until it is resumed. */
+static struct iovec in_iov[PIECES_MAX], out_iov[PIECES_MAX];
+static unsigned int n_in, n_out;
+
+static long take_answer(struct exchange *x)
+{
+	static unsigned char out[EXCHANGE_OUT_MAX];
+
+	join(in_iov, n_in, NULL);
+	join(out_iov, n_out, out);
+	n_in = n_out = 0;
+	if (x->used < 0)
+		return x->used == SERVER_NO_REPLY ? EXCHANGE_NO_REPLY : EXCHANGE_AGAIN;
+	check_reply(x, out);
+	return x->reply.error;
+}
+
+/* Nobody has any business with these bytes now: a guest may write others there. */
+static void overwrite(void)
+{
+	for (unsigned int i = 0; i < n_in; i++)
+		memset(in_iov[i].iov_base, 0xff, in_iov[i].iov_len);
+}
+
 long exchange_run(struct exchange *x, struct server_queue *sq)
 {
-	static unsigned char in[EXCHANGE_IN_MAX + 40], out[EXCHANGE_OUT_MAX];
-	static struct iovec in_iov[PIECES_MAX], out_iov[PIECES_MAX];
+	static unsigned char in[EXCHANGE_IN_MAX + 40];
 	struct iov_cursor in_cursor, out_cursor;
-	unsigned int n_in, n_out;
 
+	join(in_iov, n_in, NULL);
+	join(out_iov, n_out, NULL);
 	x->head.len = x->claim ? x->claim : (uint32_t)(sizeof(x->head) + x->body_len);
 	memcpy(in, &x->head, sizeof(x->head));
 	memcpy(in + x->head_given, x->body, x->body_len);
@@ -111,14 +135,16 @@ long exchange_run(struct exchange *x, struct server_queue *sq)
 
 	x->used = server_handle(sq, &in_cursor, &out_cursor, x->impatient ? PATIENCE_NONE : PATIENCE_ENOUGH);
 
-	join(in_iov, n_in, NULL);
-	join(out_iov, n_out, out);
-	if (x->used == SERVER_WAITS || x->used == SERVER_WAITS_LONG)
-		return EXCHANGE_WAITS;
-	if (x->used < 0)
-		return x->used == SERVER_NO_REPLY ? EXCHANGE_NO_REPLY : EXCHANGE_AGAIN;
-	check_reply(x, out);
-	return x->reply.error;
+	if (x->used != SERVER_WAITS && x->used != SERVER_WAITS_LONG)
+		return take_answer(x);
+	overwrite();
+	return EXCHANGE_WAITS;
+}
+
+long exchange_resume(struct exchange *x, struct server_queue *sq, enum server_patience patience)
+{
+	x->used = server_resume(sq, patience);
+	return take_answer(x);
 }
 
 long exchange_init(struct exchange *x, struct server_queue *sq, uint32_t minor, uint64_t flags)

@@ -46,6 +46,9 @@ void exchange_add_name(struct exchange *x, const char *name);
 /* Run it. Returns the reply's error, 0, or one of the above. */
 long exchange_run(struct exchange *x, struct server_queue *sq);
 
+/* Go on with one that waits, whose bytes the guest has written over. As exchange_run(). */
+long exchange_resume(struct exchange *x, struct server_queue *sq, enum server_patience patience);
+
 /* A session: INIT with this minor and these flags. Returns what exchange_run() does. */
 long exchange_init(struct exchange *x, struct server_queue *sq, uint32_t minor, uint64_t flags);
 

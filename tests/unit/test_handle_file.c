@@ -191,6 +191,10 @@ static void test_waits(void **state)
 	(void)state;
 	fake.calls = 0;
 	assert_int_equal(ask_impatiently(FUSE_FSYNC, &fsync_in, sizeof(fsync_in)), EXCHANGE_WAITS);
+	assert_int_equal(exchange_resume(&x, sq, PATIENCE_ENOUGH), 0);
+	assert_string_equal(fake.last, "fs_fsync");
+	assert_int_equal(fake.handle, 7);
+	fake.calls = 0;
 	assert_int_equal(ask_impatiently(FUSE_FSYNCDIR, &fsync_in, sizeof(fsync_in)), EXCHANGE_WAITS);
 	assert_int_equal(fake.calls, 0);
 	/* with a window it may have to talk to the VMM, which only the queue's thread can */
@@ -200,6 +204,13 @@ static void test_waits(void **state)
 	assert_true(fake.bit);
 	fake.result = -EAGAIN;
 	assert_int_equal(ask_impatiently(FUSE_READ, &read_in, sizeof(read_in)), EXCHANGE_WAITS);
+	/* once more from the start, by the request as it was, whatever was filled in by then */
+	fake.result = 0;
+	assert_int_equal(exchange_resume(&x, sq, PATIENCE_ENOUGH), 0);
+	assert_int_equal(fake.handle, 5);
+	assert_int_equal(fake.size, 10);
+	assert_int_equal(x.answer_len, strlen("cached"));
+	fake.result = -EAGAIN;
 	assert_int_equal(ASK(FUSE_READ, 7, read_in), -EAGAIN);
 	assert_false(fake.bit);
 	fake.result = 0;

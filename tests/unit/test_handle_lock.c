@@ -71,8 +71,15 @@ static void test_waits(void **state)
 	assert_int_equal(fake.waits, 1);
 	/* the wait itself; an interrupted one is an answer, not a retry */
 	fake.result = -EINTR;
-	assert_int_equal(exchange_run(&x, queue_of(&x, PATIENCE_ENOUGH)), -EINTR);
+	fake.owner = fake.unique = 0;
+	assert_int_equal(exchange_resume(&x, sq, PATIENCE_ENOUGH), -EINTR);
 	assert_true(fake.bit);
+	assert_int_equal(fake.owner, in.owner);
+	assert_int_equal(fake.unique, EXCHANGE_UNIQUE);
+	assert_int_equal(fake.waits, 0);
+	fake.result = -EAGAIN;
+	assert_int_equal(exchange_run(&x, queue_of(&x, PATIENCE_NONE)), EXCHANGE_WAITS);
+	assert_int_equal(exchange_resume(&x, sq, PATIENCE_REFUSED), -ENOLCK);
 	assert_int_equal(fake.waits, 0);
 	fake.result = -EAGAIN;
 	fake.waits = FS_LOCK_WAITS_MAX;

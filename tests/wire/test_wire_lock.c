@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "client/queue.h"
+#include "client/raw.h"
 #include "common/cleanup.h"
 #include "proto/fuse_wire.h"
 #include "tests/skip.h"
@@ -276,11 +278,11 @@ static void test_stop(void **state)
 }
 
 /* More waits than there are threads for: the rest hears ENOLCK, nobody is held up. */
-static void test_too_many(void **state)
+#define MOST_WAITS 32
+
+static unsigned int count_waits(struct fixture *f, uint64_t node, uint64_t fh)
 {
-	enum { N = 40, MOST = 32 };
-	struct fixture *f = fixture_of(state);
-	uint64_t node, fh = create_file(f->q, "file", &node);
+	enum { N = MOST_WAITS + 8 };
 	int host = host_lock(f, "file", F_WRLCK);
 	struct casement_request *done[N];
 	static struct wait waits[N];
@@ -301,7 +303,79 @@ static void test_too_many(void **state)
 			granted += !done[i]->result;
 		}
 	}
-	assert_int_equal(granted, MOST);
+	for (unsigned int i = 0; i < N; i++)
+		ok(ask(f, FUSE_SETLK, node, lock_in(fh, i, F_UNLCK, 0)));
+	return granted;
+}
+
+static void test_too_many(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "file", &node);
+
+	assert_int_equal(count_waits(f, node, fh), MOST_WAITS);
+}
+
+/* A guest that writes other opcodes over a request while it is served. */
+struct flipper {
+	volatile uint32_t *opcode;
+	uint32_t opcodes[2];
+	bool stop;	/* [A] relaxed */
+};
+
+static void *flip(void *arg)
+{
+	struct flipper *flipper = arg;
+
+	for (unsigned int i = 0; !__atomic_load_n(&flipper->stop, __ATOMIC_RELAXED); i++)
+		*flipper->opcode = flipper->opcodes[i / 1024 % 2];
+	return NULL;
+}
+
+static void flip_requests(struct fixture *f, uint64_t node, uint64_t fh, uint32_t first, uint32_t second)
+{
+	struct {
+		struct fuse_in_header head;
+		struct fuse_lk_in lk;
+	} *sent = (void *)raw_scratch(f->q);
+	const struct raw_piece pieces[2] = {
+		{ raw_guest(f->q, sent), sizeof(*sent), 0 },
+		{ raw_guest(f->q, (char *)sent + 4096), 4096, VRING_DESC_F_WRITE },
+	};
+	struct flipper flipper = { .opcode = &sent->head.opcode, .opcodes = { first, second } };
+	static const uint16_t head;
+	struct vring_used_elem elem;
+	pthread_t thread;
+
+	sent->head = (struct fuse_in_header){ .len = sizeof(*sent), .nodeid = node, .opcode = first };
+	sent->lk = lock_in(fh, 99, F_RDLCK, 0);
+	assert_int_equal(pthread_create(&thread, NULL, flip, &flipper), 0);
+	for (unsigned int i = 0; i < 1000; i++) {
+		sent->head.unique = 2000000 + 2 * i;
+		raw_chain(f->q, pieces, 2);
+		raw_post(f->q, &head, 1);
+		/* one that waits does so until it is interrupted */
+		while (raw_wait_used(f->q, &elem, 1) != 1)
+			ok(casement_interrupt(casement_hiprio_queue(f->client), sent->head.unique));
+	}
+	__atomic_store_n(&flipper.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	ok(raw_restart(f->q));
+	ok(ask(f, FUSE_SETLK, node, lock_in(fh, 99, F_UNLCK, 0)));
+}
+
+/* What a request was when it was taken decides; what was reserved for its wait is given back. */
+static void test_memory_that_changes(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "file", &node);
+
+	flip_requests(f, node, fh, FUSE_FSYNC, FUSE_SETLKW);
+	assert_int_equal(count_waits(f, node, fh), MOST_WAITS);
+	ok(ask(f, FUSE_SETLK, node, lock_in(fh, 1, F_WRLCK, 0)));
+	flip_requests(f, node, fh, FUSE_SETLKW, FUSE_SETLK);
+	ok(ask(f, FUSE_SETLK, node, lock_in(fh, 1, F_UNLCK, 0)));
+	assert_int_equal(count_waits(f, node, fh), MOST_WAITS);
 }
 
 /* Another guest, by another daemon; when its VMM dies, its locks go. */
@@ -360,6 +434,7 @@ int main(void)
 		FIXTURE_TEST(test_release, &locks),
 		FIXTURE_TEST(test_stop, &locks),
 		FIXTURE_TEST(test_too_many, &locks),
+		FIXTURE_TEST(test_memory_that_changes, &locks),
 		FIXTURE_TEST(test_two_guests, &locks),
 		FIXTURE_TEST(test_leave, &locks),
 	};
