@@ -3,6 +3,7 @@
 #include "daemon/fs/dir_stream.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -94,8 +95,25 @@ static void drop_buffer(struct dir_stream *stream)
 	stream->size = 0;
 }
 
+/*
+ * ext4 remembers where a descriptor was read first. If that was the end, the
+ * next walk from the start is empty, which a guest would keep as the listing
+ * for everybody. A read at the start, whatever it gives, makes ext4 look anew.
+ */
+static int mend_end_first(int fd, uint64_t end)
+{
+	char unused[sizeof(struct dir_record) + NAME_MAX + 1];
+
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
+	if (syscall(SYS_getdents64, fd, unused, sizeof(unused)) < 0)
+		return -errno;
+	return lseek(fd, (off_t)end, SEEK_SET) < 0 ? -errno : 0;
+}
+
 ssize_t dir_stream_fill(struct dir_stream *stream, int fd, size_t hint)
 {
+	bool first = !stream->begun;
 	long n;
 
 	if (!stream->buf) {
@@ -110,7 +128,9 @@ ssize_t dir_stream_fill(struct dir_stream *stream, int fd, size_t hint)
 	stream->len = n > 0 ? (size_t)n : 0;
 	if (n < 0)
 		return -errno;
-	if (n == 0)
-		drop_buffer(stream);
-	return n;
+	stream->begun = true;
+	if (n > 0)
+		return n;
+	drop_buffer(stream);
+	return first && stream->next ? mend_end_first(fd, stream->next) : 0;
 }

@@ -15,6 +15,7 @@
 #define CASEMENT_DAEMON_FS_DIR_STREAM_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -38,6 +39,7 @@ struct dir_stream {
 	size_t pos;		/* first byte not yet served; [L:lock] */
 	uint64_t start;		/* offset of the entry at buf[0]; [L:lock] */
 	uint64_t next;		/* offset of the entry at buf[pos]; [L:lock] */
+	bool begun;		/* the descriptor was read; [L:lock] */
 };
 
 /* NULL without memory. */
