@@ -36,6 +36,11 @@ static __thread struct {
 	struct __user_cap_data_struct caps[CAP_WORDS];
 } thread_creds;
 
+bool creds_follow_callers(void)
+{
+	return creds_switch;
+}
+
 static int caps_read(struct __user_cap_data_struct *caps)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };

@@ -32,6 +32,9 @@
  */
 int creds_setup(void);
 
+/* False where all that is made belongs to the daemon's user. */
+bool creds_follow_callers(void);
+
 /* Take the caller's ids on this thread. 0, or -EPERM where they mean nothing on this host. */
 int creds_become(uint32_t uid, uint32_t gid);
 

@@ -79,6 +79,7 @@ struct fs_label {
 #define FS_GROUPS_MAX 32
 struct fs_caller {
 	uint32_t uid, gid;
+	bool shares_uid;	/* with others of the guest: a file of this uid need not be the caller's */
 	uint32_t pid;
 	uint32_t umask;		/* to apply to what is made, unless a default ACL does; 0: the guest has */
 	uint32_t n_groups;	/* supplementary groups that matter, at most FS_GROUPS_MAX */
@@ -156,6 +157,10 @@ int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, c
 	       const char *target, struct fs_entry *entry);
 int fs_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name,
 	    struct fs_entry *entry);
+/*
+ * Without O_EXCL a file that is there is opened, if the caller certainly may; else,
+ * and for what is no regular file, -ESTALE: the guest is to look the name up.
+ */
 int fs_create(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
 	      uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle);
 int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,

@@ -106,43 +106,99 @@ static int create_new(struct fs *fs, const struct fs_caller *caller, const struc
 	return err ? err : enter_created(fs, &fd, append, entry, handle);
 }
 
-/* CREATE of a name that is taken, without O_EXCL: an open. */
-static int create_existing(struct fs *fs, const struct fs_at *dir, const char *name, uint32_t flags,
-			   struct fs_entry *entry, uint64_t *handle)
+/* What open(2) wants of a file that is there. */
+static uint32_t wanted_bits(uint32_t flags)
 {
-	cleanup_inode struct inode *inode = NULL;
-	int err = fs_lookup_child(fs, dir, name, LOOK_FIRST, entry);
+	static const uint32_t bits[] = { R_OK, W_OK, R_OK | W_OK, R_OK | W_OK };
+
+	return bits[flags & O_ACCMODE] | (flags & O_TRUNC ? W_OK : 0);
+}
+
+/*
+ * Would the guest's kernel certainly let the caller open this file? The owner's
+ * bits say it of the owner; where all three kinds of bits and no ACL stand in
+ * the way, of anybody, but for a cut: in a sticky directory that is not all it
+ * asks. Root of the guest need not have all of root's rights there; only where
+ * owners say nothing, because all that is made belongs to one user, it is believed.
+ */
+static bool surely_may(const struct fs *fs, const struct fs_caller *caller, int fd,
+		       const struct statx *stx, uint32_t flags)
+{
+	uint32_t owner = stx->stx_mode >> 6, all = owner & stx->stx_mode >> 3 & stx->stx_mode;
+	uint32_t wanted = wanted_bits(flags);
+
+	if (caller->uid == stx->stx_uid && !caller->shares_uid)
+		return !(wanted & ~owner);
+	if (caller->uid == 0 && !creds_follow_callers())
+		return true;
+	return !(flags & O_TRUNC) && !(wanted & ~all) && !fs_has_acl(fs, fd);
+}
+
+/* Open the file of an entry, which is the caller's to forget when that fails. */
+static int open_existing(struct fs *fs, const struct fs_caller *caller, uint32_t flags,
+			 struct fs_entry *entry, uint64_t *handle)
+{
+	cleanup_fs_at struct fs_at at = FS_AT_NONE;
+	int err = fs_at_get(fs, entry->node, &at);
 
 	if (err)
 		return err;
-	err = fs_node_get(fs, entry->node, &inode);
-	if (!err)
-		err = fs_open_inode(fs, inode, flags, handle);
+	if (!S_ISREG(at.inode->type) || !surely_may(fs, caller, at.fd, &entry->attr.stx, flags))
+		return -ESTALE;
+	err = fs_open_inode(fs, at.inode, flags, handle);
 	if (!err && (flags & O_TRUNC)) {
 		err = fs_getattr(fs, entry->node, *handle, &entry->attr);
 		if (err)
 			fs_release(fs, *handle);
 	}
+	return err;
+}
+
+/*
+ * CREATE of a name that is taken, without O_EXCL: the guest's kernel believed it
+ * missing, so nobody has asked what it is, and whether this caller may have it.
+ * Where the answer is not certain it is -ESTALE, at which Linux looks the name up
+ * and asks by itself. It does so once: a program that makes and removes its own
+ * file in a race with others would hear of it, were it the answer to each.
+ */
+static int create_existing(struct fs *fs, const struct fs_caller *caller, const struct fs_at *dir,
+			   const char *name, uint32_t flags, struct fs_entry *entry, uint64_t *handle)
+{
+	int err = fs_lookup_child(fs, dir, name, LOOK_FIRST, entry);
+
+	if (err)
+		return err;
+	err = open_existing(fs, caller, flags, entry, handle);
 	if (err)
 		fs_forget(fs, entry->node, 1);
 	return err;
+}
+
+static bool is_taken(const struct fs_at *dir, const char *name)
+{
+	struct statx stx;
+
+	return !statx(dir->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &stx);
 }
 
 int fs_create(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
 	      uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle)
 {
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
-	int err = fs_check_makes(fs);
+	int err = fs_at_get(fs, parent, &dir);
 
 	if (!err)
-		err = fs_at_get(fs, parent, &dir);
+		err = fs_check_makes(fs);
+	/* A file that is there is not made: on a read-only mount, too, it can be opened. */
+	if (err == -EROFS && is_taken(&dir, name))
+		return flags & O_EXCL ? -EEXIST : -ESTALE;
 	if (err)
 		return err;
 	for (int i = 0; i < CREATE_TRIES; i++) {
 		err = create_new(fs, caller, &dir, name, flags, mode, entry, handle);
 		if (err != -EEXIST || (flags & O_EXCL))
 			return err;
-		err = create_existing(fs, &dir, name, flags, entry, handle);
+		err = create_existing(fs, caller, &dir, name, flags, entry, handle);
 		if (err != -ENOENT)
 			return err;
 	}

@@ -106,6 +106,12 @@ int fs_drop_capability(const struct fs *fs, const struct inode *inode, int fd, b
 	return rc < 0 && errno != ENODATA ? -errno : 0;
 }
 
+bool fs_has_acl(const struct fs *fs, int fd)
+{
+	return getxattr(path_of(fs, fd).text, ACL_ACCESS, NULL, 0) >= 0 ||
+	       (errno != ENODATA && errno != EOPNOTSUPP);
+}
+
 int fs_set_label(const struct fs *fs, int fd, bool opened, const struct fs_label *label)
 {
 	char host[XATTR_MAP_NAME_SIZE];

@@ -197,11 +197,20 @@ static uint32_t decode_umask(const struct request *req)
 	return mask & 0777;
 }
 
+/* What the guest sees of the host's id that this caller has is another of its users. */
+static bool decode_shares_uid(const struct request *req)
+{
+	const struct id_translation *map = req->server->config.uid_map;
+
+	return map && id_to_guest(map, req->uid) != req->head.uid;
+}
+
 struct fs_caller decode_caller(const struct request *req)
 {
 	return (struct fs_caller){
 		.uid = req->uid,
 		.gid = req->gid,
+		.shares_uid = decode_shares_uid(req),
 		.pid = req->head.pid,
 		.umask = decode_umask(req),
 		.n_groups = req->n_groups,

@@ -85,8 +85,9 @@ static const struct opcode opcodes[FUSE_OPCODE_LIMIT] = {
 	/* files */
 	[FUSE_OPEN] = { "OPEN", ARG(fuse_open_in), REPLY(fuse_open_out),
 		.handle = handle_open },
+	/* CREATE changes nothing where the file is there: the file system says when it would. */
 	[FUSE_CREATE] = { "CREATE", ARG(fuse_create_in), REPLY_ENTRY_OPEN, .names = 1,
-		UMASK(fuse_create_in), .flags = OP_CHANGES | OP_EXTENDS | OP_CALLER,
+		UMASK(fuse_create_in), .flags = OP_EXTENDS | OP_CALLER,
 		.handle = handle_create },
 	/* TMPFILE has a name on the wire, always "/". */
 	[FUSE_TMPFILE] = { "TMPFILE", ARG(fuse_create_in), REPLY_ENTRY_OPEN, .names = 1,

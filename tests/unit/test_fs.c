@@ -148,7 +148,7 @@ static void special_files_are_never_opened(void **state)
 		assert_int_equal(fs_setattr(fs, &root_caller, node, FS_NO_HANDLE, &cut, &attr),
 				 -ENXIO);
 		assert_int_equal(fs_create(fs, &root_caller, FS_ROOT_NODE, kinds[i].name,
-					   O_RDWR, 0644, &entry, &handle), -ENXIO);
+					   O_RDWR, 0644, &entry, &handle), -ESTALE);
 		assert_int_equal(fs_opendir(fs, node, &handle), -ENOTDIR);
 		assert_int_equal(fs_open_dax(fs, node), -EOPNOTSUPP);
 		assert_int_equal(fs_syncfs(fs, node), 0);
@@ -157,7 +157,7 @@ static void special_files_are_never_opened(void **state)
 	assert_int_equal(fs_open(fs, must_lookup(fs, FS_ROOT_NODE, "link"), O_RDONLY, &handle),
 			 -ELOOP);
 	assert_int_equal(fs_create(fs, &root_caller, FS_ROOT_NODE, "link", O_RDWR, 0644, &entry,
-				   &handle), -ELOOP);
+				   &handle), -ESTALE);
 	assert_int_equal(fs_open(fs, FS_ROOT_NODE, O_RDONLY, &handle), -EISDIR);
 }
 

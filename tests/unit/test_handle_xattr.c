@@ -235,6 +235,7 @@ static void test_translated(void **state)
 	(void)state;
 	add_rule(&users, "map:1000:5000:10");
 	add_rule(&users, "forbid-guest:0:1");
+	add_rule(&users, "squash-guest:2000:6000:10");
 	add_rule(&groups, "squash-guest:0:77:1000");
 	add_rule(&groups, "host:77:100:1");
 	share_restart(&config, 46, SHARE_ALL_FLAGS);
@@ -243,6 +244,7 @@ static void test_translated(void **state)
 	assert_int_equal(ASK_NAMED(FUSE_MKDIR, 1, in, "a", NULL), 0);
 	assert_int_equal(fake.caller.uid, 5000);
 	assert_int_equal(fake.caller.gid, 77);
+	assert_false(fake.caller.shares_uid);
 	ANSWER(entry);
 	assert_int_equal(entry.attr.uid, 1003);
 	assert_int_equal(entry.attr.gid, 100);
@@ -257,6 +259,14 @@ static void test_translated(void **state)
 	assert_int_equal(stx.stat.gid, 100);
 	change.uid = 0;
 	assert_int_equal(ASK(FUSE_SETATTR, 7, change), -EPERM);
+	/* one host's id of several users is nobody's own */
+	exchange_start(&x, FUSE_MKDIR, 1);
+	exchange_add(&x, &in, sizeof(in));
+	exchange_add_name(&x, "a");
+	x.head.uid = 2001;
+	assert_int_equal(exchange_run(&x, sq), 0);
+	assert_int_equal(fake.caller.uid, 6000);
+	assert_true(fake.caller.shares_uid);
 	/* forbidden ids make nothing, and still look */
 	exchange_start(&x, FUSE_MKDIR, 1);
 	exchange_add(&x, &in, sizeof(in));

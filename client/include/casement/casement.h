@@ -273,7 +273,10 @@ ssize_t casement_getxattr(struct casement_queue *queue, uint64_t node, const cha
 ssize_t casement_listxattr(struct casement_queue *queue, uint64_t node, char *buf, size_t size);
 int casement_removexattr(struct casement_queue *queue, uint64_t node, const char *name);
 
-/* Files; `flags` are open(2)'s. */
+/*
+ * Files; `flags` are open(2)'s. Create opens what is there, without O_EXCL: -ESTALE where
+ * it is no regular file, or the caller may not be allowed to. Look it up then, and open it.
+ */
 int casement_create(struct casement_queue *queue, uint64_t parent, const char *name,
 		    uint32_t flags, uint32_t mode, struct fuse_entry_out *entry,
 		    struct fuse_open_out *open);
