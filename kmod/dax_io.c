@@ -226,6 +226,20 @@ void __init cs_dax_start(void)
 #endif
 }
 
+/* The invalidate lock is held. */
+static vm_fault_t copy_page_of(struct inode *inode, struct cs_range *range, struct page *page, loff_t pos)
+{
+	vm_fault_t result = VM_FAULT_SIGBUS;
+	int key = dax_read_lock();
+
+	if (dax_alive(range->window->dax) && pos < i_size_read(inode)) {
+		memcpy_to_page(page, 0, (void *)range->place + (pos - range->offset), PAGE_SIZE);
+		result = 0;
+	}
+	dax_read_unlock(key);
+	return result;
+}
+
 /*
  * There QEMU keeps what it translated of a page of code, and does not see that a place in the
  * window comes to be another file's: the code of the earlier one would run. So code runs from a
@@ -235,10 +249,9 @@ static vm_fault_t fault_copy(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	loff_t pos = (loff_t)vmf->pgoff << PAGE_SHIFT;
-	vm_fault_t result = VM_FAULT_SIGBUS;
 	struct cs_range *range;
+	vm_fault_t result;
 	struct page *page;
-	int key;
 
 	if (pos >= i_size_read(inode))
 		return VM_FAULT_SIGBUS;
@@ -250,16 +263,15 @@ static vm_fault_t fault_copy(struct vm_fault *vmf)
 		cs_range_put(range);
 		return VM_FAULT_OOM;
 	}
-	key = dax_read_lock();
-	if (dax_alive(range->window->dax)) {
-		memcpy_to_page(page, 0, (void *)range->place + (pos - range->offset), PAGE_SIZE);
-		vmf->page = page;
-		result = 0;
-	}
-	dax_read_unlock(key);
+	/* Nobody cuts the file meanwhile: a load past its end is the machine's fault, not the program's. */
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	result = copy_page_of(inode, range, page, pos);
+	filemap_invalidate_unlock_shared(inode->i_mapping);
 	cs_range_put(range);
 	if (result)
 		__free_page(page);
+	else
+		vmf->page = page;
 	return result;
 }
 

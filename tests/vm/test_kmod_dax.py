@@ -153,6 +153,13 @@ before=$(used removed); said=$(python3 dax_made.py)
 """, "--window", "16M").finish() == "right\n"
 
 
+def test_a_cut_meets_every_kind_of_use(qemu_guest, share):
+    """A process may cut what others map, run, read and write: none of them takes the machine along."""
+    (share / "file").write_bytes(bytes(16 << 20))
+    shutil.copy(HERE / "dax_cut.py", share)
+    assert qemu_guest("python3 dax_cut.py file 80\n", "--window", "64M", "--cpus", 2).finish() == "lives\n"
+
+
 def test_two_guests_and_the_host_share_memory(machines, share, module):
     shutil.copy(BUILD / "demo" / "three", share)
     with open(share / "shared", "w+b") as file:
