@@ -115,7 +115,7 @@ int fs_new(const struct fs_config *config, struct fs **out)
 	fs->config = *config;
 	fs->config.root_fd = -1;
 	fs->budget.limit = fd_limit();
-	fs->remote = fs_kind_remote(config->root_fd);
+	fs->remote = fs_kind(config->root_fd) & FS_KIND_REMOTE;
 	err = safe_open_init(&fs->open, config->proc_fd ? config->proc_fd : -1, config->root_fd);
 	if (err)
 		goto free_fs;

@@ -4,11 +4,24 @@
 #define CASEMENT_DAEMON_FS_FS_KIND_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * Another machine or process serves it: it checks permissions by the ids it is
- * sent, and hands out inode numbers as it likes. False when that cannot be told.
+ * sent, hands out inode numbers as it likes, and may make us wait.
  */
-bool fs_kind_remote(int fd);
+#define FS_KIND_REMOTE (1u << 0)
+/* Files are made as they are read: their sizes (0, or a page) say nothing of what is in them. */
+#define FS_KIND_MADE_UP (1u << 1)
+/*
+ * Known to give each change of a file's data another ctime: also when it is
+ * stored through a mapping whose page was clean, and nobody can set it.
+ */
+#define FS_KIND_TELLS_CHANGES (1u << 2)
+/* An open directory lists what was there when it was opened or last sought to its start. */
+#define FS_KIND_LISTS_AS_OPENED (1u << 3)
+
+/* FS_KIND_* bits of the file system of a descriptor; 0 where it cannot be told. */
+uint8_t fs_kind(int fd);
 
 #endif

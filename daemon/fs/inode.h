@@ -60,7 +60,7 @@ struct inode {
 	uint32_t next;		/* slot of the next in the bucket [L:key shard], or free list */
 	uint32_t place;		/* where its descriptor is, see inode_fd.c; [A] */
 	uint16_t type;		/* S_IFMT bits; [I] */
-	uint16_t mount;		/* whose handles hold it, see file_handle.h; 0: a descriptor; [I] */
+	uint16_t mount;		/* its number in the mount table, 0: none; [I] */
 	uint8_t flags;		/* INODE_*; [A] only ever set, release, but for INODE_DOUBT */
 	uint8_t habit;		/* of look-ups in this directory, see op_lookup.c; [A] relaxed */
 	struct packed_handle handle;	/* written before INODE_HANDLE is set, never again */

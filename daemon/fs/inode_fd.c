@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "daemon/fs/file_handle.h"
+#include "daemon/fs/fs_kind.h"
 #include "daemon/fs/inode_table.h"
 #include "daemon/fs/safe_open.h"
 
@@ -67,8 +69,13 @@ static struct fd_shard *shard_of(struct inode_fds *fds, const struct inode *inod
 	return &fds->shards[inode->slot % FD_SHARDS];
 }
 
+uint8_t inode_fs_kind(const struct inode *inode)
+{
+	return mount_table_kind(&fds_of(inode)->mounts, inode->mount);
+}
+
 /* The descriptor is about to be closed: could a file yet to come be taken for this one? */
-static void judge_locked(const struct inode_fds *fds, struct inode *inode)
+static void judge_locked(struct inode *inode)
 {
 	uint8_t doubt = (uint8_t)~INODE_DOUBT;
 	struct timespec now;
@@ -77,7 +84,7 @@ static void judge_locked(const struct inode_fds *fds, struct inode *inode)
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	ns = (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
 	if (!inode->born || ns < inode->born || ns - inode->born < DOUBT_NS ||
-	    fds->mounts.entries[inode->mount - 1].remote)
+	    inode_fs_kind(inode) & FS_KIND_REMOTE)
 		inode_set(inode, INODE_DOUBT);
 	else
 		__atomic_fetch_and(&inode->flags, doubt, __ATOMIC_RELEASE);
@@ -129,7 +136,7 @@ static bool take_cell_locked(struct inode_fds *fds, struct fd_shard *shard, stru
 			return false;
 		place_set(owner, PLACE_OWN | (uint32_t)cell->fd);
 	} else {
-		judge_locked(fds, owner);
+		judge_locked(owner);
 		place_set(owner, PLACE_NONE);
 		old->fd = cell->fd;
 	}
@@ -245,6 +252,12 @@ static bool get_at_hand(struct inode_fds *fds, const struct inode *inode, struct
 	return found;
 }
 
+/* Of an inode that has no descriptor, and so is held by its handle. */
+static int open_by_handle(const struct inode_fds *fds, const struct inode *inode, int flags)
+{
+	return file_handle_open(fds->mounts.entries[inode->mount - 1].fd, &inode->handle, flags);
+}
+
 int inode_fd_get(struct inode *inode, struct inode_fd *at)
 {
 	struct inode_fds *fds = fds_of(inode);
@@ -255,7 +268,7 @@ int inode_fd_get(struct inode *inode, struct inode_fd *at)
 		/* It got one just now: look again. */
 		if (has_descriptor(inode))
 			continue;
-		fd = file_handle_open(&fds->mounts, inode, O_PATH);
+		fd = open_by_handle(fds, inode, O_PATH);
 		if (fd < 0)
 			return fd;
 		keep(fds, inode, fd, at);
@@ -283,7 +296,7 @@ int inode_fd_open(struct inode *inode, int flags)
 
 	while (!get_at_hand(fds, inode, &at)) {
 		if (!has_descriptor(inode))
-			return file_handle_open(&fds->mounts, inode, flags);
+			return open_by_handle(fds, inode, flags);
 	}
 	return safe_open_again(fds->open, at.fd, flags);
 }
@@ -307,30 +320,35 @@ static int hold_by_handle(struct inode_fds *fds, struct inode *inode, int *fd)
 	if (file_handle_make(*fd, &inode->handle))
 		return hold_by_fd(fds, inode, fd);
 	inode_set(inode, INODE_HANDLE);
-	judge_locked(fds, inode);
+	judge_locked(inode);
 	close_fd(fd);
 	return 0;
 }
 
-int inode_hold(struct inode_fds *fds, struct inode *inode, int *fd, const struct statx *stx)
+/* In a cell, as long as it is used. */
+static int hold_for_now(struct inode_fds *fds, struct inode *inode, int *fd)
 {
 	struct fd_shard *shard = shard_of(fds, inode);
 	struct evicted old = EVICTED_NONE;
 	struct fd_cell *cell;
-	int err = mount_table_get(&fds->mounts, *fd, stx, &inode->mount);
 
-	if (err)
-		return err;
-	if (!inode->mount)
-		return hold_by_fd(fds, inode, fd);
 	pthread_mutex_lock(&shard->lock);
 	cell = claim_locked(fds, shard, &old);
 	if (cell)
 		fill_locked(shard, cell, inode, take_fd(fd));
 	pthread_mutex_unlock(&shard->lock);
 	evicted_drop(&old);
-	if (!cell)
-		err = hold_by_handle(fds, inode, fd);
+	return cell ? 0 : hold_by_handle(fds, inode, fd);
+}
+
+int inode_hold(struct inode_fds *fds, struct inode *inode, int *fd, const struct statx *stx)
+{
+	bool by_handle;
+	int err = mount_table_get(&fds->mounts, *fd, stx, &inode->mount, &by_handle);
+
+	if (err)
+		return err;
+	err = by_handle ? hold_for_now(fds, inode, fd) : hold_by_fd(fds, inode, fd);
 	if (err)
 		mount_table_put(&fds->mounts, inode->mount);
 	return err;
@@ -338,7 +356,8 @@ int inode_hold(struct inode_fds *fds, struct inode *inode, int *fd, const struct
 
 int inode_hold_root(struct inode_fds *fds, struct inode *inode, int *fd, const struct statx *stx)
 {
-	int err = mount_table_get(&fds->mounts, *fd, stx, &inode->mount);
+	bool by_handle;
+	int err = mount_table_get(&fds->mounts, *fd, stx, &inode->mount, &by_handle);
 
 	if (!err)
 		place_set(inode, PLACE_OWN | (uint32_t)take_fd(fd));
@@ -362,7 +381,7 @@ static int take_descriptor(struct inode_fds *fds, struct inode *inode)
 	int fd = -1;
 
 	/* Not of its own as yet: what it has by now is known under the lock only. */
-	if (place.own < 0 && inode->mount) {
+	if (place.own < 0) {
 		pthread_mutex_lock(&shard->lock);
 		place = place_of(shard, inode);
 		fd = empty_cell_locked(place.cell);

@@ -22,8 +22,8 @@
 #include <sys/stat.h>
 
 #include "daemon/fs/fd_budget.h"
-#include "daemon/fs/file_handle.h"
 #include "daemon/fs/inode.h"
+#include "daemon/fs/mount_table.h"
 
 #define FD_SHARDS 16u
 #define FD_SHARD_CELLS 48u
@@ -98,6 +98,9 @@ int inode_fd_open(struct inode *inode, int flags);
  * been made after the descriptor was closed. If not, inode_fd_get() is the proof.
  */
 bool inode_fd_certain(const struct inode *inode);
+
+/* What kind of file system a counted inode is on, as far as that is known: FS_KIND_* bits. */
+uint8_t inode_fs_kind(const struct inode *inode);
 
 #define cleanup_inode_fd __attribute__((cleanup(inode_fd_put)))
 

@@ -65,7 +65,7 @@ static uint64_t take_sample(const struct statx *stx, int fd)
 	if (!is_settled(stx))
 		return 0;
 	/* Only after the attributes were read: what a writer did before he left is in no page yet. */
-	if (fs_kind_remote(fd) || !has_no_writer(fd))
+	if ((fs_kind(fd) & FS_KIND_REMOTE) || !has_no_writer(fd))
 		return 0;
 	return ns_of(stx->stx_ctime.tv_sec, stx->stx_ctime.tv_nsec);
 }

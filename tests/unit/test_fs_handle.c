@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "daemon/fs/fs_private.h"
 #include "tests/unit/fs_fixture.h"
 #include "tests/skip.h"
@@ -286,6 +287,53 @@ static int serve(const char *dir, enum fs_handles handles, struct fs **out)
 	return err;
 }
 
+#define MOUNTS_TRIED (MOUNTS_MAX + 50)
+
+/* Mount, know a file, forget it, unmount: whether that file was held by its handle. */
+static bool come_and_go(struct fs *server, const char *type, uint32_t *id)
+{
+	struct inode *inode;
+	uint64_t mnt, node;
+	bool by_handle;
+
+	if (mount("none", host_path(f, "mnt"), type, 0, NULL))
+		SKIP_BECAUSE("only root may mount, and not in every container");
+	host_write(f, "mnt/a", "");
+	mnt = must_lookup(server, FS_ROOT_NODE, "mnt");
+	node = must_lookup(server, mnt, "a");
+	inode = inode_table_get(&server->inodes, node);
+	*id = inode->key.mount;
+	by_handle = inode->mount && server->inodes.fds.mounts.entries[inode->mount - 1].fd >= 0;
+	inode_put(inode);
+	fs_forget(server, node, 1);
+	fs_forget(server, mnt, 1);
+	assert_int_equal(umount(host_path(f, "mnt")), 0);
+	return by_handle;
+}
+
+/*
+ * The host gives a mount's id to another one as soon as it is gone, and more mounts
+ * come and go than the table has room for: each is what it is.
+ */
+static void a_mount_id_used_again_is_another_mount(void **state)
+{
+	struct fs *other;
+	bool again = false;
+	uint32_t first, id;
+
+	(void)state;
+	assert_int_equal(mkdir(host_path(f, "mnt"), 0755), 0);
+	assert_int_equal(serve(f->dir, FS_HANDLES_PREFER, &other), 0);
+	for (unsigned int i = 0; i < MOUNTS_TRIED; i++) {
+		assert_false(come_and_go(other, "ramfs", &first));
+		assert_true(come_and_go(other, "tmpfs", &id));
+		again |= first == id;
+	}
+	fs_free(other);
+	if (!again)
+		SKIP_BECAUSE("no mount id was used again");
+}
+
 static void without_handles_there_are_descriptors(void **state)
 {
 	struct fs *other;
@@ -436,6 +484,7 @@ int main(void)
 		HANDLE_TEST(an_unlinked_closed_file_is_stale),
 		HANDLE_TEST(special_files_have_handles),
 		HANDLE_TEST(a_forgotten_mount_can_be_unmounted),
+		HANDLE_TEST(a_mount_id_used_again_is_another_mount),
 		HANDLE_TEST(without_handles_there_are_descriptors),
 		HANDLE_TEST(without_the_capability_there_are_descriptors),
 		HANDLE_TEST(threads_share_the_descriptors),
