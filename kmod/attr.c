@@ -61,17 +61,17 @@ void cs_attr_unsent(struct inode *inode, loff_t end)
 	/* What was asked for before is not taken over. What is known holds on: times are not asked of us. */
 	node->changed = atomic64_inc_return(&cs_session(inode->i_sb)->changes);
 	node->mtime_is_ours = true;
-	node->unsent++;
+	node->written++;
 	if (end > i_size_read(inode))
 		i_size_write(inode, end);
 	spin_unlock(&inode->i_lock);
 }
 
-void cs_attr_sent(struct inode *inode, u64 unsent)
+void cs_attr_sent(struct inode *inode, u64 written)
 {
 	spin_lock(&inode->i_lock);
-	if (cs_inode(inode)->unsent == unsent) {
-		cs_inode(inode)->unsent = 0;
+	if (cs_inode(inode)->sent < written) {
+		cs_inode(inode)->sent = written;
 		mark_changed(inode);
 	}
 	spin_unlock(&inode->i_lock);
@@ -123,12 +123,12 @@ void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expire
 	}
 	old = i_size_read(inode);
 	old_mtime = inode_get_mtime(inode);
-	if (node->unsent)
+	if (cs_attr_is_unsent(inode))
 		size = max(size, old);
 	if (S_ISREG(inode->i_mode)) {
 		drop = old != size || (!timespec64_equal(&mtime, &old_mtime) && !node->mtime_is_ours);
 		/* What is unsent will move it again. */
-		node->mtime_is_ours = node->unsent;
+		node->mtime_is_ours = cs_attr_is_unsent(inode);
 	}
 	set_fields(inode, attr, expires);
 	i_size_write(inode, size);
@@ -259,7 +259,7 @@ int cs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *s
 	int err = 0;
 
 	/* Who failed to write hears of it at close() or fsync(). */
-	if (READ_ONCE(cs_inode(inode)->unsent) && !(flags & AT_STATX_DONT_SYNC))
+	if (cs_attr_is_unsent(inode) && !(flags & AT_STATX_DONT_SYNC))
 		cs_write_out(inode);
 	if (!(flags & AT_STATX_DONT_SYNC))
 		err = cs_attr_refresh(inode, flags & AT_STATX_FORCE_SYNC || was_stored_to(inode) ||
@@ -363,7 +363,7 @@ int cs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *att
 	if (err)
 		return err;
 	/* A page written after the cut would make the file longer again; and any, new times. */
-	if (attr->ia_valid & ATTR_SIZE || READ_ONCE(cs_inode(inode)->unsent))
+	if (attr->ia_valid & ATTR_SIZE || cs_attr_is_unsent(inode))
 		err = cs_write_out(inode);
 	if (!(attr->ia_valid & ATTR_SIZE))
 		return setattr_locked(idmap, inode, attr);

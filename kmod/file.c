@@ -298,7 +298,7 @@ static ssize_t write_its_way(struct kiocb *iocb, struct iov_iter *from)
 static int know_size(struct kiocb *iocb, struct inode *inode)
 {
 	if (iocb->ki_flags & IOCB_APPEND)
-		return cs_attr_refresh(inode, !READ_ONCE(cs_inode(inode)->unsent));
+		return cs_attr_refresh(inode, !cs_attr_is_unsent(inode));
 	if (cs_session_has(cs_session(inode->i_sb), FUSE_WRITEBACK_CACHE))
 		return cs_attr_refresh(inode, false);
 	return 0;

@@ -22,7 +22,8 @@ struct cs_inode {
 	u64 mode_expires;		/* [A] the same of mode, owner and group alone */
 	u64 changed;			/* [L:vfs.i_lock] session->changes at our last change of it */
 	bool mtime_is_ours;		/* [L:vfs.i_lock] we wrote: the next new mtime is of that */
-	u64 unsent;			/* [L:vfs.i_lock] counts writes whose folios were not all sent; or 0 */
+	u64 written;			/* [L:vfs.i_lock] number of the last write that went to the page cache only */
+	u64 sent;			/* [L:vfs.i_lock] number of the last of them whose folios were all sent */
 	bool has_birth;			/* [A] birth is known */
 	struct timespec64 birth;	/* [I] once has_birth */
 	struct list_head writers;	/* [L:lock] open files that may write */
@@ -126,8 +127,14 @@ void cs_attr_wrote(struct inode *inode, loff_t end);
 /* We wrote up to `end`, but into the page cache only: the file is that long, whatever the daemon says. */
 void cs_attr_unsent(struct inode *inode, loff_t end);
 
-/* All was sent of the first so many of those writes. */
-void cs_attr_sent(struct inode *inode, u64 unsent);
+/* All was sent of those writes up to that number. */
+void cs_attr_sent(struct inode *inode, u64 written);
+
+/* The daemon lacks some of them, as far as is known. */
+static inline bool cs_attr_is_unsent(const struct inode *inode)
+{
+	return READ_ONCE(cs_inode(inode)->written) != READ_ONCE(cs_inode(inode)->sent);
+}
 
 /* They have not expired. */
 bool cs_attr_is_fresh(const struct inode *inode);

@@ -22,7 +22,8 @@ struct inode *cs_inode_alloc(struct super_block *sb)
 	node->mode_expires = 0;
 	node->changed = 0;
 	node->mtime_is_ours = false;
-	node->unsent = 0;
+	node->written = 0;
+	node->sent = 0;
 	node->has_birth = false;
 	node->names = (struct cs_dir_foresight){ .since = jiffies };
 	node->was_read = false;

@@ -3,9 +3,11 @@
  * Dirty folios, and how they get to the daemon. Mappings leave them, and write() does
  * where the daemon agreed to FUSE_WRITEBACK_CACHE.
  *
- * What write() left makes the inode `unsent`: until all of it has been sent, the file
+ * What write() left makes the inode unsent: until all of it has been sent, the file
  * ends where this guest says, and who asks for its times has it sent first. So times
- * are always the daemon's, and do not move once somebody has seen them.
+ * are always the daemon's, and do not move once somebody has seen them. Those writes
+ * are numbered for ever: who waits for some of them to be sent knows by the number
+ * that others came meanwhile.
  */
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
@@ -122,12 +124,11 @@ int cs_writepages(struct address_space *mapping, struct writeback_control *wbc)
 
 int cs_write_out(struct inode *inode)
 {
-	struct cs_inode *node = cs_inode(inode);
-	u64 unsent = READ_ONCE(node->unsent);
+	/* Their folios were dirty before they were counted. */
+	u64 written = smp_load_acquire(&cs_inode(inode)->written);
 	int err = filemap_write_and_wait(inode->i_mapping);
 
-	if (unsent)
-		cs_attr_sent(inode, unsent);
+	cs_attr_sent(inode, written);
 	return err;
 }
 
