@@ -226,7 +226,7 @@ static void dir_ask(struct bench_lane *lane)
 							 .size = BENCH_DIR_BUFFER };
 		lane_ask(lane, FUSE_READDIRPLUS, lane->node);
 		lane_in(lane, &lane->args.read, sizeof(lane->args.read));
-		lane_out(lane, lane->data, BENCH_DIR_BUFFER);
+		lane_out(lane, lane->entries, sizeof(lane->entries));
 		break;
 	case DIR_RELEASE:
 		ask_release(lane, FUSE_RELEASEDIR);
@@ -241,7 +241,7 @@ static int dir_count(struct bench_lane *lane, size_t size)
 	int n = 0;
 
 	for (size_t at = 0; at + FUSE_NAME_OFFSET_DIRENTPLUS <= size;) {
-		entry = (const void *)(lane->data + at);
+		entry = (const void *)(lane->entries + at);
 		at += FUSE_DIRENTPLUS_SIZE(entry);
 		lane->offset = entry->dirent.off;
 		n++;

@@ -57,7 +57,7 @@ static void status_ask(struct bench_lane *lane)
 	case STATUS_READ:
 		PUT_ARGS(lane, FUSE_READDIRPLUS, lane->node, struct fuse_read_in args = {
 			.fh = lane->fh, .offset = lane->offset, .size = BENCH_DIR_BUFFER });
-		lane_out(lane, lane->data, BENCH_DIR_BUFFER);
+		lane_out(lane, lane->entries, sizeof(lane->entries));
 		break;
 	case STATUS_RELEASE:
 		PUT_ARGS(lane, FUSE_RELEASEDIR, lane->node,
@@ -81,7 +81,7 @@ static bool status_found(struct bench_lane *lane)
 	size_t size = (size_t)lane->request.result;
 
 	for (size_t at = 0; at + FUSE_NAME_OFFSET_DIRENTPLUS <= size;) {
-		const struct fuse_direntplus *entry = (const void *)(lane->data + at);
+		const struct fuse_direntplus *entry = (const void *)(lane->entries + at);
 
 		at += FUSE_DIRENTPLUS_SIZE(entry);
 		lane->offset = entry->dirent.off;

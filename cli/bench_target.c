@@ -39,14 +39,14 @@ static int forgets_send(struct bench_target *target)
 	if (err || !forgets->n)
 		return err;
 	memcpy(forgets->sent, forgets->ones, forgets->n * sizeof(forgets->ones[0]));
-	*forgets->head = (struct fuse_batch_forget_in){ .count = forgets->n };
-	forgets->in[0] = (struct iovec){ forgets->head, sizeof(*forgets->head) };
+	forgets->head = (struct fuse_batch_forget_in){ .count = forgets->n };
+	forgets->in[0] = (struct iovec){ &forgets->head, sizeof(forgets->head) };
 	forgets->in[1] = (struct iovec){ forgets->sent, forgets->n * sizeof(forgets->sent[0]) };
-	*forgets->request = (struct casement_request){
+	forgets->request = (struct casement_request){
 		.opcode = FUSE_BATCH_FORGET, .in = forgets->in, .n_in = 2,
 	};
 	forgets->n = 0;
-	forgets->flying = casement_submit(casement_hiprio_queue(target->client), forgets->request, 1) == 1;
+	forgets->flying = casement_submit(casement_hiprio_queue(target->client), &forgets->request, 1) == 1;
 	return forgets->flying ? 0 : -EAGAIN;
 }
 
@@ -73,12 +73,6 @@ int target_forget_flush(struct bench_target *target)
 		err = forgets_wait(target);
 	pthread_mutex_unlock(&target->forgets.lock);
 	return err;
-}
-
-static size_t lane_bytes(const struct bench_plan *plan)
-{
-	return PAGE_UP(sizeof(struct bench_lane)) +
-	       PAGE_UP(MAX(plan->block_max, (size_t)BENCH_DIR_BUFFER));
 }
 
 /* Who listens on the other end, as this process sees it; 0 when that is not known. */
@@ -130,7 +124,7 @@ static int connect_to(struct bench_target *target, const struct bench_plan *plan
 		.queue_size = 512,
 		.depth = plan->depth_max,
 		.max_request = MAX(plan->block_max, 1u << 20),
-		.heap_size = plan->queues * plan->depth_max * lane_bytes(plan) + (1u << 20),
+		.heap_size = plan->queues * plan->depth_max * PAGE_UP(plan->block_max),
 		.flags = (plan->window ? 0 : CASEMENT_NO_WINDOW) | (plan->poll ? CASEMENT_POLL : 0),
 	};
 	struct fuse_init_out init;
@@ -147,40 +141,24 @@ static int connect_to(struct bench_target *target, const struct bench_plan *plan
 	return err;
 }
 
-static int alloc_forgets(struct bench_target *target)
-{
-	struct bench_forgets *forgets = &target->forgets;
-	char *page = casement_alloc(target->client, PAGE);
-
-	_Static_assert(2 * FORGET_BATCH * sizeof(struct fuse_forget_one) +
-		       sizeof(struct fuse_batch_forget_in) + sizeof(struct casement_request) <= PAGE,
-		       "a page for all");
-	if (!page)
-		return -ENOMEM;
-	forgets->ones = (void *)page;
-	forgets->sent = forgets->ones + FORGET_BATCH;
-	forgets->request = (void *)(forgets->sent + FORGET_BATCH);
-	forgets->head = (void *)(forgets->request + 1);
-	return 0;
-}
-
 static int alloc_lanes(struct bench_target *target, const struct bench_plan *plan)
 {
 	unsigned int n = target->queues * target->depth_max;
 
 	target->lanes = calloc(n, sizeof(target->lanes[0]));
 	for (unsigned int i = 0; target->lanes && i < n; i++) {
-		struct bench_lane *lane = casement_alloc(target->client, lane_bytes(plan));
+		struct bench_lane *lane = target->lanes[i] = calloc(1, sizeof(*lane));
 
 		if (!lane)
+			return -ENOMEM;
+		lane->data = casement_alloc(target->client, plan->block_max);
+		if (!lane->data)
 			return -ENOMEM;
 		lane->tree = &target->tree;
 		lane->queue = i / target->depth_max;
 		lane->queues = target->queues;
 		lane->number = i;
-		lane->data = (char *)lane + PAGE_UP(sizeof(*lane));
 		lane->random = 88172645463325252u + i * 7919;
-		target->lanes[i] = lane;
 	}
 	return target->lanes ? 0 : -ENOMEM;
 }
@@ -199,9 +177,7 @@ int target_open(struct bench_target *target, char label, const char *socket,
 	err = connect_to(target, plan);
 	if (err)
 		return err;
-	err = alloc_forgets(target);
-	if (!err)
-		err = alloc_lanes(target, plan);
+	err = alloc_lanes(target, plan);
 	if (err) {
 		log_error("%s: no memory for %u requests of %zu bytes", socket,
 			  plan->queues * plan->depth_max, plan->block_max);
@@ -219,6 +195,8 @@ void target_close(struct bench_target *target)
 	}
 	casement_close(target->client);
 	target->client = NULL;
+	for (unsigned int i = 0; target->lanes && i < target->queues * target->depth_max; i++)
+		free(target->lanes[i]);
 	free(target->lanes);
 	target->lanes = NULL;
 	pthread_mutex_destroy(&target->forgets.lock);

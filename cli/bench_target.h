@@ -19,12 +19,12 @@
 /* Nodes to be given back, as a guest does: many at a time, on the high-priority queue. */
 struct bench_forgets {
 	pthread_mutex_t lock;
-	struct fuse_forget_one *ones;	/* [L:lock] guest memory, as the next three; FORGET_BATCH */
-	struct fuse_forget_one *sent;	/* what is being sent: FORGET_BATCH */
-	struct fuse_batch_forget_in *head;
-	struct casement_request *request;
+	struct fuse_forget_one ones[FORGET_BATCH]; /* [L:lock] */
 	unsigned int n;			/* [L:lock] of `ones` */
-	bool flying;			/* [L:lock] */
+	bool flying;			/* [L:lock] `request` is under way, with what follows */
+	struct casement_request request;	/* [L:lock] */
+	struct fuse_batch_forget_in head;	/* [L:lock] */
+	struct fuse_forget_one sent[FORGET_BATCH]; /* [L:lock] */
 	struct iovec in[2];		/* [L:lock] */
 };
 

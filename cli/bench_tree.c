@@ -183,7 +183,7 @@ int tree_make(struct bench_target *target, unsigned int n_entries, uint64_t file
 static void remove_all(struct bench_target *target, uint64_t node)
 {
 	struct casement_queue *queue = queue_of(target);
-	char *buffer = target->lanes[0]->data;
+	char *buffer = target->lanes[0]->entries;
 	struct fuse_open_out dir;
 	bool again = !casement_opendir(queue, node, &dir);
 	bool opened = again;

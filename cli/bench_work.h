@@ -71,7 +71,10 @@ struct bench_answer {
 	struct fuse_open_out open;	/* what follows an entry */
 };
 
-/* All of it lies in guest memory: nothing is copied on its way. Its queue's thread's. */
+/*
+ * Ours alone, but for the data: the daemon can write guest memory at any time, so no request, and
+ * nothing that is judged, lies there. Its queue's thread's.
+ */
 struct bench_lane {
 	struct casement_request request;
 	struct bench_tree *tree;	/* [I] */
@@ -80,7 +83,7 @@ struct bench_lane {
 	unsigned int number;		/* among the lanes of all queues */
 	unsigned int lanes;		/* how many those are */
 	size_t block;			/* [I] during a run: bytes of a READ or WRITE */
-	char *data;			/* [I] for at least that many, and BENCH_DIR_BUFFER */
+	char *data;			/* [I] guest memory, for at least that many: never looked at */
 	uint64_t random;
 	uint64_t began;			/* of the operation or request at hand: CLOCK_MONOTONIC, ns */
 	unsigned int step;		/* which request of the operation; 0: the first */
@@ -94,6 +97,7 @@ struct bench_lane {
 	union bench_args args;
 	struct bench_answer answer;
 	char name[2][BENCH_NAME_MAX];
+	_Alignas(8) char entries[BENCH_DIR_BUFFER]; /* of a directory, as they were answered */
 };
 
 struct bench_work {

@@ -15,27 +15,19 @@
 #include "common/log.h"
 
 #define SLOT_PAGE 4096u
-/* A READ's or WRITE's header and body: what follows, a WRITE's data, begins at a page. */
-#define SLOT_HEAD (sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
-#define SLOT_REPLY 128u		/* bytes into the head page where the answer goes */
 #define SLOT_DATA (MESSAGE_MAX_DATA + 2 * 65536u)	/* data, and a name or value beside it */
 
 _Static_assert(sizeof(struct fuse_write_in) == sizeof(struct fuse_read_in), "one head for both");
-_Static_assert(SLOT_REPLY + sizeof(struct fuse_out_header) + MESSAGE_SMALL_REPLY <= SLOT_PAGE,
-	       "a small answer fits the head page");
 
 size_t slot_memory(void)
 {
-	return SLOT_PAGE + SLOT_DATA;
+	return SLOT_DATA;
 }
 
 bool slot_init(struct mount_slot *slot, struct casement *client)
 {
-	*slot = (struct mount_slot){
-		.head = casement_alloc(client, SLOT_PAGE),
-		.data = casement_alloc(client, SLOT_DATA),
-	};
-	return slot->head && slot->data;
+	*slot = (struct mount_slot){ .data = casement_alloc(client, SLOT_DATA) };
+	return slot->data;
 }
 
 /* Where the answer's body goes, if there is room for it. */
@@ -43,10 +35,9 @@ static bool place_reply(struct mount_slot *slot, uint64_t room, size_t spilled)
 {
 	/* Behind what the message itself has there. */
 	size_t at = (spilled + SLOT_PAGE - 1) & ~(size_t)(SLOT_PAGE - 1);
-	char *header = slot->head + SLOT_REPLY;
 
 	slot->request.n_out = 1;
-	slot->out[0] = (struct iovec){ header, sizeof(struct fuse_out_header) };
+	slot->out[0] = (struct iovec){ &slot->reply, sizeof(slot->reply.header) };
 	if (room <= MESSAGE_SMALL_REPLY) {
 		slot->out[0].iov_len += room;
 		return true;
@@ -58,33 +49,31 @@ static bool place_reply(struct mount_slot *slot, uint64_t room, size_t spilled)
 	return true;
 }
 
-/* `size` bytes of a message are in the slot, from the kernel: nobody else has seen them. */
+/* `size` bytes of a message are in the slot, from the kernel. */
 static int make_request(struct mount_slot *slot, size_t size)
 {
-	struct fuse_in_header header;
-	size_t spilled = size > SLOT_HEAD ? size - SLOT_HEAD : 0;
+	const struct fuse_in_header *header = &slot->head.header;
+	size_t spilled = size > sizeof(slot->head) ? size - sizeof(slot->head) : 0;
 	size_t in_head = size - spilled;
 	uint64_t room;
 
-	memcpy(&header, slot->head, sizeof(header));
-	room = message_reply_room(header.opcode, slot->head + sizeof(header),
-				  in_head - sizeof(header));
-	slot->unique = header.unique;
-	slot->in[0] = (struct iovec){ slot->head, in_head };
+	room = message_reply_room(header->opcode, slot->head.body, in_head - sizeof(*header));
+	slot->unique = header->unique;
+	slot->in[0] = (struct iovec){ &slot->head, in_head };
 	slot->in[1] = (struct iovec){ slot->data, spilled };
 	slot->request = (struct casement_request){
-		.opcode = header.opcode, .flags = CASEMENT_WHOLE_MESSAGE,
-		.nodeid = header.nodeid, .in = slot->in, .n_in = spilled ? 2 : 1,
+		.opcode = header->opcode, .flags = CASEMENT_WHOLE_MESSAGE,
+		.nodeid = header->nodeid, .in = slot->in, .n_in = spilled ? 2 : 1,
 		.out = slot->out, .user = slot,
 	};
-	if (message_is_urgent(header.opcode))
+	if (message_is_urgent(header->opcode))
 		return 1;
 	return place_reply(slot, room, spilled) ? 1 : -E2BIG;
 }
 
 int slot_read(struct mount_slot *slot, int fuse_fd)
 {
-	struct iovec iov[2] = { { slot->head, SLOT_HEAD }, { slot->data, SLOT_DATA } };
+	struct iovec iov[2] = { { &slot->head, sizeof(slot->head) }, { slot->data, SLOT_DATA } };
 	ssize_t n = readv(fuse_fd, iov, 2);
 
 	if (n >= (ssize_t)sizeof(struct fuse_in_header))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The place of one message on its way, in memory that the daemon sees: read(2)
- * from /dev/fuse puts it there, the daemon answers there, write(2) takes the
- * answer from there. Nothing is copied in between.
+ * The place of one message on its way. What is large, as the data of a READ or
+ * WRITE, is in memory that the daemon sees: read(2) from /dev/fuse puts it there,
+ * or the daemon does, and nothing is copied. Headers and small bodies are ours
+ * alone: what was judged once stays as it was.
  */
 #ifndef CASEMENT_CLI_MOUNT_SLOT_H
 #define CASEMENT_CLI_MOUNT_SLOT_H
@@ -17,10 +18,16 @@
 struct mount_slot {
 	struct casement_request request;
 	struct iovec in[2], out[2];	/* of request */
-	/* Of the message; 0 in a free slot. What the daemon sees it can change, so this is ours. */
-	uint64_t unique;
-	char *head;			/* [I] a page: the message's start, the answer's header */
-	char *data;			/* [I] MESSAGE_MAX_DATA and some: what is large, on a page's start */
+	uint64_t unique;		/* of the message; 0 in a free slot */
+	struct {
+		struct fuse_in_header header;
+		char body[sizeof(struct fuse_write_in)];
+	} head;				/* the message's start: what follows a WRITE's is its data */
+	struct {
+		struct fuse_out_header header;
+		char body[MESSAGE_SMALL_REPLY];
+	} reply;			/* with its body, where that is small */
+	char *data;			/* [I] guest memory: what is large, on a page's start */
 	struct mount_slot *next;	/* in its worker's list of free or lent slots */
 	bool returned;			/* [A] a lent slot that the daemon is done with; release, acquire */
 };

@@ -11,8 +11,7 @@
 
 #include "client/error.h"
 #include "client/queue.h"
-
-enum { REQUEST_FLYING, REQUEST_DONE };
+#include "common/checked.h"
 
 void casement_set_caller(struct casement_queue *queue, uint32_t uid, uint32_t gid, uint32_t pid)
 {
@@ -59,14 +58,15 @@ static void unlink_done(struct casement_queue *queue, const struct casement_requ
 /* Push, making room by collecting what is finished. */
 static int push_waiting(struct casement_queue *queue, struct casement_request *request, int64_t end)
 {
-	int err = 0;
+	int taken = queue_push(queue, request);
+	int err = taken ? 0 : queue_reap(queue);
 
-	if (queue_push(queue, request))
-		return 0;
-	err = queue_reap(queue);
-	while (!err && !queue_push(queue, request))
-		err = wait_and_reap(queue, end);
-	return err;
+	while (!err && !taken) {
+		taken = queue_push(queue, request);
+		if (!taken)
+			err = wait_and_reap(queue, end);
+	}
+	return taken < 0 ? taken : err;
 }
 
 ssize_t casement_call(struct casement_queue *queue, uint32_t opcode, uint64_t nodeid,
@@ -86,9 +86,9 @@ ssize_t casement_call(struct casement_queue *queue, uint32_t opcode, uint64_t no
 		return err;
 	queue_publish(queue, from);
 	err = queue_reap(queue);
-	while (!err && request.state != REQUEST_DONE)
+	while (!err && request.state != QUEUE_REQUEST_DONE)
 		err = wait_and_reap(queue, end);
-	if (request.state != REQUEST_DONE) {
+	if (request.state != QUEUE_REQUEST_DONE) {
 		queue_abandon(queue, &request);
 		return err;
 	}
@@ -101,11 +101,12 @@ int casement_submit(struct casement_queue *queue, struct casement_request *reque
 {
 	uint16_t from = queue->next_avail;
 	unsigned int taken = 0;
+	int pushed = 1;
 
-	while (taken < n && queue_push(queue, &requests[taken]))
+	while (taken < n && (pushed = queue_push(queue, &requests[taken])) > 0)
 		taken++;
 	queue_publish(queue, from);
-	return (int)taken;
+	return taken ? (int)taken : MIN(pushed, 0);
 }
 
 int casement_submit_each(struct casement_queue *queue, struct casement_request *const *requests,
@@ -113,11 +114,14 @@ int casement_submit_each(struct casement_queue *queue, struct casement_request *
 {
 	uint16_t from = queue->next_avail;
 	unsigned int taken = 0;
+	int pushed = 1;
 
-	while (taken < n && queue_push(queue, requests[taken]))
+	if (memory_is_shared(queue->memory, requests, n * sizeof(requests[0])))
+		return error_set(-EINVAL, "requests are listed where the daemon can write");
+	while (taken < n && (pushed = queue_push(queue, requests[taken])) > 0)
 		taken++;
 	queue_publish(queue, from);
-	return (int)taken;
+	return taken ? (int)taken : MIN(pushed, 0);
 }
 
 int casement_complete(struct casement_queue *queue, struct casement_request **done,
@@ -125,8 +129,11 @@ int casement_complete(struct casement_queue *queue, struct casement_request **do
 {
 	int64_t end = timeout_ms ? deadline(queue, timeout_ms) : 0;
 	unsigned int n = 0;
-	int err = queue_reap(queue);
+	int err;
 
+	if (memory_is_shared(queue->memory, done, max * sizeof(done[0])))
+		return error_set(-EINVAL, "completed requests cannot be listed where the daemon can write");
+	err = queue_reap(queue);
 	while (!err && !queue->done && timeout_ms)
 		err = wait_and_reap(queue, end);
 	while (n < max && queue->done) {

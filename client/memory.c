@@ -90,6 +90,23 @@ bool memory_to_guest(const struct memory *memory, const void *p, size_t size, ui
 	return false;
 }
 
+/* `p` and `size` are a caller's: whatever they are, nothing here overflows. */
+static bool touches(const void *p, size_t size, const void *base, size_t length)
+{
+	uintptr_t at = (uintptr_t)p, start = (uintptr_t)base;
+
+	return size && length && (at < start ? size > start - at : at - start < length);
+}
+
+bool memory_is_shared(const struct memory *memory, const void *p, size_t size)
+{
+	bool shared = touches(p, size, memory->window, memory->window_size);
+
+	for (unsigned int i = 0; !shared && i < memory->n; i++)
+		shared = touches(p, size, memory->regions[i].base, memory->regions[i].size);
+	return shared;
+}
+
 struct vhost_user_mem_region memory_describe(const struct memory *memory, unsigned int i)
 {
 	const struct memory_region *region = &memory->regions[i];

@@ -27,6 +27,8 @@ struct memory {
 	int fd;			/* [I] the memfd */
 	unsigned int n;		/* [I] regions */
 	struct memory_region regions[MEMORY_REGIONS_MAX];
+	const char *window;	/* [I] the DAX window, whose files the daemon can write, too; NULL: none */
+	size_t window_size;	/* [I] bytes */
 };
 
 /*
@@ -41,6 +43,9 @@ void *memory_alloc(struct memory *memory, size_t size);
 
 /* The guest address of [p, p + size), if all of it lies in one region. */
 bool memory_to_guest(const struct memory *memory, const void *p, size_t size, uint64_t *guest);
+
+/* True when the daemon can write to a byte of [p, p + size): guest memory, or the window. */
+bool memory_is_shared(const struct memory *memory, const void *p, size_t size);
 
 /* Region `i` as vhost-user says it. */
 struct vhost_user_mem_region memory_describe(const struct memory *memory, unsigned int i);

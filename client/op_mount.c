@@ -26,12 +26,15 @@ int casement_init(struct casement_queue *queue, const struct fuse_init_in *in,
 		.flags = (uint32_t)GUEST_FLAGS, .flags2 = (uint32_t)(GUEST_FLAGS >> 32),
 	};
 	struct iovec iov = CONST_BYTES(in ? in : &usual, sizeof(usual));
-	int err = call_object(queue, FUSE_INIT, 0, &iov, 1, out, sizeof(*out));
+	struct fuse_init_out reply;
+	int err = call_object(queue, FUSE_INIT, 0, &iov, 1, &reply, sizeof(reply));
 
-	if (!err)
-		*queue->agreed = out->flags | (out->flags & FUSE_INIT_EXT ?
-					       (uint64_t)out->flags2 << 32 : 0);
-	return err;
+	if (err)
+		return err;
+	*queue->agreed = reply.flags | (reply.flags & FUSE_INIT_EXT ?
+					(uint64_t)reply.flags2 << 32 : 0);
+	*out = reply;
+	return 0;
 }
 
 int casement_destroy(struct casement_queue *queue)

@@ -218,9 +218,10 @@ static void fill_header(struct casement_queue *queue, struct queue_slot *slot,
 			const struct casement_request *request)
 {
 	if (is_whole(request)) {
-		const struct fuse_in_header *theirs = request->in[0].iov_base;
+		struct fuse_in_header theirs;
 
-		slot->unique = theirs->unique;
+		memcpy(&theirs, request->in[0].iov_base, sizeof(theirs));
+		slot->unique = theirs.unique;
 		return;
 	}
 	slot->unique = queue->unique += 2;
@@ -238,7 +239,7 @@ static void complete(struct casement_queue *queue, struct casement_request *requ
 		     ssize_t result)
 {
 	request->result = result;
-	request->state = 1;
+	request->state = QUEUE_REQUEST_DONE;
 	request->next = NULL;
 	*queue->done_tail = request;
 	queue->done_tail = &request->next;
@@ -272,33 +273,62 @@ static void commit_chain(struct casement_queue *queue, struct chain *chain, uint
 	queue->avail->ring[queue->next_avail++ & (queue->size - 1)] = slot->head;
 }
 
+/* The header of a whole message is in one piece, and nobody else's to change. */
+static bool header_is_ours(const struct casement_queue *queue, const struct iovec *iov,
+			   unsigned int n, size_t size)
+{
+	return n && iov[0].iov_len >= size &&
+	       !memory_is_shared(queue->memory, iov[0].iov_base, size);
+}
+
 /* A request that no queue can serve: -errno, or 0. */
 static int judge_request(const struct casement_queue *queue, const struct casement_request *request,
-			 unsigned int most, bool indirect)
+			 uint64_t most, bool indirect)
 {
 	if (most > QUEUE_SEGS_MAX || (!indirect && most > queue->size))
-		return error_set(-EMSGSIZE, "a request of %u pieces", most);
-	if (is_whole(request) && (!request->n_in ||
-				  request->in[0].iov_len < sizeof(struct fuse_in_header)))
-		return error_set(-EINVAL, "a whole message without its header in one piece");
+		return error_set(-EMSGSIZE, "a request of %llu pieces", (unsigned long long)most);
+	if (memory_is_shared(queue->memory, request->in, request->n_in * sizeof(struct iovec)) ||
+	    memory_is_shared(queue->memory, request->out, request->n_out * sizeof(struct iovec)))
+		return error_set(-EINVAL, "a request's pieces are listed where the daemon can write");
+	if (!is_whole(request))
+		return 0;
+	if (!header_is_ours(queue, request->in, request->n_in, sizeof(struct fuse_in_header)) ||
+	    (request->n_out &&
+	     !header_is_ours(queue, request->out, request->n_out, sizeof(struct fuse_out_header))))
+		return error_set(-EINVAL, "a whole message without its header in one piece of its own");
 	return 0;
 }
 
-bool queue_push(struct casement_queue *queue, struct casement_request *request)
+/* One that was not given back yet: it would come back twice. Whatever `state` was left at. */
+static bool is_in_flight(const struct casement_queue *queue, const struct casement_request *request)
 {
-	unsigned int most = 2 + request->n_in + request->n_out;
-	bool indirect = queue->use_indirect && most > 2;
-	struct chain chain = { .queue = queue, .at = queue->free_head };
-	int err = judge_request(queue, request, most, indirect);
-	uint16_t number;
+	unsigned int number = request->state - QUEUE_REQUEST_FLYING;
 
+	return number < queue->depth && queue->slots[number].request == request;
+}
+
+int queue_push(struct casement_queue *queue, struct casement_request *request)
+{
+	struct chain chain = { .queue = queue, .at = queue->free_head };
+	bool indirect;
+	uint64_t most;
+	uint16_t number;
+	int err;
+
+	if (memory_is_shared(queue->memory, request, sizeof(*request)))
+		return error_set(-EINVAL, "a request where the daemon can write");
+	if (is_in_flight(queue, request))
+		return error_set(-EBUSY, "a request that is in flight already");
+	most = 2 + (uint64_t)request->n_in + request->n_out;
+	indirect = queue->use_indirect && most > 2;
 	request->state = 0;
+	err = judge_request(queue, request, most, indirect);
 	if (err) {
 		complete(queue, request, err);
-		return true;
+		return 1;
 	}
 	if (!queue->n_free_slots || queue->n_free < (indirect ? 1 : most))
-		return false;
+		return 0;
 	number = queue->free_slots[queue->n_free_slots - 1];
 	chain.slot = &queue->slots[number];
 	chain.table = indirect ? chain.slot->indirect : queue->desc;
@@ -307,14 +337,15 @@ bool queue_push(struct casement_queue *queue, struct casement_request *request)
 	build_chain(&chain, request);
 	if (chain.failed) {
 		complete(queue, request, error_set(-EMSGSIZE, "more data than options.max_request"));
-		return true;
+		return 1;
 	}
+	request->state = QUEUE_REQUEST_FLYING + number;
 	chain.slot->request = request;
 	chain.slot->whole = is_whole(request);
 	chain.slot->reply = chain.reply;
 	queue->n_free_slots--;
 	commit_chain(queue, &chain, number);
-	return true;
+	return 1;
 }
 
 /* True when the daemon asked to be told of an entry in [old, new). */
@@ -343,34 +374,38 @@ void queue_publish(struct casement_queue *queue, uint16_t from)
 		abort();	/* our own eventfd */
 }
 
-/* What the reply is worth: bytes of body, the daemon's error, or -EPROTO. */
-static ssize_t judge_reply(const struct queue_slot *slot, uint32_t used)
+/*
+ * What the reply is worth: bytes of body, the daemon's error, or -EPROTO. Its header is read once,
+ * to *out.
+ */
+static ssize_t judge_reply(const struct queue_slot *slot, uint32_t used,
+			   struct fuse_out_header *out)
 {
-	struct fuse_out_header out = { 0 };
-
+	*out = (struct fuse_out_header){ 0 };
 	if (!slot->reply_room)
 		return used ? error_set(-EPROTO, "%u bytes used where none may be written", used) : 0;
 	if (used > slot->reply_room)
 		return error_set(-EPROTO, "used length %u, room %u", used, slot->reply_room);
-	memcpy(&out, slot->reply, MIN(used, sizeof(out)));
-	if (used < sizeof(out) || out.len != used)
-		return error_set(-EPROTO, "used length %u, header length %u", used, out.len);
-	if (out.unique != slot->unique)
-		return error_set(-EPROTO, "unique %llu, not %llu", (unsigned long long)out.unique,
+	memcpy(out, slot->reply, MIN(used, sizeof(*out)));
+	if (used < sizeof(*out) || out->len != used)
+		return error_set(-EPROTO, "used length %u, header length %u", used, out->len);
+	if (out->unique != slot->unique)
+		return error_set(-EPROTO, "unique %llu, not %llu", (unsigned long long)out->unique,
 				 (unsigned long long)slot->unique);
-	if (out.error > 0 || out.error < -4095)
-		return error_set(-EPROTO, "error %d in a reply", out.error);
-	if (out.error && used != sizeof(out))
+	if (out->error > 0 || out->error < -4095)
+		return error_set(-EPROTO, "error %d in a reply", out->error);
+	if (out->error && used != sizeof(*out))
 		return error_set(-EPROTO, "an error reply of %u bytes", used);
 	if (slot->whole)
 		return (ssize_t)used;
-	if (out.error)
-		return error_set(out.error, "%s", strerror(-out.error));
-	return (ssize_t)(used - sizeof(out));
+	if (out->error)
+		return error_set(out->error, "%s", strerror(-out->error));
+	return (ssize_t)(used - sizeof(*out));
 }
 
-/* Hand copied reply data to its caller. */
-static void copy_out(const struct casement_queue *queue, const struct queue_slot *slot, size_t left)
+/* Hand copied reply data to its caller, and a whole message's header as it was judged. */
+static void copy_out(const struct casement_queue *queue, const struct queue_slot *slot, size_t left,
+		     const struct fuse_out_header *header)
 {
 	const struct casement_request *request = slot->request;
 	size_t at = slot->out_copy;
@@ -386,6 +421,8 @@ static void copy_out(const struct casement_queue *queue, const struct queue_slot
 		memcpy(iov->iov_base, slot->bounce + at, n);
 		at += iov->iov_len;
 	}
+	if (slot->whole)
+		memcpy(request->out[0].iov_base, header, sizeof(*header));
 }
 
 static void free_chain(struct casement_queue *queue, struct queue_slot *slot)
@@ -405,6 +442,7 @@ static void free_chain(struct casement_queue *queue, struct queue_slot *slot)
 
 static int finish(struct casement_queue *queue, const struct vring_used_elem *elem)
 {
+	struct fuse_out_header header;
 	struct queue_slot *slot;
 	ssize_t result;
 
@@ -414,10 +452,10 @@ static int finish(struct casement_queue *queue, const struct vring_used_elem *el
 				 elem->id);
 	}
 	slot = &queue->slots[queue->owner[elem->id]];
-	result = judge_reply(slot, elem->len);
+	result = judge_reply(slot, elem->len, &header);
 	if (slot->request) {
 		if (result > 0)
-			copy_out(queue, slot, (size_t)result);
+			copy_out(queue, slot, (size_t)result, &header);
 		complete(queue, slot->request, result);
 	}
 	free_chain(queue, slot);

@@ -19,6 +19,9 @@
 #define QUEUE_SEGS_MAX 64	/* descriptors of one request */
 #define QUEUE_NO_SLOT 0xffffu
 
+/* casement_request.state; FLYING + i: in slot i. */
+enum { QUEUE_REQUEST_DONE = 1, QUEUE_REQUEST_FLYING };
+
 /* Where one request in flight keeps its headers, its indirect table and copied data. */
 struct queue_slot {
 	struct casement_request *request; /* NULL: free, or given up by its caller */
@@ -77,10 +80,12 @@ size_t queue_memory(unsigned int size, unsigned int depth, size_t max_request);
 void queue_close(struct casement_queue *queue);
 
 /*
- * Put a request in the ring without telling the daemon. False when there is no
- * room for it now; a request that can never be served is completed with an error.
+ * Put a request in the ring without telling the daemon: 1. 0 when there is no
+ * room for it now. A request that can never be served is completed with an error.
+ * -EINVAL for one that the daemon could write to, -EBUSY for one that is in
+ * flight: nothing is done with these.
  */
-bool queue_push(struct casement_queue *queue, struct casement_request *request);
+int queue_push(struct casement_queue *queue, struct casement_request *request);
 /* Make everything pushed since `from` (a next_avail) visible and notify the daemon if it wants that. */
 void queue_publish(struct casement_queue *queue, uint16_t from);
 /* Move everything the daemon has finished to `done`. 0, or -EPROTO when its used ring is nonsense. */

@@ -256,6 +256,8 @@ int session_open_window(struct casement *client)
 	client->window.announce = client->options.flags & CASEMENT_ANNOUNCE_MAPPINGS ?
 				  WINDOW_ANNOUNCE : WINDOW_SILENT;
 	err = window_open(&client->window, pair[0], size);
+	client->memory.window = client->window.base;
+	client->memory.window_size = client->window.size;
 	if (!err)
 		err = channel_set(&client->channel, VHOST_USER_SET_BACKEND_REQ_FD, NULL, 0,
 				  &theirs, 1);

@@ -20,7 +20,8 @@
  * the library: -ECONNRESET the daemon has gone, -ETIMEDOUT it did not answer in
  * time, -EPROTO its answer breaks the protocol, -EREMOTEIO it refused what we
  * asked of it, -EOPNOTSUPP it did not offer it, -EMSGSIZE a request is larger
- * than options.max_request or has too many pieces. After -ECONNRESET,
+ * than options.max_request or has too many pieces, -EINVAL a request lies where
+ * the daemon could change it (see casement_alloc()). After -ECONNRESET,
  * -ETIMEDOUT or -EPROTO the only useful call left is casement_close().
  *
  * No function allocates memory per request.
@@ -115,6 +116,11 @@ struct casement_queue *casement_hiprio_queue(struct casement *client);
  * `size` bytes of the memory the daemon sees, aligned to a page: data there
  * is not copied on its way. Lives until casement_close(). NULL when
  * options.heap_size is used up.
+ *
+ * The daemon can write there at any time, as it can to the window: use it for
+ * file data. What is to be judged goes to memory of the caller's own, into which
+ * the library copies it once. A request, an array of pieces or of requests, and
+ * the headers of CASEMENT_WHOLE_MESSAGE are refused there: -EINVAL.
  */
 void *casement_alloc(struct casement *client, size_t size);
 
@@ -152,13 +158,16 @@ ssize_t casement_call(struct casement_queue *queue, uint32_t opcode, uint64_t no
 /*
  * `in` begins with a struct fuse_in_header of the caller's and `out` takes the
  * whole reply, header and all: for who passes messages on, as between /dev/fuse
- * and a daemon. The header must be in one piece, and is sent as it is; `opcode`
- * repeats its opcode. The reply is checked as ever; its length is the result,
- * also where it is an error reply.
+ * and a daemon. Each header must be in one piece and in memory of the caller's
+ * own; the request's is sent as it is, and `opcode` repeats its opcode. The reply
+ * is checked as ever; its length is the result, also where it is an error reply.
  */
 #define CASEMENT_WHOLE_MESSAGE (1u << 0)
 
-/* A request of a batch. It and all it points to stay in place until it completes. */
+/*
+ * A request of a batch. It and all it points to stay in place until it completes.
+ * It is in memory of the caller's own, and so are `in` and `out`.
+ */
 struct casement_request {
 	uint32_t opcode;
 	uint32_t flags;		/* CASEMENT_WHOLE_MESSAGE or 0 */
@@ -177,7 +186,9 @@ struct casement_request {
 /*
  * Put requests on the queue with one notification. Returns how many were
  * taken: fewer than `n` when the queue is full, 0 when it was before. A request
- * that can never be sent is taken, and completes with its error.
+ * that can never be sent is taken, and completes with its error. A negative
+ * errno when the first cannot be taken at all: -EINVAL where the daemon could
+ * write to it, -EBUSY when it is in flight already.
  */
 int casement_submit(struct casement_queue *queue, struct casement_request *requests,
 		    unsigned int n);
