@@ -93,7 +93,7 @@ static int serve_one(const struct config *config, struct share *share, struct li
 		door.fd = listener->fd;
 	else
 		listener_deafen(listener);
-	return share_serve(config, share, sock, stop_fd, &door);
+	return share_serve(share, sock, stop_fd, &door);
 }
 
 static bool was_stopped(int stop_fd)

@@ -23,6 +23,8 @@
 
 /* Below this a file costs the guest more in page descriptors than the window gains it. */
 #define DAX_MIN_FILE (64u << 10)
+/* How long threads that wait for somebody else may take to end with the process. */
+#define ENDING_MS 100
 /* Fills the regions up to a power of two, as QEMU 11.1 wants. Region 1 is kept for the version table. */
 #define SHMID_FILLER 2
 
@@ -96,16 +98,38 @@ static void place_free(void *place)
 }
 
 _Static_assert(REQUEST_NO_REPLY == SERVER_NO_REPLY && REQUEST_AGAIN == SERVER_AGAIN &&
-	       REQUEST_WAITS == SERVER_WAITS && REQUEST_WAITS_LONG == SERVER_WAITS_LONG, "one meaning");
+	       REQUEST_WAITS_DISK == SERVER_WAITS_DISK && REQUEST_WAITS_LOCK == SERVER_WAITS_LOCK &&
+	       REQUEST_WAITS_OTHERS == SERVER_WAITS_OTHERS, "one meaning");
 
 static long request_handle(void *place, struct iov_cursor *in, struct iov_cursor *out)
 {
 	return server_handle(place, in, out, PATIENCE_NONE);
 }
 
-static long request_resume(void *place, bool refused)
+static long request_resume(void *place, long what)
 {
-	return server_resume(place, refused ? PATIENCE_REFUSED : PATIENCE_ENOUGH);
+	return server_resume(place, what == REQUEST_WAITS_DISK ? PATIENCE_DISK :
+			     what == REQUEST_WAITS_OTHERS ? PATIENCE_OTHERS : PATIENCE_ENOUGH);
+}
+
+static long request_refuse(void *place)
+{
+	return server_refuse(place);
+}
+
+static int request_detach(void *place)
+{
+	return server_detach(place);
+}
+
+static long request_fetch(void *place, struct iov_cursor *out, long written)
+{
+	return server_fetch(place, out, written);
+}
+
+static uint64_t request_key(void *place)
+{
+	return server_key(place);
 }
 
 static void device_reset(void *ctx, bool left)
@@ -248,6 +272,40 @@ static int make_server(const struct config *config, struct share *share)
 	return server_new(share->fs, &server, share->window ? &window : NULL, &share->server);
 }
 
+/*
+ * Requests that wait for somebody else outlive the session they came by, if
+ * they must. A server that does not answer, or a lock that is not given, has
+ * OTHERS_PER_KEY threads at most; so many servers may be stuck before one that
+ * answers has no thread left.
+ */
+#define OTHERS_THREADS 256
+#define OTHERS_PER_KEY 16
+#define OTHERS_JOBS 1024
+
+static int make_pools(const struct config *config, struct share *share)
+{
+	static const struct job_pool_limits locks = {
+		.threads = FS_LOCK_WAITS_MAX, .threads_per_key = FS_LOCK_WAITS_MAX,
+		.jobs = FS_LOCK_WAITS_MAX, .what = "locks",
+	};
+	static const struct job_pool_limits others = {
+		.threads = OTHERS_THREADS, .threads_per_key = OTHERS_PER_KEY, .jobs = OTHERS_JOBS,
+		.what = "file systems and programs that do not answer",
+	};
+	int err;
+
+	share->ops = (struct request_ops){
+		.ctx = share, .place_new = place_new, .place_free = place_free,
+		.handle = request_handle, .resume = request_resume, .refuse = request_refuse,
+		.detach = request_detach, .fetch = request_fetch, .key = request_key,
+		.reset = device_reset, .wake = queue_wake,
+		.pool_threads = (unsigned int)config->thread_pool_size,
+		.look_ns = config->poll_max_us * 1000,
+	};
+	err = job_pool_new(&share->ops, &locks, &share->ops.locks);
+	return err ? err : job_pool_new(&share->ops, &others, &share->ops.others);
+}
+
 int share_open(const struct config *config, struct sandbox_roots *roots, struct share *share)
 {
 	uint64_t window_size = window_effective(config);
@@ -280,6 +338,8 @@ int share_open(const struct config *config, struct sandbox_roots *roots, struct 
 	err = make_window(config, share, window_size);
 	if (!err)
 		err = make_server(config, share);
+	if (!err)
+		err = make_pools(config, share);
 	if (err)
 		log_error("cannot start: %s", strerror(-err));
 	return err;
@@ -287,6 +347,12 @@ int share_open(const struct config *config, struct sandbox_roots *roots, struct 
 
 void share_close(struct share *share)
 {
+	bool ended = job_pool_try_free(share->ops.locks, ENDING_MS) &
+		     job_pool_try_free(share->ops.others, ENDING_MS);
+
+	/* What they use is theirs until the process ends, which is next. */
+	if (!ended)
+		return;
 	if (share->server)
 		server_free(share->server);
 	if (share->window)
@@ -299,18 +365,10 @@ void share_close(struct share *share)
 	}
 }
 
-int share_serve(const struct config *config, struct share *share, int sock, int stop_fd,
-		const struct vu_bystander *other)
+int share_serve(struct share *share, int sock, int stop_fd, const struct vu_bystander *other)
 {
-	struct request_ops ops = {
-		.ctx = share, .place_new = place_new, .place_free = place_free,
-		.handle = request_handle, .resume = request_resume, .reset = device_reset, .wake = queue_wake,
-		.pool_threads = (unsigned int)config->thread_pool_size,
-		.long_threads = FS_LOCK_WAITS_MAX,
-		.look_ns = config->poll_max_us * 1000,
-	};
 	struct vu_session *session;
-	int err = vu_session_new(&share->device, &ops, &share->backend, sock, &session);
+	int err = vu_session_new(&share->device, &share->ops, &share->backend, sock, &session);
 
 	if (err) {
 		log_error("cannot serve: %s", strerror(-err));

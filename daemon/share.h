@@ -23,6 +23,7 @@ struct share {
 	struct window *window;		/* NULL: none was asked for */
 	struct vu_backend backend;
 	struct vu_device device;
+	struct request_ops ops;
 };
 
 /* Can the directory be shared? 0, or -errno, logged. */
@@ -31,6 +32,7 @@ int share_check(const struct config *config);
 void share_prepare(const struct config *config, struct share *share);
 /* Make all that serves the directory; takes over *roots. 0, or -errno, logged. */
 int share_open(const struct config *config, struct sandbox_roots *roots, struct share *share);
+/* The process ends after it: what a stuck request still uses is left to it. */
 void share_close(struct share *share);
 
 /*
@@ -38,7 +40,6 @@ void share_close(struct share *share);
  * or stop_fd becomes readable, and look after `other` meanwhile. 0, or -errno, logged.
  * Nothing of that VMM is left behind: the next one may be served.
  */
-int share_serve(const struct config *config, struct share *share, int sock, int stop_fd,
-		const struct vu_bystander *other);
+int share_serve(struct share *share, int sock, int stop_fd, const struct vu_bystander *other);
 
 #endif

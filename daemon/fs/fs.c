@@ -170,7 +170,7 @@ void fs_set_watch(struct fs *fs, const struct fs_watch *watch)
 
 void fs_reset(struct fs *fs)
 {
-	fs_lock_interrupt_all(fs);
+	lock_waits_cancel(&fs->waits, LOCK_WAIT_ALL, NULL);
 	handle_table_clear(&fs->handles);
 	lock_table_clear(&fs->locks);
 	inode_table_clear(&fs->inodes);

@@ -213,9 +213,9 @@ int fs_lock_closed(struct fs *fs, uint64_t handle, uint64_t owner);
 /* Before a call with `wait`: false when too many wait. Give back with fs_lock_waited(). */
 bool fs_lock_may_wait(struct fs *fs);
 void fs_lock_waited(struct fs *fs);
-/* Have a request's wait, or all waits, end with -EINTR. Any thread. */
+/* Have a request's wait, or those whose thread's stop token fired, end with -EINTR. Any thread. */
 void fs_lock_interrupt(struct fs *fs, uint64_t unique);
-void fs_lock_interrupt_all(struct fs *fs);
+void fs_lock_interrupt_stopped(struct fs *fs);
 
 /* data (op_data.c) */
 /*

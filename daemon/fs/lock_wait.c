@@ -94,7 +94,7 @@ int lock_wait_begin(struct lock_waits *waits, struct lock_wait *wait,
 {
 	int err;
 
-	*wait = (struct lock_wait){ .keys = *keys };
+	*wait = (struct lock_wait){ .keys = *keys, .token = stop_token_current() };
 	err = timer_make(&wait->timer);
 	if (err)
 		return err;
@@ -139,6 +139,8 @@ static bool wait_matches(const struct lock_wait *wait, enum lock_wait_key key,
 	case LOCK_WAIT_OWNER:
 		/* An owner is a process: another file's close is no business of its other threads. */
 		return wait->keys.owner == like->owner && wait->keys.node == like->node;
+	case LOCK_WAIT_STOPPED:
+		return wait->token && atomic_load_explicit(&wait->token->fired, memory_order_relaxed);
 	case LOCK_WAIT_ALL:
 		break;
 	}

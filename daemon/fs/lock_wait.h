@@ -21,11 +21,14 @@ struct lock_wait_keys {
 	uint64_t node;		/* of the file */
 };
 
+struct stop_token;
+
 struct lock_wait {
 	struct lock_wait *next;		/* [L:lock_waits.lock] as the next */
 	bool cancelled;			/* [A] relaxed; set under the lock */
-	struct lock_wait_keys keys;	/* [I] */
-	timer_t timer;			/* [I] */
+	struct lock_wait_keys keys;	/* [I] as the next two */
+	struct stop_token *token;	/* the waiting thread's, or NULL */
+	timer_t timer;
 };
 
 /*
@@ -61,12 +64,14 @@ int lock_wait_begin(struct lock_waits *waits, struct lock_wait *wait,
 /* The wait is over. True when it was cancelled. */
 bool lock_wait_end(struct lock_waits *waits, struct lock_wait *wait);
 
-/* Which waits to cancel: those of the same request, handle, or owner and file. */
-enum lock_wait_key { LOCK_WAIT_UNIQUE, LOCK_WAIT_HANDLE, LOCK_WAIT_OWNER, LOCK_WAIT_ALL };
+/* Which waits to cancel: those of the same request, handle, or owner and file; or whose token fired. */
+enum lock_wait_key {
+	LOCK_WAIT_UNIQUE, LOCK_WAIT_HANDLE, LOCK_WAIT_OWNER, LOCK_WAIT_STOPPED, LOCK_WAIT_ALL,
+};
 /*
  * Have waits like this one give up with -EINTR. A unique that nobody waits with is
- * kept for the wait that may begin with it; LOCK_WAIT_ALL, whose `like` may be
- * NULL, forgets those. Any thread.
+ * kept for the wait that may begin with it; LOCK_WAIT_ALL forgets those. The last two
+ * need no `like`. Any thread.
  */
 void lock_waits_cancel(struct lock_waits *waits, enum lock_wait_key key,
 		       const struct lock_wait_keys *like);

@@ -151,9 +151,9 @@ void fs_lock_interrupt(struct fs *fs, uint64_t unique)
 	lock_waits_cancel(&fs->waits, LOCK_WAIT_UNIQUE, &(struct lock_wait_keys){ .unique = unique });
 }
 
-void fs_lock_interrupt_all(struct fs *fs)
+void fs_lock_interrupt_stopped(struct fs *fs)
 {
-	lock_waits_cancel(&fs->waits, LOCK_WAIT_ALL, NULL);
+	lock_waits_cancel(&fs->waits, LOCK_WAIT_STOPPED, NULL);
 }
 
 int fs_lock_closed(struct fs *fs, uint64_t handle, uint64_t owner)

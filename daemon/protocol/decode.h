@@ -10,6 +10,7 @@
 
 #include "common/iov_cursor.h"
 #include "daemon/fs/fs.h"
+#include "daemon/protocol/detach.h"
 #include "daemon/protocol/session.h"
 #include "proto/fuse_wire.h"
 
@@ -74,6 +75,8 @@ struct server_queue {
 	struct server *server;		/* borrowed [I] */
 	struct request req;		/* the one at hand [Q], as the rest */
 	struct iov_cursor in, out;	/* what req.in and req.out point to */
+	struct detached detached;
+	uint64_t key;			/* what it waits for, beside others that wait for the same */
 	char text[SESSION_TEXT_MAX];	/* its names, or a link's target */
 	char value[FS_XATTR_SIZE_MAX];	/* an attribute's value, names of attributes, or extensions */
 };
@@ -83,7 +86,7 @@ struct server_queue {
  * PATIENCE_NONE: it would wait for a disk, or for as long as somebody likes.
  */
 #define REQUEST_DEFERRED 1
-#define REQUEST_DEFERRED_LONG 2
+#define REQUEST_DEFERRED_LOCK 2
 /* And when such a wait was given up: the guest hears EINTR. */
 #define REQUEST_INTERRUPTED 3
 

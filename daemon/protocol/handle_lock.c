@@ -56,14 +56,12 @@ int handle_setlkw(struct request *req)
 {
 	int rc;
 
-	if (req->patience == PATIENCE_REFUSED)
-		return -ENOLCK;
-	if (req->patience == PATIENCE_NONE) {
+	if (req->patience < PATIENCE_ENOUGH) {
 		rc = lock_set(req, false);
 		if (rc != -EAGAIN)
 			return rc;
 		req->may_wait_lock = fs_lock_may_wait(req->server->fs);
-		return req->may_wait_lock ? REQUEST_DEFERRED_LONG : -ENOLCK;
+		return req->may_wait_lock ? REQUEST_DEFERRED_LOCK : -ENOLCK;
 	}
 	rc = lock_set(req, true);
 	return rc == -EINTR ? REQUEST_INTERRUPTED : rc;

@@ -49,12 +49,15 @@ int server_queue_new(struct server *server, struct server_queue **out)
 	if (!sq)
 		return -ENOMEM;
 	sq->server = server;
+	sq->detached = (struct detached){ .is = false };
 	*out = sq;
 	return 0;
 }
 
 void server_queue_free(struct server_queue *sq)
 {
+	if (sq)
+		detach_fetch(sq, NULL, 0);
 	free(sq);
 }
 
@@ -143,19 +146,35 @@ static void server_begin(struct server_queue *sq, const struct iov_cursor *in,
 	req->reply_at = *out;
 	req->patience = patience;
 	req->may_wait_lock = false;
+	sq->key = 0;
 }
 
 static long server_finish(struct request *req, int rc)
 {
 	if (req->may_wait_lock)
 		fs_lock_waited(req->server->fs);
+	req->may_wait_lock = false;
 	log_trace("%s unique %llu node %llu: %d", req->op ? req->op->name : "unknown",
 		  (unsigned long long)req->head.unique, (unsigned long long)req->head.nodeid, rc);
-	if (rc == -EINTR)
+	/* The window's word on a queue's thread; from a file system it is an answer like others. */
+	if (rc == -EINTR && req->patience == PATIENCE_NONE)
 		return SERVER_AGAIN;
 	if (req->op && req->op->flags & OP_NO_REPLY)
 		return SERVER_NO_REPLY;
 	return reply_send(req, rc == REQUEST_INTERRUPTED ? -EINTR : rc);
+}
+
+/* What a handler that did nothing would wait for; 0: it did it. */
+static long server_waits(int rc)
+{
+	switch (rc) {
+	case REQUEST_DEFERRED:
+		return SERVER_WAITS_DISK;
+	case REQUEST_DEFERRED_LOCK:
+		return SERVER_WAITS_LOCK;
+	default:
+		return 0;
+	}
 }
 
 /* Have the handler do it. One that defers has done nothing, but may have moved the cursors. */
@@ -163,12 +182,13 @@ static long server_serve(struct request *req)
 {
 	const struct iov_cursor in = *req->in, out = *req->out;
 	int rc = server_defers(req) ? REQUEST_DEFERRED : req->op->handle(req);
+	long waits = server_waits(rc);
 
-	if (rc != REQUEST_DEFERRED && rc != REQUEST_DEFERRED_LONG)
+	if (!waits)
 		return server_finish(req, rc);
 	*req->in = in;
 	*req->out = out;
-	return rc == REQUEST_DEFERRED ? SERVER_WAITS : SERVER_WAITS_LONG;
+	return waits;
 }
 
 long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out,
@@ -183,13 +203,36 @@ long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cu
 
 long server_resume(struct server_queue *sq, enum server_patience patience)
 {
+	int err = detach_reply(sq);
+
 	sq->req.patience = patience;
-	return server_serve(&sq->req);
+	return err ? server_finish(&sq->req, err) : server_serve(&sq->req);
+}
+
+long server_refuse(struct server_queue *sq)
+{
+	return server_finish(&sq->req, sq->req.may_wait_lock ? -ENOLCK : -EBUSY);
+}
+
+int server_detach(struct server_queue *sq)
+{
+	return detach(sq);
+}
+
+long server_fetch(struct server_queue *sq, struct iov_cursor *out, long written)
+{
+	detach_fetch(sq, out, written);
+	return written;
+}
+
+uint64_t server_key(const struct server_queue *sq)
+{
+	return sq->key;
 }
 
 void server_interrupt(struct server *server)
 {
-	fs_lock_interrupt_all(server->fs);
+	fs_lock_interrupt_stopped(server->fs);
 }
 
 void server_reset(struct server *server, bool left)

@@ -82,15 +82,12 @@ void server_queue_free(struct server_queue *sq);
 
 #define SERVER_NO_REPLY (-1L)	/* FORGET and its kin: nothing was written, used length 0 */
 #define SERVER_AGAIN    (-2L)	/* the queue is being stopped: put the request back */
-#define SERVER_WAITS    (-3L)	/* nothing was done: it would wait for a disk, or the like */
-#define SERVER_WAITS_LONG (-4L)	/* the same, for a lock: nobody knows for how long */
+#define SERVER_WAITS_DISK (-3L)	/* nothing was done: it would wait for a disk, or the like */
+#define SERVER_WAITS_OTHERS (-4L)	/* the same, for another machine or process, which may never answer */
+#define SERVER_WAITS_LOCK (-5L)	/* the same, for a lock: nobody knows for how long */
 
-/* How long whoever serves a request may wait for it. */
-enum server_patience {
-	PATIENCE_NONE,		/* it may not: SERVER_WAITS */
-	PATIENCE_ENOUGH,	/* it may */
-	PATIENCE_REFUSED,	/* after SERVER_WAITS_LONG: nobody can be found who may; answer that */
-};
+/* What whoever serves a request may wait for; each includes those before it. */
+enum server_patience { PATIENCE_NONE, PATIENCE_DISK, PATIENCE_OTHERS, PATIENCE_ENOUGH };
 /*
  * Serve one request. `in` holds what the guest sent, `out` where it wants the
  * reply. Returns the bytes written to `out` (header and all), SERVER_NO_REPLY
@@ -99,21 +96,31 @@ enum server_patience {
  * the fs where that asks the window, means that the queue is being stopped (no
  * signal reaches a queue's thread): SERVER_AGAIN.
  *
- * After SERVER_WAITS and SERVER_WAITS_LONG the request is in `sq`, decoded:
- * server_resume() is due, and nothing else may be served there before.
+ * After a SERVER_WAITS_* the request is in `sq`, decoded: server_resume() or
+ * server_refuse() is due, and nothing else may be served there before.
  */
 long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cursor *out,
 		   enum server_patience patience);
 /*
- * Serve the request that server_handle() left in `sq`, with patience of another
- * kind, on any thread. It is not decoded a second time: what the guest may have
- * written over it since is never looked at. What the cursors pointed to must
- * still be there. Returns as server_handle() does; after SERVER_WAITS_LONG it
- * is due once more.
+ * Serve the request that server_handle() left in `sq`, with more patience, on any
+ * thread. It is not decoded a second time: what the guest may have written over it
+ * since is never looked at. What the cursors pointed to must still be there, unless
+ * it was detached. Returns as server_handle() does, but for SERVER_AGAIN.
  */
 long server_resume(struct server_queue *sq, enum server_patience patience);
+/* Nobody can be found who may wait for it: answer so. */
+long server_refuse(struct server_queue *sq);
+/*
+ * From here on it needs the guest's memory no more: what is left of it is copied, and
+ * server_resume() and server_refuse() keep the reply for server_fetch(). 0 or -ENOBUFS.
+ */
+int server_detach(struct server_queue *sq);
+/* Put the reply of a detached request into `out`; else nothing. Returns `written`. */
+long server_fetch(struct server_queue *sq, struct iov_cursor *out, long written);
+/* What a request waits for: equal for those that wait for the same. */
+uint64_t server_key(const struct server_queue *sq);
 
-/* Have all waits for locks end: a queue is being stopped, its stop token was fired. Any thread. */
+/* Have those waits for locks end whose thread's stop token was fired. Any thread. */
 void server_interrupt(struct server *server);
 
 /*

@@ -41,6 +41,7 @@ struct server {
 	 * orders nothing else: fs and window are safe beside a reset.
 	 */
 	_Atomic uint32_t session;
+	_Atomic size_t detached;	/* bytes that detached requests keep; [A] relaxed */
 };
 
 /* The longest text of one request: a link's name and its target, each with its NUL. */

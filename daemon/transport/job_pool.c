@@ -5,80 +5,147 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
 
-#include "common/stop_token.h"
+#include "common/log.h"
 #include "daemon/transport/queue_worker.h"
 
 struct pool_thread {
 	struct job_pool *pool;	/* [I] */
 	pthread_t thread;
+	struct job *job;	/* [L:lock] being served; NULL: none */
 };
 
 struct job_pool {
 	const struct request_ops *ops;	/* [I] */
-	unsigned int max;		/* [I] threads */
+	struct job_pool_limits limits;	/* [I] */
 	pthread_mutex_t lock;
-	pthread_cond_t work;
+	pthread_cond_t work, ended;
 	struct job *first, **last;	/* [L:lock] */
-	unsigned int queued, idle;	/* [L:lock] jobs in the list, threads that wait for one */
+	unsigned int jobs, idle;	/* [L:lock] lent; threads that wait for one */
 	bool closing;			/* [L:lock] */
-	unsigned int n_threads;		/* [L:lock] */
+	unsigned int n_threads, gone;	/* [L:lock] started; ended since */
 	struct pool_thread threads[];	/* [L:lock] */
 };
 
-int job_pool_new(const struct request_ops *ops, unsigned int threads, struct job_pool **out)
+int job_pool_new(const struct request_ops *ops, const struct job_pool_limits *limits,
+		 struct job_pool **out)
 {
-	struct job_pool *pool = calloc(1, sizeof(*pool) + threads * sizeof(pool->threads[0]));
+	struct job_pool *pool = calloc(1, sizeof(*pool) + limits->threads * sizeof(pool->threads[0]));
 
 	if (!pool)
 		return -ENOMEM;
 	pool->ops = ops;
-	pool->max = threads;
+	pool->limits = *limits;
 	pool->last = &pool->first;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
+	pthread_cond_init(&pool->ended, NULL);
 	*out = pool;
 	return 0;
 }
 
-/* The next job; NULL when the pool is closed. */
-static struct job *pool_take(struct job_pool *pool)
+/* May one more job of this key have a thread? With the lock, as all that follow. */
+static bool key_has_room(const struct job_pool *pool, uint64_t key)
 {
-	struct job *job;
+	unsigned int n = 0;
 
-	pthread_mutex_lock(&pool->lock);
+	for (unsigned int i = 0; i < pool->n_threads; i++)
+		n += pool->threads[i].job && pool->threads[i].job->key == key;
+	return n < pool->limits.threads_per_key;
+}
+
+/* The link of the first job that may have a thread now; NULL: there is none. */
+static struct job **find_next(struct job_pool *pool)
+{
+	const struct job *full = NULL;
+
+	for (struct job **link = &pool->first; *link; link = &(*link)->next) {
+		/* Mostly all of those that cannot go are of one key. */
+		if (full && (*link)->key == full->key)
+			continue;
+		if (key_has_room(pool, (*link)->key))
+			return link;
+		full = *link;
+	}
+	return NULL;
+}
+
+static struct job *unlink_job(struct job_pool *pool, struct job **link)
+{
+	struct job *job = *link;
+
+	*link = job->next;
+	if (pool->last == &job->next)
+		pool->last = link;
+	return job;
+}
+
+/* The next job; NULL when the pool is closed. */
+static struct job *pool_take(struct pool_thread *self)
+{
+	struct job_pool *pool = self->pool;
+	struct job **link;
+
 	pool->idle++;
-	while (!pool->first && !pool->closing)
+	while (!(link = find_next(pool)) && !pool->closing)
 		pthread_cond_wait(&pool->work, &pool->lock);
 	pool->idle--;
-	job = pool->first;
-	if (job) {
-		pool->first = job->next;
-		pool->queued--;
-	}
-	if (!pool->first)
-		pool->last = &pool->first;
-	pthread_mutex_unlock(&pool->lock);
-	return job;
+	if (!link)
+		return NULL;
+	self->job = unlink_job(pool, link);
+	self->job->state = JOB_SERVED;
+	return self->job;
+}
+
+/* It was served: was it left meanwhile? */
+static bool pool_finish(struct pool_thread *self, struct job *job)
+{
+	bool left = job->state == JOB_LEFT;
+
+	self->job = NULL;
+	self->pool->jobs--;
+	job->state = JOB_DONE;
+	return left;
+}
+
+/* One that was left has nothing of its queue's any more. */
+static void job_free(const struct job_pool *pool, struct job *job)
+{
+	pool->ops->place_free(job->place);
+	free(job);
 }
 
 static void *pool_main(void *arg)
 {
 	struct pool_thread *self = arg;
+	struct job_pool *pool = self->pool;
 	struct job *job;
+	bool left;
 
 	pthread_setname_np(pthread_self(), "pool");
-	while ((job = pool_take(self->pool))) {
+	pthread_mutex_lock(&pool->lock);
+	while ((job = pool_take(self))) {
+		pthread_mutex_unlock(&pool->lock);
 		stop_token_set_current(job->stop);
-		job->written = self->pool->ops->resume(job->place, false);
-		job->done(job);
+		job->written = pool->ops->resume(job->place, job->what);
+		stop_token_set_current(NULL);
+		pthread_mutex_lock(&pool->lock);
+		left = pool_finish(self, job);
+		pthread_mutex_unlock(&pool->lock);
+		if (left)
+			job_free(pool, job);
+		else
+			job->done(job);
+		pthread_mutex_lock(&pool->lock);
 	}
+	pool->gone++;
+	pthread_cond_signal(&pool->ended);
+	pthread_mutex_unlock(&pool->lock);
 	return NULL;
 }
 
-/* Called with the lock. */
 static int pool_grow(struct job_pool *pool)
 {
 	struct pool_thread *new = &pool->threads[pool->n_threads];
@@ -99,37 +166,121 @@ static int pool_grow(struct job_pool *pool)
 	return -err;
 }
 
-int job_pool_submit(struct job_pool *pool, struct job *job)
+/* Jobs that a thread could take now, were there one. */
+static unsigned int count_ready(const struct job_pool *pool, unsigned int most)
+{
+	unsigned int n = 0;
+
+	for (const struct job *job = pool->first; job && n < most; job = job->next)
+		n += key_has_room(pool, job->key);
+	return n;
+}
+
+/* One more was queued: see to it that it is served, if there is a way. */
+static int pool_wake(struct job_pool *pool)
 {
 	int err = 0;
 
-	pthread_mutex_lock(&pool->lock);
-	if (pool->queued >= pool->idle && pool->n_threads < pool->max)
-		err = pool_grow(pool);
-	if (!pool->n_threads) {
-		pthread_mutex_unlock(&pool->lock);
-		return err;
+	if (count_ready(pool, pool->idle + 1) > pool->idle) {
+		if (pool->n_threads < pool->limits.threads)
+			err = pool_grow(pool);
+		else if (pool->limits.threads_per_key < pool->limits.threads)
+			log_guest(LOG_LEVEL_WARN,
+				  "%u requests wait for %s, and further ones for these", pool->n_threads,
+				  pool->limits.what);
 	}
-	job->next = NULL;
-	*pool->last = job;
-	pool->last = &job->next;
-	pool->queued++;
 	pthread_cond_signal(&pool->work);
+	return pool->n_threads ? 0 : err;
+}
+
+int job_pool_submit(struct job_pool *pool, struct job *job)
+{
+	struct job **link;
+	int err = 0;
+
+	pthread_mutex_lock(&pool->lock);
+	if (pool->jobs == pool->limits.jobs)
+		err = -EBUSY;
+	if (!err) {
+		job->next = NULL;
+		job->state = JOB_QUEUED;
+		link = pool->last;
+		*link = job;
+		pool->last = &job->next;
+		pool->jobs++;
+		err = pool_wake(pool);
+		if (err) {
+			unlink_job(pool, link);
+			pool->jobs--;
+		}
+	}
 	pthread_mutex_unlock(&pool->lock);
-	return 0;
+	return err;
+}
+
+enum job_state job_pool_leave(struct job_pool *pool, struct job *job)
+{
+	enum job_state state;
+	struct job **link = &pool->first;
+
+	pthread_mutex_lock(&pool->lock);
+	state = job->state;
+	if (state == JOB_QUEUED) {
+		while (*link != job)
+			link = &(*link)->next;
+		unlink_job(pool, link);
+		pool->jobs--;
+	} else if (state == JOB_SERVED) {
+		state = job->state = JOB_LEFT;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return state;
+}
+
+static void pool_close(struct job_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->closing = true;
+	pthread_cond_broadcast(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 void job_pool_free(struct job_pool *pool)
 {
 	if (!pool)
 		return;
-	pthread_mutex_lock(&pool->lock);
-	pool->closing = true;
-	pthread_cond_broadcast(&pool->work);
-	pthread_mutex_unlock(&pool->lock);
+	pool_close(pool);
 	for (unsigned int i = 0; i < pool->n_threads; i++)
 		pthread_join(pool->threads[i].thread, NULL);
+	pthread_cond_destroy(&pool->ended);
 	pthread_cond_destroy(&pool->work);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);
+}
+
+bool job_pool_try_free(struct job_pool *pool, unsigned int ms)
+{
+	struct timespec until;
+	bool all;
+
+	if (!pool)
+		return true;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000;
+	until.tv_nsec += ms % 1000 * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pool_close(pool);
+	pthread_mutex_lock(&pool->lock);
+	while (pool->gone < pool->n_threads &&
+	       pthread_cond_clockwait(&pool->ended, &pool->lock, CLOCK_MONOTONIC, &until) !=
+		       ETIMEDOUT)
+		continue;
+	all = pool->gone == pool->n_threads;
+	pthread_mutex_unlock(&pool->lock);
+	if (all)
+		job_pool_free(pool);
+	return all;
 }

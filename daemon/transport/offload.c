@@ -39,11 +39,10 @@ static struct job *job_new(struct offload *offload, unsigned int room)
 
 	if (!job)
 		return NULL;
-	job->chain.iov = calloc(room, sizeof(struct iovec));
+	job->chain.iov = malloc(room * sizeof(struct iovec));
 	job->chain.room = room;
 	job->done = come_back;
 	job->owner = offload;
-	job->stop = offload->stop;
 	if (!job->chain.iov || offload->ops->place_new(offload->ops->ctx, &job->place)) {
 		free(job->chain.iov);
 		free(job);
@@ -71,17 +70,87 @@ static void swap_request(struct job *job, struct vq_chain *chain, void **place)
 	*place = spare_place;
 }
 
-int offload_send(struct offload *offload, struct guest_table *table, struct vq_chain *chain,
-		 void **place, bool longer)
+static void link_far(struct offload *offload, struct job *job)
 {
-	struct job_pool *pool = longer ? offload->pools.longer : offload->pools.disk;
+	job->far_next = offload->far_first;
+	job->far_link = &offload->far_first;
+	if (job->far_next)
+		job->far_next->far_link = &job->far_next;
+	offload->far_first = job;
+	offload->far++;
+}
+
+static void unlink_far(struct offload *offload, struct job *job)
+{
+	*job->far_link = job->far_next;
+	if (job->far_next)
+		job->far_next->far_link = job->far_link;
+	job->far_link = NULL;
+	offload->far--;
+}
+
+static struct job_pool *pool_of(const struct offload *offload, long what)
+{
+	return what == REQUEST_WAITS_DISK ? offload->pools.disk :
+	       what == REQUEST_WAITS_LOCK ? offload->pools.locks : offload->pools.others;
+}
+
+static int send_near(struct offload *offload, struct job *job)
+{
+	int err;
+
+	if (offload->near >= OFFLOAD_MAX)
+		return -EBUSY;
+	job->stop = offload->stop;
+	offload->near++;
+	err = job_pool_submit(offload->pools.disk, job);
+	if (err)
+		offload->near--;
+	return err;
+}
+
+static int send_far(struct offload *offload, struct job *job)
+{
+	int err = offload->ops->detach(job->place);
+
+	if (err)
+		return err;
+	atomic_init(&job->own_stop.fired, false);
+	job->own_stop.event_fd = -1;
+	job->stop = &job->own_stop;
+	job->key = offload->ops->key(job->place);
+	link_far(offload, job);
+	err = job_pool_submit(pool_of(offload, job->what), job);
+	if (err)
+		unlink_far(offload, job);
+	return err;
+}
+
+static int send_job(struct offload *offload, struct job *job, long what)
+{
+	if (!pool_of(offload, what))
+		return -EOPNOTSUPP;
+	job->what = what;
+	job->key = 0;
+	return what == REQUEST_WAITS_DISK ? send_near(offload, job) : send_far(offload, job);
+}
+
+static void keep_spare(struct offload *offload, struct job *job)
+{
+	guest_table_put(offload->mem, job->table);
+	job->table = NULL;
+	job->next = offload->spare;
+	offload->spare = job;
+}
+
+int offload_send(struct offload *offload, struct guest_table *table, struct vq_chain *chain,
+		 void **place, long what)
+{
 	struct job *job = offload->spare;
 	int err;
 
-	if (!pool)
+	if (!pool_of(offload, what))
 		return -EOPNOTSUPP;
-	if (offload->away >= OFFLOAD_MAX + (longer ? OFFLOAD_LONG_MAX : 0))
-		return -EBUSY;
 	if (job)
 		offload->spare = job->next;
 	else
@@ -90,28 +159,109 @@ int offload_send(struct offload *offload, struct guest_table *table, struct vq_c
 		return -ENOMEM;
 	swap_request(job, chain, place);
 	job->table = guest_table_ref(offload->mem, table);
-	offload->away++;
-	err = job_pool_submit(pool, job);
+	err = send_job(offload, job, what);
 	if (err) {
 		swap_request(job, chain, place);
-		offload_done(offload, job);
+		keep_spare(offload, job);
 	}
 	return err;
 }
 
+/* One that came back: true when it has its reply; it may have found more to wait for. */
+static bool settle(struct offload *offload, struct job *job)
+{
+	struct iov_cursor out;
+
+	if (job->far_link)
+		unlink_far(offload, job);
+	else
+		offload->near--;
+	if (request_waits(job->written)) {
+		if (!send_job(offload, job, job->written))
+			return false;
+		job->written = offload->ops->refuse(job->place);
+	}
+	iov_cursor_init(&out, job->chain.iov + job->chain.n_read, job->chain.n_write);
+	job->written = offload->ops->fetch(job->place, &out, job->written);
+	return true;
+}
+
 struct job *offload_collect(struct offload *offload)
 {
+	struct job *job, *next, *settled = NULL;
+
 	if (!queue_waker_take(&offload->waker))
 		return NULL;
-	return atomic_exchange_explicit(&offload->back, NULL, memory_order_acquire);
+	job = atomic_exchange_explicit(&offload->back, NULL, memory_order_acquire);
+	for (; job; job = next) {
+		next = job->next;
+		if (!settle(offload, job))
+			continue;
+		job->next = settled;
+		settled = job;
+	}
+	return settled;
 }
 
 void offload_done(struct offload *offload, struct job *job)
 {
+	keep_spare(offload, job);
+}
+
+/* Take back what is the queue's, and let it go. True when it is on its way back, and has to be awaited. */
+static bool leave_one(struct offload *offload, struct job *job)
+{
+	struct job_pool *pool = pool_of(offload, job->what);
+
+	/* Its thread looks at neither. */
 	guest_table_put(offload->mem, job->table);
-	offload->away--;
-	job->next = offload->spare;
-	offload->spare = job;
+	free(job->chain.iov);
+	job->table = NULL;
+	job->chain = (struct vq_chain){ .iov = NULL };
+	stop_token_fire(&job->own_stop);
+	switch (job_pool_leave(pool, job)) {
+	case JOB_DONE:
+		return true;
+	case JOB_QUEUED:
+		/* What was reserved for it is given back. */
+		offload->ops->refuse(job->place);
+		job_free(offload, job);
+		break;
+	case JOB_SERVED:
+	case JOB_LEFT:
+		break;
+	}
+	return false;
+}
+
+void offload_leave(struct offload *offload)
+{
+	struct job *job = offload->far_first, *next;
+	unsigned int coming = 0;
+
+	if (!job)
+		return;
+	for (; job; job = next) {
+		next = job->far_next;
+		coming += leave_one(offload, job);
+	}
+	offload->far_first = NULL;
+	offload->far = 0;
+	/* Their tokens were fired. */
+	offload->ops->wake(offload->ops->ctx);
+	while (coming) {
+		if (!queue_waker_take(&offload->waker)) {
+			queue_waker_wait(&offload->waker);
+			continue;
+		}
+		job = atomic_exchange_explicit(&offload->back, NULL, memory_order_acquire);
+		for (; job; job = next, coming--) {
+			next = job->next;
+			if (request_waits(job->written))
+				offload->ops->refuse(job->place);
+			job_free(offload, job);
+		}
+	}
 }
 
 void offload_trim(struct offload *offload)

@@ -45,6 +45,7 @@ int queue_worker_init(struct queue_worker *worker, unsigned int index,
 
 void queue_worker_destroy(struct queue_worker *worker)
 {
+	queue_worker_leave(worker);
 	close_fd(&worker->call_fd);
 	offload_close(&worker->offload);
 	stop_token_close(&worker->stop);
@@ -127,20 +128,40 @@ static long worker_handle(struct queue_worker *worker)
 	return worker->ops->handle(worker->place, &in, &out);
 }
 
+/* The reply of one that waited; it may have been detached, and then refused. */
+static long worker_fetch(struct queue_worker *worker, long written)
+{
+	struct vq_chain *chain = &worker->chain;
+	struct iov_cursor out;
+
+	iov_cursor_init(&out, chain->iov + chain->n_read, chain->n_write);
+	return worker->ops->fetch(worker->place, &out, written);
+}
+
+/* One that has to wait: true when it was sent away, else *written is what became of it. */
+static bool worker_send(struct queue_worker *worker, long *written)
+{
+	while (request_waits(*written)) {
+		long what = *written;
+
+		if (!offload_send(&worker->offload, worker->table, &worker->chain, &worker->place, what))
+			return true;
+		/* All others wait for this one, but not those that are done. */
+		worker_publish(worker);
+		*written = what == REQUEST_WAITS_DISK ? worker->ops->resume(worker->place, what) :
+			   worker->ops->refuse(worker->place);
+	}
+	*written = worker_fetch(worker, *written);
+	return false;
+}
+
 /* Serve one popped request, or send it away, or put it back. */
 static void worker_serve(struct queue_worker *worker)
 {
 	long written = worker_handle(worker);
 
-	if (written == REQUEST_WAITS || written == REQUEST_WAITS_LONG) {
-		bool longer = written == REQUEST_WAITS_LONG;
-
-		if (!offload_send(&worker->offload, worker->table, &worker->chain, &worker->place, longer))
-			return;
-		/* All others wait for this one, but not those that are done. */
-		worker_publish(worker);
-		written = worker->ops->resume(worker->place, longer);
-	}
+	if (request_waits(written) && worker_send(worker, &written))
+		return;
 	if (written == REQUEST_AGAIN)
 		virtqueue_unpop(worker->vq);
 	else
@@ -232,12 +253,12 @@ static int worker_drain(struct queue_worker *worker)
 	return got < 0 ? got : 0;
 }
 
-/* Wait for what was sent away. `err` is why the queue ends: only -EPROTO leaves it its rings. */
+/* Wait for what works on the guest's memory. `err` is why the queue ends: only -EPROTO leaves it its rings. */
 static void worker_finish(struct queue_worker *worker, int err)
 {
 	bool lost = err && err != -EPROTO;
 
-	while (worker->offload.away) {
+	while (worker->offload.near) {
 		queue_waker_wait(&worker->offload.waker);
 		lost = lost || worker_refresh(worker);
 		worker_collect(worker, lost);
@@ -316,6 +337,9 @@ int queue_worker_start(struct queue_worker *worker, struct virtqueue *vq, int ki
 	err = worker->chain.iov ? 0 : -ENOMEM;
 	if (!err)
 		err = virtqueue_attach(vq, worker->table);
+	/* So many were taken from this very ring and not answered? Else it is another. */
+	if (!err && (uint16_t)(vq->last_avail - vq->used_idx) != worker->offload.far)
+		offload_leave(&worker->offload);
 	if (!err)
 		err = worker->ops->place_new(worker->ops->ctx, &worker->place);
 	if (!err)
@@ -340,4 +364,10 @@ void queue_worker_stop(struct queue_worker *worker)
 	pthread_join(worker->thread, NULL);
 	worker->running = false;
 	worker_release(worker);
+}
+
+void queue_worker_leave(struct queue_worker *worker)
+{
+	offload_leave(&worker->offload);
+	offload_trim(&worker->offload);
 }

@@ -25,29 +25,46 @@ struct request_ops {
 	void (*place_free)(void *place);
 	/*
 	 * Decode a request into its place, and serve it without waiting: bytes
-	 * written, REQUEST_NO_REPLY or REQUEST_AGAIN; or REQUEST_WAITS or
-	 * REQUEST_WAITS_LONG: nothing was done, as it would have to wait for a disk,
-	 * or for as long as somebody holds a lock.
+	 * written, REQUEST_NO_REPLY or REQUEST_AGAIN; or a REQUEST_WAITS_*: nothing
+	 * was done, as it would have to wait.
 	 */
 	long (*handle)(void *place, struct iov_cursor *in, struct iov_cursor *out);
 	/*
 	 * Serve the request that waits in its place, which may have gone to another
-	 * thread; or answer that it is refused, as nobody can be found who may wait
-	 * so long. What comes back is never REQUEST_WAITS.
+	 * thread; that thread waits for `what`, and what is less. Returns as handle()
+	 * does, but for REQUEST_AGAIN: a request can find more to wait for.
 	 */
-	long (*resume)(void *place, bool refused);
+	long (*resume)(void *place, long what);
+	/* Nobody can be found who waits for it: answer that. */
+	long (*refuse)(void *place);
+	/*
+	 * Make a request that waits independent of the guest's memory: what resume() then
+	 * writes is kept for fetch(). 0 or -errno. Harmless when it is so already.
+	 */
+	int (*detach)(void *place);
+	/* The reply of a detached request to `out`: the bytes, or `written` where there are none. */
+	long (*fetch)(void *place, struct iov_cursor *out, long written);
+	/* What it waits for, when others wait for the same: see job_pool.h. */
+	uint64_t (*key)(void *place);
 	/* The device was reset, or the VMM `left`. Every queue is stopped. */
 	void (*reset)(void *ctx, bool left);
 	/* A queue's token was fired: wake whoever waits in a lock for its sake. */
 	void (*wake)(void *ctx);
-	unsigned int pool_threads;	/* for requests that wait; 0: queues serve them, too */
-	unsigned int long_threads;	/* for those that wait long: as many as there may be */
+	unsigned int pool_threads;	/* for requests that wait for a disk; 0: queues serve them, too */
+	/* For the others, borrowed: they outlive sessions, as requests may. NULL: those are refused. */
+	struct job_pool *locks, *others;
 	uint64_t look_ns;		/* how long a queue's thread may look at its ring before it sleeps */
 };
 #define REQUEST_NO_REPLY (-1L)
 #define REQUEST_AGAIN (-2L)
-#define REQUEST_WAITS (-3L)
-#define REQUEST_WAITS_LONG (-4L)
+#define REQUEST_WAITS_DISK (-3L)
+#define REQUEST_WAITS_OTHERS (-4L)	/* another machine or process, which may never answer */
+#define REQUEST_WAITS_LOCK (-5L)	/* for as long as somebody holds it */
+
+static inline bool request_waits(long result)
+{
+	return result <= REQUEST_WAITS_DISK;
+}
 
 struct queue_worker {
 	unsigned int index;		/* [I] of the queue, for messages */
@@ -89,10 +106,13 @@ void queue_worker_destroy(struct queue_worker *worker);
 int queue_worker_start(struct queue_worker *worker, struct virtqueue *vq, int kick_fd);
 /*
  * Stop: when it returns, every request that was popped has been answered or
- * put back, and vq->last_avail is what GET_VRING_BASE answers. Harmless when
- * stopped already.
+ * put back, or waits for somebody else without touching the guest's memory, and
+ * vq->last_avail is what GET_VRING_BASE answers. Harmless when stopped already.
+ * Those that wait are answered when the same ring goes on.
  */
 void queue_worker_stop(struct queue_worker *worker);
+/* The ring of a stopped worker is gone: nobody waits for these any more. */
+void queue_worker_leave(struct queue_worker *worker);
 
 /* Take over `fd` (or -1) as the way to tell the guest, beside a running thread. */
 void queue_worker_set_call(struct queue_worker *worker, int fd);

@@ -90,8 +90,10 @@ void vu_queues_reset(struct vu_session *session)
 
 		close_fd(&queue->kick_fd);
 		close_fd(&queue->err_fd);
-		if (queue->initialized)
+		if (queue->initialized) {
+			queue_worker_leave(&queue->worker);
 			queue_worker_set_call(&queue->worker, -1);
+		}
 		queue->vq = (struct virtqueue){
 			.event_idx = queue->vq.event_idx, .indirect = queue->vq.indirect,
 		};

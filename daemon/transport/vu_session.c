@@ -6,6 +6,7 @@
 #include "daemon/transport/vu_session.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -57,19 +58,19 @@ static const struct vu_row rows[VHOST_USER_REQUEST_LIMIT] = {
 
 static int pools_new(struct vu_session *session)
 {
-	int err = 0;
+	const struct job_pool_limits limits = {
+		.threads = session->ops.pool_threads, .threads_per_key = session->ops.pool_threads,
+		.jobs = UINT_MAX, .what = "a disk",
+	};
 
-	if (session->ops.pool_threads)
-		err = job_pool_new(&session->ops, session->ops.pool_threads, &session->pools.disk);
-	if (!err && session->ops.long_threads)
-		err = job_pool_new(&session->ops, session->ops.long_threads, &session->pools.longer);
-	return err;
+	session->pools.locks = session->ops.locks;
+	session->pools.others = session->ops.others;
+	return limits.threads ? job_pool_new(&session->ops, &limits, &session->pools.disk) : 0;
 }
 
 static void pools_free(struct vu_session *session)
 {
 	job_pool_free(session->pools.disk);
-	job_pool_free(session->pools.longer);
 }
 
 /*

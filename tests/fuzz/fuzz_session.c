@@ -127,6 +127,8 @@ static void told_send(int sock, const struct told *told, const struct palette *p
 /* A request that waits: what it answers, and where. */
 struct place {
 	uint8_t first;
+	bool detached;
+	size_t room;
 	struct iov_cursor out;
 };
 
@@ -142,15 +144,49 @@ static void place_free(void *place)
 	free(place);
 }
 
-static long resume(void *arg, bool refused)
+static long resume(void *arg, long what)
 {
 	struct place *place = arg;
-	size_t room = place->out.left;
+	size_t room = place->room;
 
-	(void)refused;
+	(void)what;
+	if (place->detached)
+		return room ? (long)room : REQUEST_NO_REPLY;
 	while (iov_cursor_write(&place->out, &place->first, 1))
 		continue;
 	return room ? (long)room : REQUEST_NO_REPLY;
+}
+
+static long refuse(void *place)
+{
+	return resume(place, 0);
+}
+
+static int detach(void *arg)
+{
+	struct place *place = arg;
+
+	place->detached = true;
+	return 0;
+}
+
+static long fetch(void *arg, struct iov_cursor *out, long written)
+{
+	struct place *place = arg;
+
+	if (!place->detached)
+		return written;
+	iov_cursor_limit(out, TOUCHED_MAX);
+	while (iov_cursor_write(out, &place->first, 1))
+		continue;
+	return written;
+}
+
+static uint64_t key(void *arg)
+{
+	const struct place *place = arg;
+
+	return place->first;
 }
 
 /*
@@ -164,15 +200,17 @@ static long handle(void *arg, struct iov_cursor *in, struct iov_cursor *out)
 
 	iov_cursor_limit(in, TOUCHED_MAX);
 	iov_cursor_limit(out, TOUCHED_MAX);
-	*place = (struct place){ .out = *out };
+	*place = (struct place){ .room = out->left, .out = *out };
 	iov_cursor_read(in, &place->first, 1);
 	while (iov_cursor_read(in, &byte, 1))
 		continue;
 	if (place->first == 1)
-		return REQUEST_WAITS;
+		return REQUEST_WAITS_DISK;
 	if (place->first == 2)
-		return REQUEST_WAITS_LONG;
-	return resume(place, false);
+		return REQUEST_WAITS_LOCK;
+	if (place->first == 3)
+		return REQUEST_WAITS_OTHERS;
+	return resume(place, 0);
 }
 
 static void nothing(void *ctx)
@@ -205,15 +243,21 @@ static void check_answers(int sock)
 static void run_session(int sock)
 {
 	static struct vu_device device = { .has_config = true, .shmem = { .nregions = 1, .sizes = { 2u << 20 } } };
-	static const struct request_ops ops = {
+	static const struct job_pool_limits limits = {
+		.threads = 2, .threads_per_key = 1, .jobs = 8, .what = "nothing",
+	};
+	static struct request_ops ops = {
 		.place_new = place_new, .place_free = place_free, .handle = handle, .resume = resume,
-		.reset = no_reset, .wake = nothing, .pool_threads = 1, .long_threads = 1,
+		.refuse = refuse, .detach = detach, .fetch = fetch, .key = key,
+		.reset = no_reset, .wake = nothing, .pool_threads = 1,
 	};
 	static const struct vu_bystander nobody = { .fd = -1 };
 	struct vu_backend backend;
 	struct vu_session *session;
 
 	vu_backend_init(&backend);
+	if (!ops.locks && (job_pool_new(&ops, &limits, &ops.locks) || job_pool_new(&ops, &limits, &ops.others)))
+		abort();
 	if (vu_session_new(&device, &ops, &backend, sock, &session))
 		abort();
 	(void)vu_session_run(session, -1, &nobody);

@@ -189,10 +189,10 @@ static void converse(struct conversation *c, struct sent *sent)
 	memcpy(in + sizeof(sent->head), sent->body, sent->body_size);
 	memset(out, FILL, sent->room);
 	used = serve(c, sent, in, out);
-	if (used == SERVER_WAITS)
-		used = server_resume(c->sq, PATIENCE_ENOUGH);
-	else if (used == SERVER_WAITS_LONG)
-		used = server_resume(c->sq, PATIENCE_REFUSED);
+	if (used == SERVER_WAITS_DISK || used == SERVER_WAITS_OTHERS)
+		used = server_resume(c->sq, PATIENCE_OTHERS);
+	if (used == SERVER_WAITS_LOCK)
+		used = server_refuse(c->sq);
 	check_reply(sent, out, used);
 	take_numbers(c, sent->head.opcode, out, used);
 	free(in);

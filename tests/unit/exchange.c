@@ -135,7 +135,7 @@ long exchange_run(struct exchange *x, struct server_queue *sq)
 
 	x->used = server_handle(sq, &in_cursor, &out_cursor, x->impatient ? PATIENCE_NONE : PATIENCE_ENOUGH);
 
-	if (x->used != SERVER_WAITS && x->used != SERVER_WAITS_LONG)
+	if (x->used > SERVER_WAITS_DISK)
 		return take_answer(x);
 	overwrite();
 	return EXCHANGE_WAITS;
@@ -144,6 +144,12 @@ long exchange_run(struct exchange *x, struct server_queue *sq)
 long exchange_resume(struct exchange *x, struct server_queue *sq, enum server_patience patience)
 {
 	x->used = server_resume(sq, patience);
+	return take_answer(x);
+}
+
+long exchange_refuse(struct exchange *x, struct server_queue *sq)
+{
+	x->used = server_refuse(sq);
 	return take_answer(x);
 }
 

@@ -49,6 +49,9 @@ long exchange_run(struct exchange *x, struct server_queue *sq);
 /* Go on with one that waits, whose bytes the guest has written over. As exchange_run(). */
 long exchange_resume(struct exchange *x, struct server_queue *sq, enum server_patience patience);
 
+/* Refuse one that waits, likewise. */
+long exchange_refuse(struct exchange *x, struct server_queue *sq);
+
 /* A session: INIT with this minor and these flags. Returns what exchange_run() does. */
 long exchange_init(struct exchange *x, struct server_queue *sq, uint32_t minor, uint64_t flags);
 

@@ -483,7 +483,7 @@ void fs_lock_interrupt(struct fs *fs, uint64_t unique)
 	fake.unique = unique;
 }
 
-void fs_lock_interrupt_all(struct fs *fs)
+void fs_lock_interrupt_stopped(struct fs *fs)
 {
 	(void)fs;
 }

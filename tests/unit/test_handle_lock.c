@@ -67,7 +67,7 @@ static void test_waits(void **state)
 	assert_int_equal(fake.waits, 0);
 	fake.result = -EAGAIN;
 	assert_int_equal(exchange_run(&x, queue_of(&x, PATIENCE_NONE)), EXCHANGE_WAITS);
-	assert_int_equal(x.used, SERVER_WAITS_LONG);
+	assert_int_equal(x.used, SERVER_WAITS_LOCK);
 	assert_int_equal(fake.waits, 1);
 	/* the wait itself; an interrupted one is an answer, not a retry */
 	fake.result = -EINTR;
@@ -79,7 +79,7 @@ static void test_waits(void **state)
 	assert_int_equal(fake.waits, 0);
 	fake.result = -EAGAIN;
 	assert_int_equal(exchange_run(&x, queue_of(&x, PATIENCE_NONE)), EXCHANGE_WAITS);
-	assert_int_equal(exchange_resume(&x, sq, PATIENCE_REFUSED), -ENOLCK);
+	assert_int_equal(exchange_refuse(&x, sq), -ENOLCK);
 	assert_int_equal(fake.waits, 0);
 	fake.result = -EAGAIN;
 	fake.waits = FS_LOCK_WAITS_MAX;

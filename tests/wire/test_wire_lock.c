@@ -27,6 +27,10 @@ static const struct fixture_config locks = {
 	.args = { "--posix-lock", "--flock" }, .options = { .depth = 64 },
 };
 
+static const struct fixture_config two_queues = {
+	.args = { "--posix-lock", "--queues", "2" }, .options = { .depth = 64, .request_queues = 2 },
+};
+
 static struct fuse_lk_in lock_in(uint64_t fh, uint64_t owner, uint32_t type, uint32_t flags)
 {
 	return (struct fuse_lk_in){
@@ -254,27 +258,90 @@ static void test_interrupt_of_nothing(void **state)
 	ok(ask(f, FUSE_SETLK, node, lock_in(fh, 1, F_UNLCK, 0)));
 }
 
-/* A stop of the ring ends the wait: the guest hears EINTR, the VMM need not wait. */
+/* Stop a queue and start it again, until its SETLKW was taken from the ring before a stop. */
+static void stop_and_start(struct fixture *f)
+{
+	bool taken;
+
+	do {
+		ok(casement_queue_stop(f->q));
+		taken = f->q->base == f->q->next_avail;
+		ok(casement_queue_start(f->q));
+	} while (!taken);
+}
+
+/* A machine that stands still and goes on: the wait goes on as well, and then has the lock. */
 static void test_stop(void **state)
 {
 	struct fixture *f = fixture_of(state);
 	uint64_t node, fh = create_file(f->q, "file", &node);
-	cleanup_close int host = host_lock(f, "file", F_WRLCK);
+	struct casement_request *done[1];
 	struct wait wait;
-	bool taken;
 
 	for (int round = 0; round < 20; round++) {
+		int host = host_lock(f, "file", F_WRLCK);
+
 		wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, 0));
 		if (round % 2)
 			check_alive(f);
-		/* What was not taken before the stop is taken after it, and waits anew. */
-		do {
-			ok(casement_queue_stop(f->q));
-			taken = f->q->base == f->q->next_avail;
-			ok(casement_queue_start(f->q));
-		} while (!taken);
-		assert_int_equal(wait_end(f, &wait), -EINTR);
+		stop_and_start(f);
+		if (!round)
+			assert_int_equal(casement_complete(f->q, done, 1, TEST_QUIET_MS), 0);
+		check_alive(f);
+		close(host);
+		assert_int_equal(wait_end(f, &wait), 0);
+		ok(ask(f, FUSE_SETLK, node, lock_in(fh, 1, F_UNLCK, 0)));
 	}
+}
+
+/* The lock is given while the ring stands still: the guest hears of it when it goes on. */
+static void test_lock_during_stop(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "file", &node);
+	int host = host_lock(f, "file", F_WRLCK), probe;
+	struct flock fl = { .l_type = F_WRLCK };
+	struct wait wait;
+
+	wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, 0));
+	do
+		check_alive(f);
+	while (!daemon_waits_in(f, SYS_fcntl));
+	ok(casement_queue_stop(f->q));
+	probe = open(share_path(&f->daemon, "file"), O_RDWR | O_CLOEXEC);
+	close(host);
+	do {
+		fl.l_type = F_WRLCK;
+		assert_int_equal(fcntl(probe, F_OFD_GETLK, &fl), 0);
+	} while (fl.l_type == F_UNLCK);
+	ok(casement_queue_start(f->q));
+	assert_int_equal(wait_end(f, &wait), 0);
+	close(probe);
+}
+
+/* The stop of one ring is nothing to those that wait on another. */
+static void test_stop_of_another(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "file", &node);
+	int host = host_lock(f, "file", F_WRLCK);
+	struct casement_queue *other = casement_request_queue(f->client, 1);
+	struct casement_request *done[1];
+	struct wait wait;
+
+	wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, 0));
+	do
+		check_alive(f);
+	while (!daemon_waits_in(f, SYS_fcntl));
+	for (int round = 0; round < 20; round++) {
+		ok(casement_queue_stop(other));
+		if (round % 2)
+			casement_queue_reset(other);
+		ok(casement_queue_start(other));
+	}
+	assert_int_equal(casement_complete(f->q, done, 1, TEST_QUIET_MS), 0);
+	close(host);
+	assert_int_equal(wait_end(f, &wait), 0);
 }
 
 /* More waits than there are threads for: the rest hears ENOLCK, nobody is held up. */
@@ -313,6 +380,32 @@ static void test_too_many(void **state)
 	struct fixture *f = fixture_of(state);
 	uint64_t node, fh = create_file(f->q, "file", &node);
 
+	assert_int_equal(count_waits(f, node, fh), MOST_WAITS);
+}
+
+/* A ring that begins anew knows nothing of what was taken from it before: the wait is given up. */
+static void test_reset(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "file", &node);
+	cleanup_close int host = host_lock(f, "file", F_WRLCK);
+	struct fuse_attr_out attr;
+	struct wait wait;
+
+	for (int round = 0; round < 20; round++) {
+		wait_start(f, &wait, node, lock_in(fh, 1, F_WRLCK, 0));
+		do
+			check_alive(f);
+		while (round % 2 && !daemon_waits_in(f, SYS_fcntl));
+		ok(casement_queue_stop(f->q));
+		casement_queue_reset(f->q);
+		ok(casement_queue_start(f->q));
+		for (int i = 0; i < 3; i++)
+			ok(casement_getattr(f->q, CASEMENT_ROOT, CASEMENT_NO_FH, &attr));
+		while (daemon_waits_in(f, SYS_fcntl))
+			ok(casement_getattr(f->q, CASEMENT_ROOT, CASEMENT_NO_FH, &attr));
+	}
+	close(take_fd(&host));
 	assert_int_equal(count_waits(f, node, fh), MOST_WAITS);
 }
 
@@ -433,7 +526,10 @@ int main(void)
 		FIXTURE_TEST(test_flush, &locks),
 		FIXTURE_TEST(test_release, &locks),
 		FIXTURE_TEST(test_stop, &locks),
+		FIXTURE_TEST(test_lock_during_stop, &locks),
+		FIXTURE_TEST(test_stop_of_another, &two_queues),
 		FIXTURE_TEST(test_too_many, &locks),
+		FIXTURE_TEST(test_reset, &locks),
 		FIXTURE_TEST(test_memory_that_changes, &locks),
 		FIXTURE_TEST(test_two_guests, &locks),
 		FIXTURE_TEST(test_leave, &locks),
