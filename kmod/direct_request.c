@@ -135,6 +135,7 @@ static void set_args(struct cs_request *request, struct kiocb *iocb, loff_t pos,
 	in->fh = open->fh;
 	in->offset = pos;
 	in->size = request->data_len;
+	in->flags = iocb->ki_filp->f_flags;	/* O_DIRECT is one, or not */
 }
 
 struct cs_request *cs_direct_request(struct kiocb *iocb, loff_t pos, struct iov_iter *iter, bool write)

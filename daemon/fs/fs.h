@@ -220,20 +220,27 @@ void fs_lock_interrupt_stopped(struct fs *fs);
 /* data (op_data.c) */
 /*
  * Read at most `size` bytes at `offset` into `to` (which is moved on): bytes,
- * short only at the end of the file. With `nowait` -EAGAIN, `to` being anywhere,
+ * short only at the end of the file. With FS_READ_NOWAIT -EAGAIN, `to` being anywhere,
  * when they are not all in the page cache, as far as the file system can tell.
  */
+#define FS_READ_NOWAIT (1u << 0)
+#define FS_READ_DIRECT (1u << 1)	/* O_DIRECT, as fcntl(2) last set it; else by the host's page cache */
 ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
-		struct iov_cursor *to, bool nowait);
+		struct iov_cursor *to, uint32_t how);
 /* Where a write goes: fcntl(2) changes O_APPEND behind an open handle's back. */
 enum fs_place {
 	FS_PLACE_OPENED,	/* as the handle was opened: at the offset, or at the end with O_APPEND */
 	FS_PLACE_OFFSET,
 	FS_PLACE_END,
 };
-/* Write exactly `size` bytes of `from`: bytes written, or -errno if none was. kill_suidgid: strip set-id bits. */
+struct fs_write {
+	enum fs_place place;
+	bool direct;		/* as FS_READ_DIRECT */
+	bool kill_suidgid;	/* strip set-id bits */
+};
+/* Write exactly `size` bytes of `from`: bytes written, or -errno if none was. */
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
-		 struct iov_cursor *from, enum fs_place place, bool kill_suidgid);
+		 struct iov_cursor *from, const struct fs_write *how);
 int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, uint64_t offset,
 		 uint64_t len);
 int64_t fs_lseek(struct fs *fs, uint64_t handle, uint64_t offset, uint32_t whence);

@@ -87,10 +87,22 @@ int fs_lookup_child(struct fs *fs, const struct fs_at *dir, const char *name, en
 		    struct fs_entry *entry);
 
 /* op_file.c */
-/* The open(2) flags we use for a guest's, or -errno. O_APPEND is never among them: see *append. */
+/* The open(2) flags we use for a guest's, or -errno. O_APPEND and O_DIRECT are never among them. */
 int fs_open_flags(const struct fs *fs, uint32_t flags, bool *append);
+/*
+ * handle.direct_fd of an open file, if `flags` ask for one: 0, or -EINVAL where the
+ * file system does not have O_DIRECT.
+ */
+int fs_open_direct(struct fs *fs, int fd, uint32_t flags, int *direct_fd);
+/* Give it up again: it did not come to a handle. */
+void fs_close_direct(struct fs *fs, int *direct_fd);
 /* Open a known file for the guest. 0 or -errno; never opens what is no regular file. */
 int fs_open_inode(struct fs *fs, struct inode *inode, uint32_t flags, uint64_t *handle);
+/*
+ * The descriptor that moves data of an open file: with `direct` the one that is
+ * O_DIRECT, which is opened now if need be. Borrowed, as long as the handle is.
+ */
+int fs_data_fd(struct fs *fs, struct handle *open, bool direct);
 /* 0 if the inode is a regular file, else what open(2) would say of it. */
 int fs_check_regular(const struct inode *inode);
 

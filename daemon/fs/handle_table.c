@@ -65,6 +65,10 @@ static void handle_destroy(struct handle *handle)
 	struct handle_shard *shard = &table->shards[handle->slot % HANDLE_SHARDS];
 
 	close(handle->fd);
+	if (handle->direct_fd >= 0) {
+		close(handle->direct_fd);
+		fd_budget_give(table->budget);
+	}
 	dir_stream_free(handle->dir);
 	inode_put(handle->inode);
 	fd_budget_give(table->budget);
@@ -121,6 +125,7 @@ static int add_chunk_locked(struct handle_table *table, uint32_t shard_no)
 			.table = table,
 			.slot = (base + i) * HANDLE_SHARDS + shard_no,
 			.fd = -1,
+			.direct_fd = HANDLE_NO_DIRECT,
 			.next_free = i + 1 < HANDLE_CHUNK ? &chunk[i + 1] : NULL,
 		};
 	}
@@ -178,7 +183,7 @@ int handle_table_add(struct handle_table *table, const struct handle_parts *part
 	handle->inode = inode_ref(parts->inode);
 	handle->dir = parts->dir;
 	handle->append = parts->append;
-	handle->direct = parts->direct;
+	handle->direct_fd = parts->direct_fd ? *parts->direct_fd : HANDLE_NO_DIRECT;
 	handle->reader = parts->reader;
 	handle->no_nowait = false;
 	handle->sample = 0;

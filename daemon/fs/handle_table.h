@@ -29,6 +29,9 @@
 #define HANDLE_CHUNKS 1024u	/* chunks in a shard */
 #define HANDLE_MAX (HANDLE_SHARDS * HANDLE_CHUNK * HANDLE_CHUNKS)
 
+#define HANDLE_NO_DIRECT (-1)		/* not opened O_DIRECT yet */
+#define HANDLE_NEVER_DIRECT (-2)	/* the host does not let us */
+
 struct dir_stream;
 struct handle_table;
 struct inode;
@@ -38,11 +41,11 @@ struct handle {
 	struct handle_table *table;	/* [I] */
 	uint32_t slot;			/* [I] */
 	/* Set before the handle is given out, valid for its users: */
-	int fd;				/* owned */
+	int fd;				/* owned; never O_DIRECT */
+	int direct_fd;			/* the same file O_DIRECT, owned, or HANDLE_NO_*; see fs_data_fd(); [A] */
 	struct inode *inode;		/* one user of it is ours */
 	struct dir_stream *dir;		/* owned; NULL for a file */
 	bool append;			/* the guest opened it O_APPEND, the host's descriptor is not */
-	bool direct;			/* O_DIRECT on the host: always waits for the disk */
 	bool reader;			/* came by OPEN, read-only: see op_keep.c */
 	bool no_nowait;			/* [A] relaxed: its file system does not know RWF_NOWAIT */
 	uint64_t sample;		/* see op_keep.c; [A] relaxed, it orders nothing */
@@ -71,7 +74,8 @@ struct handle_parts {
 	int fd;			/* taken on success */
 	struct inode *inode;	/* the table counts a user of its own */
 	struct dir_stream *dir;	/* taken on success; NULL for a file */
-	bool append, direct, reader;
+	const int *direct_fd;	/* handle.direct_fd, taken on success with its unit of the budget; NULL: none */
+	bool append, reader;
 };
 
 /* 0, -ENFILE or -ENOMEM; on error everything stays the caller's. */

@@ -63,23 +63,37 @@ static int enter_opened(struct fs *fs, int fd, struct fs_entry *entry)
 	return fs_enter_fd(fs, &path_fd, entry);
 }
 
-/* Enter a new file and make its handle; `fd` is taken on success only. */
-static int enter_created(struct fs *fs, int *fd, bool append, struct fs_entry *entry,
-			 uint64_t *handle)
+/* Enter a new file and make its handle; both descriptors are taken on success only. */
+static int enter_handle(struct fs *fs, struct handle_parts *parts, struct fs_entry *entry,
+			uint64_t *handle)
 {
-	struct handle_parts parts = { .fd = *fd, .append = append };
 	cleanup_inode struct inode *inode = NULL;
-	int err = enter_opened(fs, *fd, entry);
+	int err = enter_opened(fs, parts->fd, entry);
 
 	if (err)
 		return err;
 	err = fs_node_get(fs, entry->node, &inode);
 	if (!err) {
-		parts.inode = inode;
-		err = handle_table_add(&fs->handles, &parts, handle);
+		parts->inode = inode;
+		err = handle_table_add(&fs->handles, parts, handle);
 	}
 	if (err)
 		fs_forget(fs, entry->node, 1);
+	return err;
+}
+
+/* The same of one that the guest opened with `flags`; `fd` is taken on success only. */
+static int enter_created(struct fs *fs, int *fd, uint32_t flags, bool append,
+			 struct fs_entry *entry, uint64_t *handle)
+{
+	int direct_fd, err = fs_open_direct(fs, *fd, flags, &direct_fd);
+	struct handle_parts parts = { .fd = *fd, .direct_fd = &direct_fd, .append = append };
+
+	if (err)
+		return err;
+	err = enter_handle(fs, &parts, entry, handle);
+	if (err)
+		fs_close_direct(fs, &direct_fd);
 	else
 		take_fd(fd);
 	return err;
@@ -103,7 +117,7 @@ static int create_new(struct fs *fs, const struct fs_caller *caller, const struc
 	if (fd < 0)
 		return fd;
 	err = label_new(fs, caller, fd, true, dir->fd, name, 0);
-	return err ? err : enter_created(fs, &fd, append, entry, handle);
+	return err ? err : enter_created(fs, &fd, flags, append, entry, handle);
 }
 
 /* What open(2) wants of a file that is there. */
@@ -231,7 +245,7 @@ int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 	if (fd < 0)
 		return fd;
 	err = label_new(fs, caller, fd, true, -1, NULL, 0);
-	return err ? err : enter_created(fs, &fd, append, entry, handle);
+	return err ? err : enter_created(fs, &fd, flags, append, entry, handle);
 }
 
 /*

@@ -47,20 +47,21 @@ static bool may_be_cut_short(uint64_t end, size_t n, size_t asked)
  * Flags for a read that must not wait for a disk; -EAGAIN if it certainly
  * would. File systems in memory do not know RWF_NOWAIT, and do not wait.
  */
-static int nowait_flags(const struct fs *fs, struct handle *open)
+static int nowait_flags(const struct fs *fs, struct handle *open, bool direct)
 {
-	if (fs->remote || open->direct)
+	if (fs->remote || direct)
 		return -EAGAIN;
 	return __atomic_load_n(&open->no_nowait, __ATOMIC_RELAXED) ? 0 : RWF_NOWAIT;
 }
 
 ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
-		struct iov_cursor *to, bool nowait)
+		struct iov_cursor *to, uint32_t how)
 {
+	bool direct = how & FS_READ_DIRECT && fs->config.allow_direct_io;
 	cleanup_handle struct handle *open = NULL;
 	struct iovec iov[IOV_BATCH];
 	size_t done = 0, asked;
-	int flags = 0, err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
+	int fd, flags = 0, err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
 
 	(void)node;
 	size = MIN(size, to->left);
@@ -68,13 +69,14 @@ ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, 
 		err = check_range(offset, size);
 	if (!err && __atomic_load_n(&open->sample, __ATOMIC_RELAXED))
 		fs_keep_from_here(fs, open);
-	if (!err && nowait)
-		err = flags = nowait_flags(fs, open);
+	if (!err && how & FS_READ_NOWAIT)
+		err = flags = nowait_flags(fs, open, direct);
 	if (err < 0)
 		return err;
+	fd = fs_data_fd(fs, open, direct);
 	while (done < size) {
 		unsigned int segs = iov_cursor_peek(to, size - done, iov, IOV_BATCH, &asked);
-		ssize_t n = preadv2(open->fd, iov, (int)segs, (off_t)(offset + done), flags);
+		ssize_t n = preadv2(fd, iov, (int)segs, (off_t)(offset + done), flags);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -96,15 +98,14 @@ ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, 
 }
 
 /* All of it, or what went before the first error. */
-static ssize_t write_all(const struct handle *open, uint64_t offset, size_t size,
-			 struct iov_cursor *from, int flags)
+static ssize_t write_all(int fd, uint64_t offset, size_t size, struct iov_cursor *from, int flags)
 {
 	struct iovec iov[IOV_BATCH];
 	size_t done = 0;
 
 	while (done < size) {
 		unsigned int segs = iov_cursor_peek(from, size - done, iov, IOV_BATCH, NULL);
-		ssize_t n = pwritev2(open->fd, iov, (int)segs, (off_t)(offset + done), flags);
+		ssize_t n = pwritev2(fd, iov, (int)segs, (off_t)(offset + done), flags);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -140,7 +141,7 @@ static int announce_written(struct fs *fs, const struct handle *open, uint64_t e
 }
 
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
-		 struct iov_cursor *from, enum fs_place place, bool kill_suidgid)
+		 struct iov_cursor *from, const struct fs_write *how)
 {
 	cleanup_handle struct handle *open = NULL;
 	bool append;
@@ -158,9 +159,9 @@ ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset,
 		err = fs_drop_capability(fs, open->inode, open->fd, true);
 	if (err)
 		return err;
-	creds_keep_setid(!kill_suidgid);
-	append = place == FS_PLACE_END || (place == FS_PLACE_OPENED && open->append);
-	n = write_all(open, offset, size, from, append ? RWF_APPEND : 0);
+	creds_keep_setid(!how->kill_suidgid);
+	append = how->place == FS_PLACE_END || (how->place == FS_PLACE_OPENED && open->append);
+	n = write_all(fs_data_fd(fs, open, how->direct), offset, size, from, append ? RWF_APPEND : 0);
 	if (n > 0)
 		err = announce_written(fs, open, offset + (uint64_t)n, append);
 	return err ? err : n;

@@ -48,8 +48,6 @@ int fs_open_flags(const struct fs *fs, uint32_t flags, bool *append)
 	}
 	if (fs->config.preserve_noatime)
 		passed |= (int)(flags & O_NOATIME);
-	if (fs->config.allow_direct_io)
-		passed |= (int)(flags & O_DIRECT);
 	/* A guest that caches writes reads the rest of a page first, and knows the end itself. */
 	if (fs->config.writeback && mode == O_WRONLY)
 		mode = O_RDWR;
@@ -92,31 +90,113 @@ static int prepare_cut(struct fs *fs, struct inode *inode, bool kill_suidgid)
 	return err;
 }
 
+/*
+ * A guest's file may be O_DIRECT in one request and not in the next: fcntl(2)
+ * says so, and what its kernel writes back from its page cache is of any size. So
+ * an open file has a descriptor for its data that is not O_DIRECT, and one that is.
+ */
+static int open_direct(struct fs *fs, int fd)
+{
+	int flags = fcntl(fd, F_GETFL) & (O_ACCMODE | O_SYNC | O_DSYNC | O_NOATIME | O_APPEND);
+	int direct;
+
+	if (!fd_budget_take(&fs->budget))
+		return -ENFILE;
+	direct = safe_open_again(&fs->open, fd, flags | O_DIRECT);
+	if (direct < 0)
+		fd_budget_give(&fs->budget);
+	return direct;
+}
+
+/* Whether an open for O_DIRECT that failed may be tried again. */
+static int no_direct(int err)
+{
+	return err == -ENFILE ? HANDLE_NO_DIRECT : HANDLE_NEVER_DIRECT;
+}
+
+int fs_data_fd(struct fs *fs, struct handle *open, bool direct)
+{
+	int fd, known = HANDLE_NO_DIRECT;
+
+	if (!direct || !fs->config.allow_direct_io)
+		return open->fd;
+	/* Acquire pairs with the exchange below: the descriptor is open. */
+	fd = __atomic_load_n(&open->direct_fd, __ATOMIC_ACQUIRE);
+	if (fd != HANDLE_NO_DIRECT)
+		return fd >= 0 ? fd : open->fd;
+	fd = open_direct(fs, open->fd);
+	if (fd < 0)
+		fd = no_direct(fd);
+	if (__atomic_compare_exchange_n(&open->direct_fd, &known, fd, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
+		return fd >= 0 ? fd : open->fd;
+	/* Another request was quicker. */
+	fs_close_direct(fs, &fd);
+	return known >= 0 ? known : open->fd;
+}
+
+void fs_close_direct(struct fs *fs, int *direct_fd)
+{
+	if (*direct_fd >= 0) {
+		close(*direct_fd);
+		fd_budget_give(&fs->budget);
+	}
+	*direct_fd = HANDLE_NO_DIRECT;
+}
+
+int fs_open_direct(struct fs *fs, int fd, uint32_t flags, int *direct_fd)
+{
+	*direct_fd = HANDLE_NO_DIRECT;
+	if (!(flags & O_DIRECT) || !fs->config.allow_direct_io)
+		return 0;
+	*direct_fd = open_direct(fs, fd);
+	if (*direct_fd == -EINVAL)
+		return -EINVAL;
+	/* A new file's mode may be in the way of a second open. Without O_DIRECT its data is right, too. */
+	if (*direct_fd < 0)
+		*direct_fd = no_direct(*direct_fd);
+	return 0;
+}
+
+/* Nothing is cut where O_DIRECT cannot be had: open(2) sees to that first. */
+static int probe_direct(const struct fs *fs, struct inode *inode, uint32_t flags, int host_flags)
+{
+	cleanup_close int fd = -1;
+
+	if (!(flags & O_DIRECT) || !(flags & O_TRUNC) || !fs->config.allow_direct_io)
+		return 0;
+	fd = inode_fd_open(inode, (host_flags & ~O_TRUNC) | O_DIRECT);
+	return fd == -EINVAL ? -EINVAL : 0;
+}
+
 int fs_open_inode(struct fs *fs, struct inode *inode, uint32_t flags, uint64_t *handle)
 {
-	struct handle_parts parts = { .inode = inode };
+	int host_flags, direct_fd, err = fs_check_regular(inode);
+	struct handle_parts parts = { .inode = inode, .direct_fd = &direct_fd };
 	cleanup_close int fd = -1;
-	int host_flags, err;
 
-	err = fs_check_regular(inode);
 	if (err)
 		return err;
 	host_flags = fs_open_flags(fs, flags, &parts.append);
 	if (host_flags < 0)
 		return host_flags;
-	parts.direct = host_flags & O_DIRECT;
 	parts.reader = (host_flags & O_ACCMODE) == O_RDONLY;
-	if (host_flags & O_TRUNC) {
+	err = probe_direct(fs, inode, flags, host_flags);
+	if (!err && host_flags & O_TRUNC)
 		err = prepare_cut(fs, inode, flags & FS_OPEN_KILL_SUIDGID);
-		if (err)
-			return err;
-	}
+	if (err)
+		return err;
 	fd = open_with_fallbacks(inode, host_flags, parts.append);
 	if (fd < 0)
 		return fd;
+	err = fs_open_direct(fs, fd, flags, &direct_fd);
+	if (err)
+		return err;
 	parts.fd = fd;
 	err = handle_table_add(&fs->handles, &parts, handle);
-	if (!err)
+	if (err)
+		fs_close_direct(fs, &direct_fd);
+	else
 		take_fd(&fd);
 	return err;
 }

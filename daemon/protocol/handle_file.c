@@ -98,12 +98,14 @@ int handle_read(struct request *req)
 {
 	const struct fuse_read_in *in = &req->args.read;
 	size_t size = MIN(in->size, MIN(req->out->left, REPLY_BODY_MAX));
+	uint32_t how = in->flags & O_DIRECT ? FS_READ_DIRECT : 0;
 	ssize_t n;
 
 	if (!range_within(in->offset, size, INT64_MAX))
 		return -EINVAL;
-	n = fs_read(req->server->fs, req->head.nodeid, in->fh, in->offset, size, req->out,
-		    req->patience == PATIENCE_NONE);
+	if (req->patience == PATIENCE_NONE)
+		how |= FS_READ_NOWAIT;
+	n = fs_read(req->server->fs, req->head.nodeid, in->fh, in->offset, size, req->out, how);
 	if (n == -EAGAIN && req->patience == PATIENCE_NONE)
 		return REQUEST_DEFERRED;
 	return n < 0 ? (int)n : 0;
@@ -126,13 +128,17 @@ int handle_write(struct request *req)
 {
 	const struct fuse_write_in *in = &req->args.write;
 	struct fuse_write_out out = { .size = 0 };
+	/* What comes from a page cache is of any size, whatever the file is. */
+	const struct fs_write how = {
+		.place = write_place(in),
+		.direct = in->flags & O_DIRECT && !(in->write_flags & FUSE_WRITE_CACHE),
+		.kill_suidgid = in->write_flags & FUSE_WRITE_KILL_SUIDGID,
+	};
 	ssize_t n;
 
 	if (in->size > req->in->left || !range_within(in->offset, in->size, INT64_MAX))
 		return -EINVAL;
-	n = fs_write(req->server->fs, req->head.nodeid, in->fh, in->offset, in->size, req->in,
-		     write_place(in),
-		     in->write_flags & FUSE_WRITE_KILL_SUIDGID);
+	n = fs_write(req->server->fs, req->head.nodeid, in->fh, in->offset, in->size, req->in, &how);
 	if (n < 0)
 		return (int)n;
 	out.size = (uint32_t)n;

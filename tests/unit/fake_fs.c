@@ -248,13 +248,13 @@ int fs_syncfs(struct fs *fs, uint64_t node)
 }
 
 ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
-		struct iov_cursor *to, bool nowait)
+		struct iov_cursor *to, uint32_t how)
 {
 	size_t n = MIN(strlen(fake.contents), size);
 	int rc = called(__func__, node);
 
 	(void)fs;
-	fake.bit = nowait;
+	fake.how = how;
 	fake.handle = handle;
 	fake.offset = offset;
 	fake.size = size;
@@ -263,7 +263,7 @@ ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, 
 }
 
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
-		 struct iov_cursor *from, enum fs_place place, bool kill_suidgid)
+		 struct iov_cursor *from, const struct fs_write *how)
 {
 	int rc = called(__func__, node);
 
@@ -271,8 +271,7 @@ ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset,
 	fake.handle = handle;
 	fake.offset = offset;
 	fake.size = size;
-	fake.place = place;
-	fake.kill = kill_suidgid;
+	fake.write = *how;
 	if (!rc && !iov_cursor_read(from, fake.data, MIN(size, sizeof(fake.data))))
 		return -EIO;
 	return rc ? rc : (ssize_t)size;

@@ -30,7 +30,8 @@ struct fake_fs {
 	int waits;			/* may_wait() less waited() */
 	uint32_t flags, mode, rdev;
 	bool bit, kill;
-	enum fs_place place;
+	uint32_t how;			/* of fs_read() */
+	struct fs_write write;
 	char name[NAME_MAX + 1], name2[PATH_MAX];
 	char xattr[NAME_MAX + 1];	/* an attribute's name, which is none of the above */
 	struct fs_caller caller;	/* its pointers: see the next three */

@@ -21,6 +21,9 @@
 
 const struct fs_caller root_caller = { .uid = 0, .gid = 0 };
 const struct fs_caller user_caller = { .uid = 1000, .gid = 1000 };
+const struct fs_write as_opened = { .place = FS_PLACE_OPENED };
+const struct fs_write at_offset = { .place = FS_PLACE_OFFSET };
+const struct fs_write at_end = { .place = FS_PLACE_END };
 
 bool fixture_by_handle(void)
 {
@@ -138,7 +141,7 @@ ssize_t read_at(struct fs *fs, uint64_t handle, uint64_t offset, void *buf, size
 	struct iov_cursor to;
 
 	iov_cursor_init(&to, &iov, 1);
-	return fs_read(fs, FS_ROOT_NODE, handle, offset, size, &to, false);
+	return fs_read(fs, FS_ROOT_NODE, handle, offset, size, &to, 0);
 }
 
 ssize_t write_at(struct fs *fs, uint64_t handle, uint64_t offset, const void *buf, size_t size)
@@ -147,7 +150,7 @@ ssize_t write_at(struct fs *fs, uint64_t handle, uint64_t offset, const void *bu
 	struct iov_cursor from;
 
 	iov_cursor_init(&from, &iov, 1);
-	return fs_write(fs, FS_ROOT_NODE, handle, offset, size, &from, FS_PLACE_OPENED, false);
+	return fs_write(fs, FS_ROOT_NODE, handle, offset, size, &from, &as_opened);
 }
 
 void fixture_private_mounts(void)

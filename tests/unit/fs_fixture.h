@@ -44,6 +44,9 @@ uint64_t must_open(struct fs *fs, uint64_t node, uint32_t flags);
 uint64_t must_create(struct fs *fs, uint64_t parent, const char *name, uint64_t *handle);
 uint64_t must_mkdir(struct fs *fs, uint64_t parent, const char *name);
 
+/* Where a write goes, and nothing else said of it. */
+extern const struct fs_write as_opened, at_offset, at_end;
+
 /* READ and WRITE with a plain buffer. */
 ssize_t read_at(struct fs *fs, uint64_t handle, uint64_t offset, void *buf, size_t size);
 ssize_t write_at(struct fs *fs, uint64_t handle, uint64_t offset, const void *buf, size_t size);

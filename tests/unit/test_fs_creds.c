@@ -146,10 +146,11 @@ static ssize_t write_one(uint64_t handle, bool kill)
 {
 	char byte = 'x';
 	struct iovec iov = { &byte, 1 };
+	const struct fs_write how = { .place = FS_PLACE_OPENED, .kill_suidgid = kill };
 	struct iov_cursor from;
 
 	iov_cursor_init(&from, &iov, 1);
-	return fs_write(fs, 0, handle, 0, 1, &from, FS_PLACE_OPENED, kill);
+	return fs_write(fs, 0, handle, 0, 1, &from, &how);
 }
 
 static mode_t set_mode(const char *name, mode_t mode)

@@ -75,17 +75,17 @@ static void scatters_and_gathers(void **state)
 	for (int i = 0; i < PIECES; i++)
 		iov[i] = (struct iovec){ out + i * PIECE, PIECE };
 	iov_cursor_init(&cursor, iov, PIECES);
-	assert_int_equal(fs_write(fs, 0, handle, 5, SIZE, &cursor, FS_PLACE_OPENED, false), SIZE);
+	assert_int_equal(fs_write(fs, 0, handle, 5, SIZE, &cursor, &as_opened), SIZE);
 	assert_int_equal(cursor.left, 0);
 	for (int i = 0; i < PIECES; i++)
 		iov[i].iov_base = in + i * PIECE;
 	iov_cursor_init(&cursor, iov, PIECES);
-	assert_int_equal(fs_read(fs, 0, handle, 5, SIZE, &cursor, false), SIZE);
+	assert_int_equal(fs_read(fs, 0, handle, 5, SIZE, &cursor, 0), SIZE);
 	assert_memory_equal(in, out, SIZE);
 	iov_cursor_init(&cursor, iov, 2);
-	assert_int_equal(fs_read(fs, 0, handle, 5, SIZE, &cursor, false), 2 * PIECE);
+	assert_int_equal(fs_read(fs, 0, handle, 5, SIZE, &cursor, 0), 2 * PIECE);
 	iov_cursor_init(&cursor, iov, 2);
-	assert_int_equal(fs_write(fs, 0, handle, 5, SIZE, &cursor, FS_PLACE_OPENED, false), -EINVAL);
+	assert_int_equal(fs_write(fs, 0, handle, 5, SIZE, &cursor, &as_opened), -EINVAL);
 	free(out);
 	free(in);
 }
@@ -104,13 +104,13 @@ static void appends_but_not_cached_pages(void **state)
 	assert_int_equal(write_at(fs, handle, 0, "45", 2), 2);
 	/* A page that a mapping made dirty goes to its own place. */
 	iov_cursor_init(&from, &iov, 1);
-	assert_int_equal(fs_write(fs, node, handle, 1, 2, &from, FS_PLACE_OFFSET, false), 2);
+	assert_int_equal(fs_write(fs, node, handle, 1, 2, &from, &at_offset), 2);
 	assert_int_equal(read_at(fs, handle, 0, buf, sizeof(buf)), 6);
 	assert_memory_equal(buf, "0XY345", 6);
 	/* And a handle that was opened for writing in place can be told to append. */
 	handle = must_open(fs, node, O_RDWR);
 	iov_cursor_init(&from, &iov, 1);
-	assert_int_equal(fs_write(fs, node, handle, 1, 2, &from, FS_PLACE_END, false), 2);
+	assert_int_equal(fs_write(fs, node, handle, 1, 2, &from, &at_end), 2);
 	assert_int_equal(read_at(fs, handle, 0, buf, sizeof(buf)), 8);
 	assert_memory_equal(buf, "0XY345XY", 8);
 }

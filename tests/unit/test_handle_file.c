@@ -159,6 +159,10 @@ static void test_read(void **state)
 	in.size = 4;
 	assert_int_equal(ASK(FUSE_READ, 7, in), 0);
 	assert_int_equal(x.answer_len, 4);
+	assert_int_equal(fake.how, 0);
+	in.flags = O_RDWR | O_DIRECT;
+	assert_int_equal(ASK(FUSE_READ, 7, in), 0);
+	assert_int_equal(fake.how, FS_READ_DIRECT);
 	/* the end of the file, and an error behind bytes that were written already */
 	fake.contents = "";
 	assert_int_equal(ASK(FUSE_READ, 7, in), 0);
@@ -201,7 +205,7 @@ static void test_waits(void **state)
 	assert_int_equal(ask_impatiently(FUSE_FALLOCATE, &fallocate_in, sizeof(fallocate_in)), 0);
 	fake.contents = "cached";
 	assert_int_equal(ask_impatiently(FUSE_READ, &read_in, sizeof(read_in)), 0);
-	assert_true(fake.bit);
+	assert_int_equal(fake.how, FS_READ_NOWAIT);
 	fake.result = -EAGAIN;
 	assert_int_equal(ask_impatiently(FUSE_READ, &read_in, sizeof(read_in)), EXCHANGE_WAITS);
 	/* once more from the start, by the request as it was, whatever was filled in by then */
@@ -212,7 +216,7 @@ static void test_waits(void **state)
 	assert_int_equal(x.answer_len, strlen("cached"));
 	fake.result = -EAGAIN;
 	assert_int_equal(ASK(FUSE_READ, 7, read_in), -EAGAIN);
-	assert_false(fake.bit);
+	assert_int_equal(fake.how, 0);
 	fake.result = 0;
 }
 
@@ -245,21 +249,25 @@ static void test_write(void **state)
 	ANSWER(out);
 	assert_int_equal(out.size, 9);
 	assert_memory_equal(fake.data, "some data", 10);
-	assert_int_equal(fake.place, FS_PLACE_OFFSET);
-	assert_false(fake.kill);
+	assert_int_equal(fake.write.place, FS_PLACE_OFFSET);
+	assert_false(fake.write.kill_suidgid);
 	in.write_flags = FUSE_WRITE_KILL_SUIDGID;
 	in.size = 0;
 	assert_int_equal(ASK(FUSE_WRITE, 7, in), 0);
-	assert_int_equal(fake.place, FS_PLACE_OPENED);
-	assert_true(fake.kill);
+	assert_int_equal(fake.write.place, FS_PLACE_OPENED);
+	assert_true(fake.write.kill_suidgid);
 }
 
-/* fcntl(2) sets and clears O_APPEND between two writes; what is cached has its place anyway. */
+/*
+ * fcntl(2) sets and clears O_APPEND and O_DIRECT between two writes; what is cached has
+ * its place anyway, and any size.
+ */
 static void test_write_places(void **state)
 {
 	static const struct {
 		uint32_t flags, write_flags;
 		enum fs_place place;
+		bool direct;
 	} rows[] = {
 		{ 0, 0, FS_PLACE_OPENED },
 		{ O_WRONLY, 0, FS_PLACE_OFFSET },
@@ -267,6 +275,9 @@ static void test_write_places(void **state)
 		{ O_WRONLY | O_APPEND, 0, FS_PLACE_END },
 		{ O_RDWR | O_APPEND, 0, FS_PLACE_END },
 		{ O_RDWR | O_APPEND, FUSE_WRITE_CACHE, FS_PLACE_OFFSET },
+		{ O_WRONLY | O_DIRECT, 0, FS_PLACE_OFFSET, true },
+		{ O_RDWR | O_DIRECT | O_APPEND, 0, FS_PLACE_END, true },
+		{ O_RDWR | O_DIRECT, FUSE_WRITE_CACHE, FS_PLACE_OFFSET },
 	};
 
 	(void)state;
@@ -275,7 +286,8 @@ static void test_write_places(void **state)
 			.write_flags = rows[i].write_flags };
 
 		assert_int_equal(ASK(FUSE_WRITE, 7, in), 0);
-		assert_int_equal(fake.place, rows[i].place);
+		assert_int_equal(fake.write.place, rows[i].place);
+		assert_int_equal(fake.write.direct, rows[i].direct);
 	}
 }
 
