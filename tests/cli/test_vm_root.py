@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""scripts/vm-root: whom it trusts, and what it leaves where all of a system's users can reach it."""
+import fcntl
+import os
+import pathlib
+import stat
+import subprocess
+
+import pytest
+
+from daemons import TOP
+
+NOBODY = 65534
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="files of another user are made by root alone")
+
+# In mmdebstrap's place: it notes its words, and makes what a distribution's packages may hold.
+UNPACKER = """#!/bin/sh
+printf '%s\\n' "$@" >>"$NOTES"
+echo "TMPDIR=${TMPDIR:-}" >>"$NOTES"
+for word; do case $word in *Valid*) exit 1 ;; */root) tree=$word ;; esac; done
+[ -z "${REFUSE:-}" ] || { echo "E: Release file is expired"; exit 1; }
+mkdir -p "$tree/usr/lib/modules/1" "$tree/usr/bin" "$tree/etc" "$tree/boot" "$tree/dev" "$tree/tmp"
+touch "$tree/usr/bin/su" "$tree/usr/bin/chage" "$tree/boot/vmlinuz-1"
+chmod 4755 "$tree/usr/bin/su"
+chmod 2755 "$tree/usr/bin/chage"
+chmod 1777 "$tree/tmp"
+chmod 2775 "$tree/usr/bin"
+[ "$(id -u)" -ne 0 ] || mknod -m 666 "$tree/dev/console" c 5 1
+"""
+
+
+@pytest.fixture
+def vm_root(tmp_path):
+    """Runs the script with a cache of its own, and with programs that need no network."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name, text in [("mmdebstrap", UNPACKER), ("depmod", "#!/bin/sh\n"), ("ldconfig", "#!/bin/sh\n")]:
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+
+    def run(*words, cache=tmp_path / "cache", drop=(), **env):
+        whole = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "NOTES": str(tmp_path / "notes"),
+                 "CASEMENT_CACHE": str(cache), "CASEMENT_MIRROR": "http://mirror.invalid/debian",
+                 "CASEMENT_SECURITY_MIRROR": "http://mirror.invalid/security", **env}
+        for name in drop:
+            whole.pop(name, None)
+        return subprocess.run([TOP / "scripts/vm-root", *words], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=60, check=False, env=whole)
+
+    run.notes = lambda: (tmp_path / "notes").read_text() if (tmp_path / "notes").exists() else ""
+    return run
+
+
+def walk(root):
+    for folder, _, names in os.walk(root):
+        for name in ["", *names]:
+            path = os.path.join(folder, name)
+            yield path, os.lstat(path)
+
+
+def unsafe(root):
+    """What this system's users could use, or change."""
+    for path, st in walk(root):
+        if stat.S_ISLNK(st.st_mode):
+            continue
+        if st.st_mode & (stat.S_ISUID | stat.S_ISGID | stat.S_IWGRP | stat.S_IWOTH) or \
+                not (stat.S_ISREG(st.st_mode) or stat.S_ISDIR(st.st_mode)):
+            yield path
+        elif "security.capability" in os.listxattr(path, follow_symlinks=False):
+            yield path
+
+
+def test_a_tree_gives_nobody_rights(vm_root):
+    result = vm_root("--print", "guest")
+    assert result.returncode == 0, result
+    root = pathlib.Path(result.stdout.split("ROOT=")[1].splitlines()[0])
+    assert (root / "usr/bin/su").exists() and not list(unsafe(root.parent))
+
+
+def test_the_trees_of_this_system_give_nobody_rights():
+    listed = subprocess.run([TOP / "scripts/vm-root", "--print", "guest"], capture_output=True, text=True, check=True)
+    root = listed.stdout.split("ROOT=")[1].splitlines()[0]
+    assert not list(unsafe(os.path.dirname(root)))
+
+
+def test_what_is_asked_of_apt(vm_root):
+    """Signed, of today, and with security updates."""
+    assert vm_root("guest").returncode == 0
+    words = vm_root.notes().splitlines()
+    assert "deb http://mirror.invalid/debian trixie main" in words
+    assert "deb http://mirror.invalid/security trixie-security main" in words
+    assert not any("trusted" in word or "nauthenticated" in word or "Insecure" in word for word in words)
+
+
+def test_an_old_mirror_is_told_how(vm_root):
+    result = vm_root("guest", REFUSE="1")
+    assert result.returncode == 1 and "check-valid-until=no" in result.stderr, result
+
+
+def test_renewal(vm_root):
+    assert vm_root("guest").returncode == 0
+    once = vm_root.notes()
+    result = vm_root("guest")
+    assert (result.returncode, result.stderr, vm_root.notes()) == (0, "", once)
+    tree = pathlib.Path(vm_root("--print", "guest").stdout.split("ROOT=")[1].splitlines()[0]).parent
+    os.utime(tree / "made", (10**9, 10**9))
+    result = vm_root("guest")
+    assert result.returncode == 0 and "--renew guest" in result.stderr and "2001-09-09" in result.stderr
+    assert vm_root("--print", "guest").stderr == ""
+    assert vm_root("--renew", "guest").returncode == 0
+    assert len(vm_root.notes()) > len(once)
+    assert vm_root("guest").stderr == ""
+
+
+def as_nobody():
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+
+
+@ROOT_ONLY
+def test_nobody_else_holds_the_lock(vm_root, tmp_path):
+    """Neither ours, nor one that an older vm-root left for all to read."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / "lock").touch(0o644)
+    with open(cache / "lock", encoding="utf-8") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert vm_root("guest").returncode == 0
+    assert stat.S_IMODE((cache / "lock").stat().st_mode) == 0o600
+
+
+def others(tmp_path, kind):
+    """A folder that another user could change, in one way."""
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    if kind == "below theirs":
+        (theirs / "cache").mkdir(mode=0o755)
+        os.chown(theirs, NOBODY, NOBODY)
+        return theirs / "cache"
+    if kind == "their link":
+        (theirs / "cache").symlink_to(tmp_path / "ours", target_is_directory=True)
+        os.chown(theirs, NOBODY, NOBODY)
+        return theirs / "cache" / "below"
+    if kind == "theirs":
+        os.chown(theirs, NOBODY, NOBODY)
+    theirs.chmod({"all may write": 0o777, "all may write, sticky": 0o1777}.get(kind, 0o755))
+    if kind == "a group may write":
+        os.chown(theirs, 0, 12)
+        theirs.chmod(0o775)
+    return theirs
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("kind", ["theirs", "below theirs", "all may write", "all may write, sticky", "a group may write"])
+def test_a_cache_that_others_can_change(vm_root, tmp_path, kind):
+    result = vm_root("--print", "guest", cache=others(tmp_path, kind))
+    assert result.returncode == 1 and "CASEMENT_CACHE" in result.stderr and not vm_root.notes(), result
+
+
+@ROOT_ONLY
+def test_a_link_of_others_is_followed_once(vm_root, tmp_path):
+    """Where it leads is ours; what is printed does not go through it."""
+    (tmp_path / "ours").mkdir()
+    result = vm_root("--print", "guest", cache=others(tmp_path, "their link"))
+    assert result.returncode == 0 and f"ROOT={tmp_path}/ours/below/guest-" in result.stdout, result
+
+
+@ROOT_ONLY
+def test_a_temporary_folder_of_others(vm_root, tmp_path):
+    assert vm_root("guest", TMPDIR=str(others(tmp_path, "theirs"))).returncode == 0
+    assert "TMPDIR=\n" in vm_root.notes()
+
+
+@ROOT_ONLY
+def test_a_user_without_a_home(tmp_path):
+    """The password file says where it is; where it says nothing, so does vm-root."""
+    result = subprocess.run([TOP / "scripts/vm-root", "--print", "guest"], capture_output=True, text=True,
+                            preexec_fn=as_nobody, env={"PATH": os.environ["PATH"]}, check=False)
+    assert "unbound" not in result.stderr, result
