@@ -46,6 +46,12 @@ int fs_handle_get(struct fs *fs, uint64_t fh, enum handle_kind kind, struct hand
 	return *out ? 0 : -EBADF;
 }
 
+uint8_t fs_kind_of(const struct handle *open)
+{
+	/* Where the mount has no entry, nobody remembers. */
+	return open->inode->mount ? inode_fs_kind(open->inode) : fs_kind(open->fd);
+}
+
 int fs_check_writable(const struct fs *fs)
 {
 	return fs->config.readonly ? -EROFS : 0;

@@ -58,6 +58,8 @@ void fs_at_put(struct fs_at *at);
 
 /* The handle of a number, for cleanup_handle. 0 or -EBADF. */
 int fs_handle_get(struct fs *fs, uint64_t fh, enum handle_kind kind, struct handle **out);
+/* FS_KIND_* bits of the file system that an open file or directory is on. */
+uint8_t fs_kind_of(const struct handle *open);
 /* 0, or -EROFS for a read-only share. */
 int fs_check_writable(const struct fs *fs);
 /* The same, or -ENFILE where what is made could not be handed out: it is not made then. */

@@ -16,11 +16,13 @@
  *    which he may do again without a trace: nobody may have it open for writing
  *    while it is sampled. fcntl(2) gives a read lease only then. It is given
  *    back at once; who would write meanwhile waits for these microseconds.
- *  - it is another machine's clock, and another machine's writers.
+ *  - the file system is not known for it (FS_KIND_TELLS_CHANGES): it is another
+ *    machine's clock, and another machine's writers; or a store through a mapping
+ *    changes no time, as on tmpfs.
  * Then there is no sample, and the next OPEN empties the cache, too.
  *
  * System calls: 1 in an OPEN to read, none in one to write a file that is not on
- * record, 3 more for a sample.
+ * record, 2 more for a sample.
  */
 #include <fcntl.h>
 #include <time.h>
@@ -60,12 +62,12 @@ static bool has_no_writer(int fd)
 }
 
 /* The sample for this handle's first READ to put on record, or 0. */
-static uint64_t take_sample(const struct statx *stx, int fd)
+static uint64_t take_sample(const struct statx *stx, const struct handle *open)
 {
-	if (!is_settled(stx))
+	if (!is_settled(stx) || !(fs_kind_of(open) & FS_KIND_TELLS_CHANGES))
 		return 0;
 	/* Only after the attributes were read: what a writer did before he left is in no page yet. */
-	if ((fs_kind(fd) & FS_KIND_REMOTE) || !has_no_writer(fd))
+	if (!has_no_writer(open->fd))
 		return 0;
 	return ns_of(stx->stx_ctime.tv_sec, stx->stx_ctime.tv_nsec);
 }
@@ -85,7 +87,7 @@ bool fs_may_keep(struct fs *fs, uint64_t fh)
 	if (on_record && on_record == ns_of(stx.stx_ctime.tv_sec, stx.stx_ctime.tv_nsec))
 		return true;
 	if (open->reader)
-		__atomic_store_n(&open->sample, take_sample(&stx, open->fd), __ATOMIC_RELAXED);
+		__atomic_store_n(&open->sample, take_sample(&stx, open), __ATOMIC_RELAXED);
 	return false;
 }
 
