@@ -15,12 +15,14 @@
 #define FILL_MIN 8192
 #define FILL_MAX 32768
 
-struct dir_stream *dir_stream_new(void)
+struct dir_stream *dir_stream_new(bool as_opened)
 {
 	struct dir_stream *stream = calloc(1, sizeof(*stream));
 
-	if (stream)
-		pthread_mutex_init(&stream->lock, NULL);
+	if (!stream)
+		return NULL;
+	pthread_mutex_init(&stream->lock, NULL);
+	stream->as_opened = as_opened;
 	return stream;
 }
 
@@ -56,7 +58,12 @@ int dir_stream_seek(struct dir_stream *stream, int fd, uint64_t offset)
 {
 	bool untouched = !stream->len && stream->next == offset;
 
-	/* A walk from the start must see what was made since the last one. */
+	/*
+	 * A walk from the start must see what was made since the last one; and since
+	 * the directory was opened, as a guest may keep the listing for everybody.
+	 */
+	if (stream->as_opened && !stream->begun)
+		untouched = false;
 	if (untouched || (offset && stream->next == offset))
 		return 0;
 	if (offset && stream->len && seek_in_buffer(stream, offset))

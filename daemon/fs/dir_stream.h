@@ -40,10 +40,11 @@ struct dir_stream {
 	uint64_t start;		/* offset of the entry at buf[0]; [L:lock] */
 	uint64_t next;		/* offset of the entry at buf[pos]; [L:lock] */
 	bool begun;		/* the descriptor was read; [L:lock] */
+	bool as_opened;		/* it lists what was there when it was opened, until it is sought; [I] */
 };
 
 /* NULL without memory. */
-struct dir_stream *dir_stream_new(void);
+struct dir_stream *dir_stream_new(bool as_opened);
 /* NULL is nothing. */
 void dir_stream_free(struct dir_stream *stream);
 

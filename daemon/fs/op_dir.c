@@ -14,6 +14,7 @@
 
 #include "common/cleanup.h"
 #include "daemon/fs/dir_stream.h"
+#include "daemon/fs/fs_kind.h"
 #include "daemon/fs/fs_private.h"
 
 /* A descriptor that reads the directory, and its inode, held; or -errno. */
@@ -37,7 +38,10 @@ int fs_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
 
 	if (fd < 0)
 		return fd;
-	parts = (struct handle_parts){ .fd = fd, .inode = inode, .dir = dir_stream_new() };
+	parts = (struct handle_parts){
+		.fd = fd, .inode = inode,
+		.dir = dir_stream_new(inode_fs_kind(inode) & FS_KIND_LISTS_AS_OPENED),
+	};
 	if (!parts.dir)
 		return -ENOMEM;
 	err = handle_table_add(&fs->handles, &parts, handle);
@@ -207,7 +211,7 @@ int fs_list(struct fs *fs, uint64_t node, bool plus, size_t hint, fs_emit_fn emi
 
 	if (fd < 0)
 		return fd;
-	stream = dir_stream_new();
+	stream = dir_stream_new(false);
 	if (!stream)
 		return -ENOMEM;
 	err = list(fs, &(struct fs_at){ .inode = inode, .fd = fd }, stream, plus, hint, emit, ctx);

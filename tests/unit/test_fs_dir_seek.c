@@ -201,6 +201,12 @@ static void on_xfs(void **state)
 	on_one_in_a_file("mkfs.xfs -q");
 }
 
+static void on_btrfs(void **state)
+{
+	(void)state;
+	on_one_in_a_file("mkfs.btrfs -q");
+}
+
 #define FS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -210,6 +216,7 @@ int main(void)
 		FS_TEST(on_tmpfs),
 		FS_TEST(on_ext4),
 		FS_TEST(on_xfs),
+		FS_TEST(on_btrfs),
 	};
 
 	fixture_private_mounts();

@@ -42,7 +42,7 @@ static uint64_t add(bool dir)
 	struct handle_parts parts = {
 		.fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
 		.inode = &root_inode,
-		.dir = dir ? dir_stream_new() : NULL,
+		.dir = dir ? dir_stream_new(false) : NULL,
 	};
 	uint64_t fh = 0;
 
