@@ -120,26 +120,50 @@ static const char *places_problem(const struct place *places, unsigned int n)
 	return NULL;
 }
 
+/* True when an earlier source has the same name in a target directory, which is said. */
+static bool name_is_taken(struct cp *cp, const struct place *places, unsigned int i)
+{
+	cleanup_free char *name = last_part(places[i].path);
+	bool taken = false;
+
+	for (unsigned int j = 0; name && *name && j < i && !taken; j++) {
+		cleanup_free char *earlier = last_part(places[j].path);
+
+		taken = earlier && !strcmp(earlier, name);
+	}
+	if (taken)
+		cp_refused(cp, places[i].path,
+			   "another source has this name: what was just copied is not written over");
+	return taken;
+}
+
 /* ---- out of the share ---- */
+
+/* TARGET is a directory, `dir`; `target` is the word. */
+static void out_into(struct cp *cp, const char *path, int dir, const char *target)
+{
+	cleanup_free char *name = last_part(path);
+	cleanup_free char *shown = cp_join(target, name ? name : "");
+	/* The whole share goes into the directory itself. */
+	struct cp_target to = { .dir = dir, .name = name && *name ? name : ".", .shown = shown };
+
+	cp_out(cp, path, &to);
+}
 
 static void out_all(struct cp *cp, const struct place *places, unsigned int n)
 {
 	const char *target = places[n - 1].path;
-	struct stat st;
-	bool into = !stat(target, &st) && S_ISDIR(st.st_mode);
+	/* What the user named is followed, once. */
+	cleanup_close int dir = open(target, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct cp_target word = { .dir = AT_FDCWD, .name = target, .shown = target, .named = true };
 
-	if (n > 2 && !into)
+	if (n > 2 && dir < 0)
 		return cp_refused(cp, target, "not a directory, and there is more than one source");
-	for (unsigned int i = 0; i + 1 < n; i++) {
-		cleanup_free char *name = last_part(places[i].path);
-		cleanup_free char *path = cp_join(target, into && name ? name : "");
-
-		/* The whole share goes into the directory itself. */
-		if (into && name && *name)
-			cp_out(cp, places[i].path, AT_FDCWD, path, path);
-		else
-			cp_out(cp, places[i].path, AT_FDCWD, target, target);
-	}
+	if (dir < 0)
+		return cp_out(cp, places[0].path, &word);
+	for (unsigned int i = 0; i + 1 < n; i++)
+		if (!name_is_taken(cp, places, i))
+			out_into(cp, places[i].path, dir, target);
 }
 
 /* ---- into the share ---- */
@@ -179,7 +203,8 @@ static void in_all(struct cp *cp, const struct place *places, unsigned int n)
 		cp_refused(cp, target, "not a directory, and there is more than one source");
 	else
 		for (unsigned int i = 0; i + 1 < n; i++)
-			in_one(cp, places[i].path, target, into ? &node : NULL);
+			if (!name_is_taken(cp, places, i))
+				in_one(cp, places[i].path, target, into ? &node : NULL);
 	if (!err)
 		remote_put(cp->remote, &node);
 }

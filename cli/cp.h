@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "cli/cp_local.h"
 #include "cli/progress.h"
 #include "cli/remote.h"
 
@@ -34,10 +35,10 @@ mode_t cp_mode(const struct cp *cp, mode_t mode);
 char *cp_join(const char *dir, const char *name);
 
 /*
- * Copy `path` of the share to `name` in the local directory `dir` (a
- * descriptor, or AT_FDCWD); `shown` is the target as messages say it.
+ * Copy `path` of the share. A link that it names stays one in a directory, as with cp(1), but is
+ * followed, within the share, where it would be made of TARGET itself: TARGET is followed the next time.
  */
-void cp_out(struct cp *cp, const char *path, int dir, const char *name, const char *shown);
+void cp_out(struct cp *cp, const char *path, const struct cp_target *to);
 /* Copy the local `path` to `name` in the share's directory `dir`. */
 void cp_in(struct cp *cp, const char *path, uint64_t dir, const char *name, const char *shown);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * casement cp from a share. The daemon's names and kinds are not trusted: below
- * the target that the user named nothing is followed, and each name is one name.
+ * casement cp from a share. The daemon's names and kinds are not trusted: each name
+ * is one name, and what it becomes here is for cp_local.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,15 +22,15 @@ static int put(void *user, uint64_t offset, const char *data, size_t size)
 {
 	struct sink *sink = user;
 
+	(void)offset;		/* in order: a pipe will do */
 	while (size) {
-		ssize_t n = pwrite(sink->fd, data, size, (off_t)offset);
+		ssize_t n = write(sink->fd, data, size);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
 		progress_add(&sink->cp->progress, (uint64_t)n);
-		offset += (uint64_t)n;
 		data += n;
 		size -= (size_t)n;
 	}
@@ -70,67 +70,92 @@ static int copy_data(struct cp *cp, const struct remote_node *node, int fd)
 	return err;
 }
 
-static int copy_file(struct cp *cp, const struct remote_node *node, int dir, const char *name,
-		     int nofollow)
+static int copy_file(struct cp *cp, const struct remote_node *node, const struct cp_target *to)
 {
-	cleanup_close int fd = openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | nofollow,
-				      cp->preserve ? 0600 : cp_mode(cp, node->attr.mode));
+	cleanup_close int fd = cp_open_file(to, cp->preserve ? 0600 : cp_mode(cp, node->attr.mode));
+	struct stat st;
 	int err;
 
 	if (fd < 0)
-		return -errno;
-	progress_begin(&cp->progress, name, node->attr.size);
+		return fd;
+	progress_begin(&cp->progress, to->name, node->attr.size);
 	err = copy_data(cp, node, fd);
-	if (!err && cp->preserve)
+	/* Not those of a device, as /dev/null. */
+	if (!err && cp->preserve && !fstat(fd, &st) && S_ISREG(st.st_mode))
 		err = preserve(fd, &node->attr);
+	/* Some file systems tell of a full disk only now. */
+	if (close(take_fd(&fd)) && !err)
+		err = -errno;
 	return err;
 }
 
-static int copy_link(struct cp *cp, const struct remote_node *node, int dir, const char *name)
+static int copy_link(struct cp *cp, const struct remote_node *node, const struct cp_target *to)
 {
 	char target[4096];
 	int err = remote_readlink(cp->remote, node->id, target, sizeof(target));
 
-	if (!err && symlinkat(target, dir, name))
-		err = -errno;
+	if (!err)
+		err = cp_make_link(to, target);
 	if (!err && cp->preserve && !geteuid() &&
-	    fchownat(dir, name, node->attr.uid, node->attr.gid, AT_SYMLINK_NOFOLLOW))
+	    fchownat(to->dir, to->name, node->attr.uid, node->attr.gid, AT_SYMLINK_NOFOLLOW))
 		err = -errno;
 	return err;
 }
 
-/* A directory that is there already is filled up. */
-static int make_dir(struct cp *cp, const struct remote_node *node, int dir, const char *name,
-		    int nofollow)
-{
-	int fd;
+static void copy_node(struct cp *cp, const struct remote_node *node, const char *path,
+		      const struct cp_target *to, unsigned int depth);
 
-	/* Ours to write into, whatever its mode will be. */
-	if (mkdirat(dir, name, cp_mode(cp, node->attr.mode) | 0700) && errno != EEXIST)
-		return -errno;
-	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | nofollow);
-	return fd < 0 ? -errno : fd;
+/* What is in a directory, one after the other. */
+static void copy_entries(struct cp *cp, const struct remote_node *node, const char *path, int fd,
+			 const char *shown, const struct remote_names *names, unsigned int depth)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		cleanup_free char *below = cp_join(path, names->names[i]);
+		cleanup_free char *target = cp_join(shown, names->names[i]);
+		struct cp_target to = { .dir = fd, .name = names->names[i], .shown = target };
+		struct remote_node child;
+		int err = remote_lookup(cp->remote, node->id, names->names[i], &child);
+
+		if (err) {
+			cp_failed(cp, below, err);
+			continue;
+		}
+		copy_node(cp, &child, below, &to, depth);
+		remote_put(cp->remote, &child);
+	}
 }
 
-static int copy_leaf(struct cp *cp, const struct remote_node *node, int dir, const char *name,
-		     int nofollow)
+/* It is listed before its copy is made, which may lie in the same directory of the host. */
+static void copy_dir(struct cp *cp, const struct remote_node *node, const char *path,
+		     const struct cp_target *to, unsigned int depth)
 {
-	if (S_ISREG(node->attr.mode))
-		return copy_file(cp, node, dir, name, nofollow);
-	return copy_link(cp, node, dir, name);
-}
-
-static void copy_node(struct cp *cp, const struct remote_node *node, const char *path, int dir,
-		      const char *name, const char *shown, unsigned int depth)
-{
-	int nofollow = depth ? O_NOFOLLOW : 0;
-	cleanup_close int fd = -1;
 	struct remote_names names = { 0 };
-	int err = 0;
+	cleanup_close int fd = -1;
+	int err = remote_list(cp->remote, node->id, &names);
+
+	if (err) {
+		remote_names_free(&names);
+		return cp_failed(cp, path, err);
+	}
+	/* Ours to write into, whatever its mode will be. */
+	fd = cp_open_dir(to, cp_mode(cp, node->attr.mode) | 0700);
+	if (fd >= 0)
+		copy_entries(cp, node, path, fd, to->shown, &names, depth + 1);
+	remote_names_free(&names);
+	if (fd < 0)
+		return cp_failed(cp, to->shown, fd);
+	if (cp->preserve && (err = preserve(fd, &node->attr)))
+		cp_failed(cp, to->shown, err);
+}
+
+static void copy_node(struct cp *cp, const struct remote_node *node, const char *path,
+		      const struct cp_target *to, unsigned int depth)
+{
+	int err;
 
 	if (S_ISREG(node->attr.mode) || S_ISLNK(node->attr.mode)) {
-		err = copy_leaf(cp, node, dir, name, nofollow);
-		return err ? cp_failed(cp, shown, err) : (void)0;
+		err = S_ISREG(node->attr.mode) ? copy_file(cp, node, to) : copy_link(cp, node, to);
+		return err ? cp_failed(cp, to->shown, err) : (void)0;
 	}
 	if (!S_ISDIR(node->attr.mode))
 		return cp_refused(cp, path, "neither a file, a directory nor a link; left out");
@@ -138,38 +163,16 @@ static void copy_node(struct cp *cp, const struct remote_node *node, const char 
 		return cp_refused(cp, path, "is a directory; give --recursive");
 	if (depth == CP_DEPTH)
 		return cp_failed(cp, path, -ENAMETOOLONG);
-	fd = make_dir(cp, node, dir, name, nofollow);
-	if (fd < 0)
-		return cp_failed(cp, shown, fd);
-	err = remote_list(cp->remote, node->id, &names);
-	for (size_t i = 0; !err && i < names.n; i++) {
-		cleanup_free char *below = cp_join(path, names.names[i]);
-		cleanup_free char *target = cp_join(shown, names.names[i]);
-		struct remote_node child;
-		int failed = remote_lookup(cp->remote, node->id, names.names[i], &child);
-
-		if (failed) {
-			cp_failed(cp, below, failed);
-			continue;
-		}
-		copy_node(cp, &child, below, fd, names.names[i], target, depth + 1);
-		remote_put(cp->remote, &child);
-	}
-	remote_names_free(&names);
-	if (err)
-		return cp_failed(cp, path, err);
-	if (cp->preserve && (err = preserve(fd, &node->attr)))
-		cp_failed(cp, shown, err);
+	copy_dir(cp, node, path, to, depth);
 }
 
-void cp_out(struct cp *cp, const char *path, int dir, const char *name, const char *shown)
+void cp_out(struct cp *cp, const char *path, const struct cp_target *to)
 {
 	struct remote_node node;
-	/* As cp(1): a link that is named leads to a file, but is kept in a tree. */
-	int err = remote_walk(cp->remote, path, !cp->recursive, &node);
+	int err = remote_walk(cp->remote, path, !cp->recursive || to->named, &node);
 
 	if (err)
 		return cp_failed(cp, path, err);
-	copy_node(cp, &node, path, dir, name, shown, 0);
+	copy_node(cp, &node, path, to, 0);
 	remote_put(cp->remote, &node);
 }
