@@ -70,19 +70,24 @@ static int ops_clear(void *ctx)
 	return window_clear(ctx);
 }
 
-static int watch_before_cut(void *ctx, uint64_t node, uint64_t size)
+static bool watch_maps(void *ctx, const struct fs_file_id *file)
 {
-	return window_before_cut(ctx, node, size);
+	return window_maps(ctx, file);
 }
 
-static int watch_size_seen(void *ctx, uint64_t node, uint64_t size)
+static int watch_before_cut(void *ctx, const struct fs_file_id *file, uint64_t size)
 {
-	return window_size_seen(ctx, node, size);
+	return window_before_cut(ctx, file, size);
 }
 
-static bool watch_maps_writable(void *ctx, uint64_t node, uint64_t offset, uint64_t len)
+static int watch_size_seen(void *ctx, const struct fs_file_id *file, uint64_t size)
 {
-	return window_maps_writable(ctx, node, offset, len);
+	return window_size_seen(ctx, file, size);
+}
+
+static bool watch_maps_writable(void *ctx, const struct fs_file_id *file, uint64_t offset, uint64_t len)
+{
+	return window_maps_writable(ctx, file, offset, len);
 }
 
 static int place_new(void *ctx, void **place)
@@ -232,8 +237,8 @@ static int make_window(const struct config *config, struct share *share, uint64_
 		.unmap = vmm_unmap, .settle = vmm_settle,
 	};
 	struct fs_watch watch = {
-		.before_cut = watch_before_cut, .size_seen = watch_size_seen,
-		.maps_writable = watch_maps_writable,
+		.maps = watch_maps, .before_cut = watch_before_cut,
+		.size_seen = watch_size_seen, .maps_writable = watch_maps_writable,
 	};
 	int err;
 

@@ -81,7 +81,41 @@ void mapping_table_remove(struct mapping_table *table, struct mapping *mapping)
 	memmove(mapping, mapping + 1, (table->n - i) * sizeof(*mapping));
 }
 
-static struct mapping_file *file_find(struct mapping_table *table, uint64_t node)
+bool mapping_file_is(const struct mapping_file *file, const struct fs_file_id *id)
+{
+	return file->node == id->node || (file->ino == id->ino && file->device == id->device);
+}
+
+/* Each file is there twice: who asks has its node, or another node and its number on the host. */
+static uint32_t *known(struct mapping_table *table, uint64_t number)
+{
+	return &table->known[(number ^ number >> 8 ^ number >> 32) % MAPPING_KNOWN];
+}
+
+static void file_count(struct mapping_table *table, const struct mapping_file *file, uint32_t by)
+{
+	__atomic_fetch_add(known(table, file->node), by, __ATOMIC_RELAXED);
+	__atomic_fetch_add(known(table, file->ino), by, __ATOMIC_RELAXED);
+}
+
+bool mapping_table_may_know(const struct mapping_table *table, const struct fs_file_id *id)
+{
+	struct mapping_table *t = (struct mapping_table *)(uintptr_t)table;
+
+	return __atomic_load_n(known(t, id->node), __ATOMIC_RELAXED) ||
+	       __atomic_load_n(known(t, id->ino), __ATOMIC_RELAXED);
+}
+
+static struct mapping_file *file_find(struct mapping_table *table, const struct fs_file_id *id)
+{
+	struct mapping_file *file = table->files;
+
+	while (file && !mapping_file_is(file, id))
+		file = file->next;
+	return file;
+}
+
+static struct mapping_file *file_by_node(struct mapping_table *table, uint64_t node)
 {
 	struct mapping_file *file = table->files;
 
@@ -93,27 +127,33 @@ static struct mapping_file *file_find(struct mapping_table *table, uint64_t node
 int mapping_file_get(struct mapping_table *table, struct fs *fs, struct file_proxy *proxy,
 		     uint64_t node, struct mapping_file **out)
 {
-	struct mapping_file *file = file_find(table, node);
-	int fd;
+	struct mapping_file *file = file_by_node(table, node);
+	cleanup_close int fd = -1;
+	struct fs_file_id id;
 
+	if (!file) {
+		fd = fs_open_dax(fs, node, &id);
+		if (fd < 0)
+			return fd;
+		file = file_find(table, &id);
+	}
 	if (file) {
 		file->refs++;
 		*out = file;
 		return 0;
 	}
-	fd = fs_open_dax(fs, node);
-	if (fd < 0)
-		return fd;
 	file = malloc(sizeof(*file));
-	if (!file) {
-		close_fd(&fd);
+	if (!file)
 		return -ENOMEM;
-	}
 	*file = (struct mapping_file){
-		.node = node, .fd = fd, .stand_in = proxy ? file_proxy_open(proxy, fd) : -1,
+		.node = node, .ino = id.ino, .device = id.device,
+		.stand_in = proxy ? file_proxy_open(proxy, fd) : -1,
 		.refs = 1, .next = table->files,
 	};
+	file->fd = take_fd(&fd);
 	table->files = file;
+	/* Before a mapping exists: who cuts the file from now on tells the window. */
+	file_count(table, file, 1);
 	*out = file;
 	return 0;
 }
@@ -127,6 +167,7 @@ void mapping_file_put(struct mapping_table *table, struct mapping_file *file)
 	while (*link != file)
 		link = &(*link)->next;
 	*link = file->next;
+	file_count(table, file, (uint32_t)-1);
 	close_fd(&file->stand_in);
 	close_fd(&file->fd);
 	free(file);

@@ -12,7 +12,10 @@
 #include <stdint.h>
 
 struct fs;
+struct fs_file_id;
 struct file_proxy;
+
+#define MAPPING_KNOWN 256u	/* power of two */
 
 enum mapping_state {
 	MAPPING_LIVE,		/* the VMM has it */
@@ -21,9 +24,11 @@ enum mapping_state {
 	MAPPING_GOING,		/* asked to unmap, the answer is still to come */
 };
 
-/* An open file of mappings; one for all ranges of a node. */
+/* An open file of mappings; one for all ranges of it, whatever node they were asked for by. */
 struct mapping_file {
-	uint64_t node;
+	uint64_t node;		/* the first that it was opened by */
+	uint64_t ino;
+	uint32_t device;
 	int fd;
 	int stand_in;		/* what the VMM maps (file_proxy.h); -1: the file, whole pages of it only */
 	unsigned int refs;
@@ -31,6 +36,7 @@ struct mapping_file {
 };
 
 struct mapping {
+	uint64_t node;			/* whose user takes care not to touch what is past its end */
 	uint64_t at, len;
 	uint64_t offset;		/* in the file */
 	uint64_t blocks_to;		/* writable: file offset up to which blocks are there */
@@ -44,6 +50,7 @@ struct mapping_table {
 	struct mapping *entries;
 	unsigned int n, room;
 	struct mapping_file *files;
+	uint32_t known[MAPPING_KNOWN];	/* [A] relaxed; files by a hash of their numbers */
 };
 
 /* 0 or -ENOMEM. */
@@ -62,6 +69,11 @@ unsigned int mapping_table_count(const struct mapping_table *table, enum mapping
 struct mapping *mapping_table_insert(struct mapping_table *table, const struct mapping *mapping);
 /* Remove it and put its file. Pointers to other entries become invalid. */
 void mapping_table_remove(struct mapping_table *table, struct mapping *mapping);
+
+/* True when it is that file: by the node, or because it is the same on the host. */
+bool mapping_file_is(const struct mapping_file *file, const struct fs_file_id *id);
+/* False when no mapping is of that file; true may be wrong. Any thread, no lock. */
+bool mapping_table_may_know(const struct mapping_table *table, const struct fs_file_id *id);
 
 /*
  * The node's open file, counted; opened through the file system, and with a

@@ -10,7 +10,11 @@
  *  - a range mapped for writing gets its blocks first, so that a store on a
  *    full disk is an ENOSPC here and not a SIGBUS in the VMM;
  *  - before a file is cut, ranges that lie wholly behind the cut are taken
- *    away ("suspended"), and come back when the file grows over them again.
+ *    away ("suspended"), and come back when the file grows over them again;
+ *  - a file is known by what it is on the host: a cut by another of its nodes
+ *    takes all away that is past it, since that node's user does not know of
+ *    the mapping;
+ *  - no change of a file fails for the window's sake, but for want of blocks.
  *
  * Functions run on queue threads, one at a time inside; who waits here gives
  * up with -EINTR when its queue is being stopped (common/stop_token.h). The
@@ -24,6 +28,7 @@
 
 struct file_proxy;
 struct fs;
+struct fs_file_id;
 struct window;
 
 /* How the window reaches the VMM; vu_backend.h has the meanings of the results. */
@@ -38,7 +43,7 @@ struct window_vmm_ops {
 /*
  * A window of `size` bytes, at most `max_mappings` of them live at once. `fs`,
  * `vmm->ctx` and `proxy` are borrowed; without a proxy (NULL) only ranges that
- * end at a whole page of their file can be mapped. 0 or -ENOMEM.
+ * lie wholly within their file can be mapped. 0 or -ENOMEM.
  */
 int window_new(struct fs *fs, const struct window_vmm_ops *vmm, struct file_proxy *proxy,
 	       uint64_t size, unsigned int max_mappings, struct window **out);
@@ -49,15 +54,16 @@ bool window_present(struct window *window);
 
 /*
  * Map [offset, offset + len) of `node` at `at`: 0, -EINTR; -EINVAL for bad
- * numbers; -ENOSPC when a writable range cannot get its blocks; -EACCES,
- * -EROFS, -ETXTBSY ... when the file may not be opened for writing, which every
- * mapping needs (QEMU maps everything writable); -EIO when the VMM refuses.
+ * numbers; -ENOSPC when a writable range cannot get its blocks; -ENFILE when
+ * the VMM has all mappings that it may; -EACCES, -EROFS, -ETXTBSY ... when the
+ * file may not be opened for writing, which every mapping needs (QEMU maps
+ * everything writable); -EIO when the VMM refuses, or would.
  */
 int window_setup(struct window *window, uint64_t node, uint64_t offset, uint64_t len,
 		 bool writable, uint64_t at);
 /*
  * Unmap [at, at + len); parts of mappings outside of it stay. 0, -EINTR, -EINVAL;
- * -ENOSPC, and nothing changed, when a mapping that loses its middle would be one too many.
+ * -ENFILE, and nothing changed, when a mapping that loses its middle would be one too many.
  */
 int window_remove(struct window *window, uint64_t at, uint64_t len);
 /* Unmap everything: a new mount, or the last one is over. 0 or -EINTR. */
@@ -67,9 +73,10 @@ void window_forget(struct window *window);
 /* Some queue's token was fired: wake who waits here. Any thread. */
 void window_wake(struct window *window);
 
-/* What fs_set_watch() wants; see fs.h. */
-int window_before_cut(struct window *window, uint64_t node, uint64_t size);
-int window_size_seen(struct window *window, uint64_t node, uint64_t size);
-bool window_maps_writable(struct window *window, uint64_t node, uint64_t offset, uint64_t len);
+/* What fs_set_watch() wants; see fs.h. The first takes no lock. */
+bool window_maps(struct window *window, const struct fs_file_id *file);
+int window_before_cut(struct window *window, const struct fs_file_id *file, uint64_t size);
+int window_size_seen(struct window *window, const struct fs_file_id *file, uint64_t size);
+bool window_maps_writable(struct window *window, const struct fs_file_id *file, uint64_t offset, uint64_t len);
 
 #endif

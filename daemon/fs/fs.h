@@ -30,19 +30,31 @@
 struct fs;
 struct xattr_map;
 
+/*
+ * A file of the host, as the window must know it: two mounts, or two look-ups one after the
+ * other, give one file two nodes.
+ */
+struct fs_file_id {
+	uint64_t node;		/* by which the guest names it here */
+	uint64_t ino;
+	uint32_t device;	/* as in struct inode_key */
+};
+
 /* What the window above the file system is told and asked; see fs_set_watch(). */
 struct fs_watch {
 	void *ctx;
+	/* False: nothing of the file is mapped; true: it may be. Asked often, before the others; no lock. */
+	bool (*maps)(void *ctx, const struct fs_file_id *file);
 	/* The file is about to be cut to `size` bytes (or replaced by an empty one): 0 or -errno. */
-	int (*before_cut)(void *ctx, uint64_t node, uint64_t size);
+	int (*before_cut)(void *ctx, const struct fs_file_id *file, uint64_t size);
 	/*
-	 * The file is now at least `size` bytes long; it may have grown. Told of
-	 * files that went through fs_open_dax(), before the guest hears of the size;
-	 * an error is the request's, although the change was made.
+	 * The file is now at least `size` bytes long; it may have grown. Told
+	 * before the guest hears of the size; an error is the request's, although
+	 * the change was made.
 	 */
-	int (*size_seen)(void *ctx, uint64_t node, uint64_t size);
+	int (*size_seen)(void *ctx, const struct fs_file_id *file, uint64_t size);
 	/* True when [offset, offset + len) of the file is mapped writable by the guest. */
-	bool (*maps_writable)(void *ctx, uint64_t node, uint64_t offset, uint64_t len);
+	bool (*maps_writable)(void *ctx, const struct fs_file_id *file, uint64_t offset, uint64_t len);
 };
 
 /* How an inode that the guest knows is held on the host. */
@@ -320,7 +332,7 @@ int fs_removexattr(struct fs *fs, uint64_t node, const char *name);
 int fs_umask_ready(struct fs *fs);
 
 /* for the window (op_dax.c) */
-/* A new descriptor, O_RDWR|O_CLOEXEC, of a regular file that may be mapped; caller closes. -errno if not. */
-int fs_open_dax(struct fs *fs, uint64_t node);
+/* A new descriptor, O_RDWR|O_CLOEXEC, of a regular file that may be mapped, and *id; caller closes. -errno if not. */
+int fs_open_dax(struct fs *fs, uint64_t node, struct fs_file_id *id);
 
 #endif

@@ -129,7 +129,9 @@ int fs_set_label(const struct fs *fs, int fd, bool opened, const struct fs_label
 /* op_dax.c */
 /* May this file, with these attributes, go through the window? */
 bool fs_dax_allowed(struct fs *fs, struct inode *inode, const struct statx *stx);
-/* Tell the watch, if the inode ever was mapped. 0 or the watch's -errno. */
+/* Is any of the file mapped, by whichever node? */
+bool fs_is_mapped(const struct fs *fs, const struct inode *inode);
+/* Tell the watch, if so. 0 or the watch's -errno. */
 int fs_watch_cut(struct fs *fs, struct inode *inode, uint64_t size);
 int fs_watch_size(struct fs *fs, struct inode *inode, uint64_t size);
 /* Ask the watch: is any of this range mapped writable by the guest? */

@@ -37,7 +37,6 @@ struct inode_key {
 
 #define INODE_DAX_ASKED	   (1u << 0)	/* whether we may write the file was looked up */
 #define INODE_DAX_WRITABLE (1u << 1)	/* ... and we may */
-#define INODE_MAPPED	   (1u << 2)	/* was opened for the window at least once */
 #define INODE_HANDLE	   (1u << 3)	/* the file handle is there */
 #define INODE_HANDLELESS   (1u << 4)	/* it has none: the descriptor must stay */
 #define INODE_DOUBT	   (1u << 5)	/* see inode_fd_certain(); [L:fd shard], read without */

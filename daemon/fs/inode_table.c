@@ -38,11 +38,16 @@ static uint32_t *shard_bucket(const struct inode_shard *shard, uint64_t hash)
 	return &shard->buckets[(hash / INODE_SHARDS) & shard->mask];
 }
 
+uint32_t inode_device(const struct statx *stx)
+{
+	return stx->stx_dev_major << 20 | (stx->stx_dev_minor & 0xfffff);
+}
+
 static struct inode_key stx_key(const struct statx *stx)
 {
 	return (struct inode_key){
 		.mount = stx->stx_mask & STATX_MNT_ID ? (uint32_t)stx->stx_mnt_id : 0,
-		.device = stx->stx_dev_major << 20 | (stx->stx_dev_minor & 0xfffff),
+		.device = inode_device(stx),
 		.ino = stx->stx_ino,
 	};
 }

@@ -44,6 +44,9 @@ struct inode_table {
 	uint64_t seed;			/* of the key hash; [I] */
 };
 
+/* The device, as in struct inode_key. */
+uint32_t inode_device(const struct statx *stx);
+
 /* How inodes are held; see inode_fds_init(). */
 struct inode_holding {
 	enum fs_handles handles;

@@ -57,7 +57,7 @@ static int announce_cut(struct fs *fs, const struct target *t, uint64_t size)
 	struct statx stx;
 	int err;
 
-	if (!inode_has(t->inode, INODE_MAPPED))
+	if (!fs_is_mapped(fs, t->inode))
 		return 0;
 	err = fs_stat_fd(t->fd, &stx);
 	if (err || size >= stx.stx_size)

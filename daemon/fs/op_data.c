@@ -129,7 +129,7 @@ static int announce_written(struct fs *fs, const struct handle *open, uint64_t e
 	struct statx stx;
 	int err = 0;
 
-	if (!inode_has(open->inode, INODE_MAPPED))
+	if (!fs_is_mapped(fs, open->inode))
 		return 0;
 	if (appended) {
 		err = fs_stat_fd(open->fd, &stx);

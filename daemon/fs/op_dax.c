@@ -45,31 +45,44 @@ bool fs_dax_allowed(struct fs *fs, struct inode *inode, const struct statx *stx)
 	return can_write(inode);
 }
 
+static struct fs_file_id id_of(const struct inode *inode)
+{
+	return (struct fs_file_id){ inode_id(inode), inode->key.ino, inode->key.device };
+}
+
+bool fs_is_mapped(const struct fs *fs, const struct inode *inode)
+{
+	struct fs_file_id id = id_of(inode);
+
+	return fs->watch.maps && fs->watch.maps(fs->watch.ctx, &id);
+}
+
 int fs_watch_cut(struct fs *fs, struct inode *inode, uint64_t size)
 {
-	if (!fs->watch.before_cut || !inode_has(inode, INODE_MAPPED))
-		return 0;
-	return fs->watch.before_cut(fs->watch.ctx, inode_id(inode), size);
+	struct fs_file_id id = id_of(inode);
+
+	return fs_is_mapped(fs, inode) ? fs->watch.before_cut(fs->watch.ctx, &id, size) : 0;
 }
 
 int fs_watch_size(struct fs *fs, struct inode *inode, uint64_t size)
 {
-	if (!fs->watch.size_seen || !inode_has(inode, INODE_MAPPED))
-		return 0;
-	return fs->watch.size_seen(fs->watch.ctx, inode_id(inode), size);
+	struct fs_file_id id = id_of(inode);
+
+	return fs_is_mapped(fs, inode) ? fs->watch.size_seen(fs->watch.ctx, &id, size) : 0;
 }
 
 bool fs_watch_writable(struct fs *fs, struct inode *inode, uint64_t offset, uint64_t len)
 {
-	if (!fs->watch.maps_writable || !inode_has(inode, INODE_MAPPED))
-		return false;
-	return fs->watch.maps_writable(fs->watch.ctx, inode_id(inode), offset, len);
+	struct fs_file_id id = id_of(inode);
+
+	return fs_is_mapped(fs, inode) && fs->watch.maps_writable(fs->watch.ctx, &id, offset, len);
 }
 
-int fs_open_dax(struct fs *fs, uint64_t node)
+int fs_open_dax(struct fs *fs, uint64_t node, struct fs_file_id *id)
 {
 	cleanup_inode struct inode *inode = NULL;
-	int err = fs_check_writable(fs);
+	struct statx stx;
+	int fd, err = fs_check_writable(fs);
 
 	if (!err && !fs->config.dax_min_size)
 		err = -EOPNOTSUPP;
@@ -79,7 +92,15 @@ int fs_open_dax(struct fs *fs, uint64_t node)
 		err = fs_check_regular(inode);
 	if (err)
 		return err;
-	/* Before the mapping exists, so that no cut can be made that does not see it. */
-	inode_set(inode, INODE_MAPPED);
-	return inode_fd_open(inode, O_RDWR);
+	fd = inode_fd_open(inode, O_RDWR);
+	if (fd < 0)
+		return fd;
+	err = fs_stat_fd(fd, &stx);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	/* The open file's own: an overlay may just have copied it up. */
+	*id = (struct fs_file_id){ node, stx.stx_ino, inode_device(&stx) };
+	return fd;
 }

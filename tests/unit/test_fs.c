@@ -131,6 +131,7 @@ static void special_files_are_never_opened(void **state)
 	const struct fs_setattr cut = { .valid = FS_SET_SIZE, .size = 0 };
 	struct fs_entry entry;
 	struct fs_attr attr;
+	struct fs_file_id id;
 	uint64_t handle;
 
 	(void)state;
@@ -150,7 +151,7 @@ static void special_files_are_never_opened(void **state)
 		assert_int_equal(fs_create(fs, &root_caller, FS_ROOT_NODE, kinds[i].name,
 					   O_RDWR, 0644, &entry, &handle), -ESTALE);
 		assert_int_equal(fs_opendir(fs, node, &handle), -ENOTDIR);
-		assert_int_equal(fs_open_dax(fs, node), -EOPNOTSUPP);
+		assert_int_equal(fs_open_dax(fs, node, &id), -EOPNOTSUPP);
 		assert_int_equal(fs_syncfs(fs, node), 0);
 	}
 	assert_int_equal(symlink("/etc/passwd", host_path(f, "link")), 0);
@@ -357,6 +358,7 @@ static void readonly_refuses_every_change(void **state)
 	struct fs *ro = fixture_serve(f, &config);
 	struct fs_entry e;
 	struct fs_attr attr;
+	struct fs_file_id id;
 	uint64_t node, h;
 	char byte;
 
@@ -381,7 +383,7 @@ static void readonly_refuses_every_change(void **state)
 	assert_int_equal(write_at(ro, h, 0, "x", 1), -EROFS);
 	assert_int_equal(fs_fallocate(ro, node, h, 0, 0, 10), -EROFS);
 	assert_int_equal(fs_copy_file_range(ro, h, 0, node, h, 0, 1, 0), -EROFS);
-	assert_int_equal(fs_open_dax(ro, node), -EROFS);
+	assert_int_equal(fs_open_dax(ro, node, &id), -EROFS);
 	assert_int_equal(fs_access(ro, c, node, W_OK), -EROFS);
 	assert_int_equal(fs_getattr(ro, node, FS_NO_HANDLE, &attr), 0);
 	assert_false(attr.dax);

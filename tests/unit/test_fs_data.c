@@ -229,36 +229,42 @@ static struct {
 	uint64_t node, cut, size;
 	bool writable;
 	int answer;
+	struct fs_file_id mapped;
 } told;
 
-static int note_cut(void *ctx, uint64_t node, uint64_t size)
+static bool same_file(void *ctx, const struct fs_file_id *file)
 {
 	assert_ptr_equal(ctx, &told);
+	return file->ino == told.mapped.ino && file->device == told.mapped.device;
+}
+
+static int note_cut(void *ctx, const struct fs_file_id *file, uint64_t size)
+{
+	assert_true(same_file(ctx, file));
 	told.cuts++;
-	told.node = node;
+	told.node = file->node;
 	told.cut = size;
 	return told.answer;
 }
 
-static int note_size(void *ctx, uint64_t node, uint64_t size)
+static int note_size(void *ctx, const struct fs_file_id *file, uint64_t size)
 {
-	assert_ptr_equal(ctx, &told);
+	assert_true(same_file(ctx, file));
 	told.sizes++;
-	told.node = node;
+	told.node = file->node;
 	told.size = size;
 	return told.answer;
 }
 
-static bool note_writable(void *ctx, uint64_t node, uint64_t offset, uint64_t len)
+static bool note_writable(void *ctx, const struct fs_file_id *file, uint64_t offset, uint64_t len)
 {
-	(void)ctx;
-	(void)node;
+	assert_true(same_file(ctx, file));
 	(void)offset;
 	(void)len;
 	return told.writable;
 }
 
-static const struct fs_watch watch = { &told, note_cut, note_size, note_writable };
+static const struct fs_watch watch = { &told, same_file, note_cut, note_size, note_writable };
 
 /* A file of two pages that has been opened for the window. */
 static uint64_t mapped_file(const char *name, uint64_t *handle)
@@ -267,7 +273,7 @@ static uint64_t mapped_file(const char *name, uint64_t *handle)
 	int fd;
 
 	assert_int_equal(fs_fallocate(fs, node, *handle, 0, 0, 8192), 0);
-	fd = fs_open_dax(fs, node);
+	fd = fs_open_dax(fs, node, &told.mapped);
 	assert_true(fd >= 0);
 	assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
@@ -388,10 +394,10 @@ static void only_some_files_may_be_mapped(void **state)
 	assert_false(dax_of(fs, "dir"));
 	assert_false(dax_of(fs, "link"));
 	assert_false(dax_of(none, "large"));
-	assert_int_equal(fs_open_dax(none, must_lookup(none, FS_ROOT_NODE, "large")), -EOPNOTSUPP);
-	assert_int_equal(fs_open_dax(fs, must_lookup(fs, FS_ROOT_NODE, "link")), -ELOOP);
-	assert_int_equal(fs_open_dax(fs, must_lookup(fs, FS_ROOT_NODE, "dir")), -EISDIR);
-	assert_int_equal(fs_open_dax(fs, 4711), -ESTALE);
+	assert_int_equal(fs_open_dax(none, must_lookup(none, FS_ROOT_NODE, "large"), &told.mapped), -EOPNOTSUPP);
+	assert_int_equal(fs_open_dax(fs, must_lookup(fs, FS_ROOT_NODE, "link"), &told.mapped), -ELOOP);
+	assert_int_equal(fs_open_dax(fs, must_lookup(fs, FS_ROOT_NODE, "dir"), &told.mapped), -EISDIR);
+	assert_int_equal(fs_open_dax(fs, 4711, &told.mapped), -ESTALE);
 	/* What the file grows into is seen when it is asked for. */
 	assert_int_equal(truncate(host_path(f, "small"), 4096), 0);
 	assert_true(dax_of(fs, "small"));
@@ -413,7 +419,7 @@ static void a_read_only_mount_is_never_mapped(void **state)
 	dir = must_lookup(fs, FS_ROOT_NODE, "mnt");
 	assert_int_equal(fs_lookup(fs, dir, "large", &entry), 0);
 	assert_false(entry.attr.dax);
-	assert_int_equal(fs_open_dax(fs, entry.node), -EROFS);
+	assert_int_equal(fs_open_dax(fs, entry.node, &told.mapped), -EROFS);
 }
 
 #define FS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

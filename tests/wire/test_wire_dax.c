@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -310,13 +311,105 @@ static void test_limit(void **state)
 	ok(map(f, lookup_node(f->q, "file"), 0, RANGE, READ, 0));
 }
 
+/* Another process loads a byte of the window, and what it meets is not a page past the end of a file. */
+static bool can_load(const volatile char *at)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		/* Not as a test that failed. */
+		signal(SIGSEGV, SIG_DFL);
+		signal(SIGBUS, SIG_DFL);
+		_exit(*at & 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return !WIFSIGNALED(status) || WTERMSIG(status) != SIGBUS;
+}
+
+/* `other` names the file of `node`, whose first two ranges are mapped: what it does, the window hears of. */
+static void check_same_file(struct fixture *f, uint64_t node, uint64_t other)
+{
+	struct fuse_setattr_in set = { .valid = FATTR_SIZE, .size = RANGE + 5000 };
+	struct fuse_attr_out attr;
+	struct fuse_open_out open;
+
+	assert_true(other != node);
+	ok(map(f, node, 0, RANGE, WRITE, 0));
+	ok(map(f, node, RANGE, RANGE, WRITE, RANGE));
+	ok(casement_open(f->q, other, O_RDWR, &open));
+	refused(casement_fallocate(f->q, other, open.fh, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, MIB),
+		EOPNOTSUPP);
+	refused(casement_fallocate(f->q, other, open.fh, FALLOC_FL_ZERO_RANGE, 0, MIB), EOPNOTSUPP);
+	ok(casement_setattr(f->q, other, &set, &attr));
+	assert_true(can_load(window_at(f, RANGE)) && can_load(window_at(f, RANGE + MIB)));
+	check_pattern(window_at(f, 0), RANGE + 5000, 1, 0);
+	set.size = 4 * MIB;
+	ok(casement_setattr(f->q, other, &set, &attr));
+	ok(casement_write(f->q, other, open.fh, 2 * RANGE - 4, "back", 4));
+	assert_memory_equal(window_at(f, 2 * RANGE - 4), "back", 4);
+	set.size = 0;
+	ok(casement_setattr(f->q, other, &set, &attr));
+	assert_int_equal(live(f), 0);
+	assert_true(can_load(window_at(f, 0)));
+	ok(casement_write(f->q, other, open.fh, 0, "again", 5));
+	assert_memory_equal(window_at(f, 0), "again", 5);
+	ok(casement_open(f->q, other, O_RDWR | O_TRUNC, &open));
+	assert_int_equal(live(f), 0);
+}
+
+/* A file that was forgotten while it is mapped, and found again. */
+static void test_found_again(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node;
+
+	share_fill(&f->daemon, "file", 4 * MIB, 1);
+	node = lookup_node(f->q, "file");
+	ok(map(f, node, 8 * MIB, RANGE, READ, 32 * MIB));
+	ok(casement_forget(casement_hiprio_queue(f->client), node, 1));
+	ok(unmap(f, 0, 64 * MIB));
+	node = lookup_node(f->q, "file");
+	ok(map(f, node, 0, RANGE, WRITE, 0));
+	ok(map(f, node, RANGE, RANGE, WRITE, RANGE));
+	ok(casement_forget(casement_hiprio_queue(f->client), node, 1));
+	check_same_file(f, node, lookup_node(f->q, "file"));
+}
+
+/* Mounts that nobody else sees, but the daemon. */
+static bool may_mount(void)
+{
+	return !geteuid() && !unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) &&
+	       !mount(NULL, "/", NULL, MS_REC | MS_SHARED, NULL);
+}
+
+static int mounts_setup(void **state)
+{
+	if (may_mount())
+		return fixture_setup(state);
+	*state = calloc(1, sizeof(struct fixture));
+	return 0;	/* fixture_of() will skip the test */
+}
+
+/* One file by two mounts, the guest's own way to two nodes of it. */
+static void test_two_mounts(void **state)
+{
+	struct fixture *f = fixture_of(state);
+
+	share_fill(&f->daemon, "file", 4 * MIB, 1);
+	share_fill(&f->daemon, "bound", 1, 1);
+	assert_int_equal(mount(share_path(&f->daemon, "file"), share_path(&f->daemon, "bound"), NULL, MS_BIND,
+			       NULL), 0);
+	check_same_file(f, lookup_node(f->q, "file"), lookup_node(f->q, "bound"));
+	umount2(share_path(&f->daemon, "bound"), MNT_DETACH);
+}
+
 /* A private tmpfs of 1 MiB for the scratch tree, seen by nobody else. */
 static int small_disk_setup(void **state)
 {
 	static char dir[] = "/tmp/casement-disk-XXXXXX";
 
-	bool made = !geteuid() && !unshare(CLONE_NEWNS) &&
-		    !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) && mkdtemp(dir);
+	bool made = may_mount() && mkdtemp(dir);
 
 	if (!made || mount("disk", dir, "tmpfs", 0, "size=1M")) {
 		if (made)
@@ -380,7 +473,10 @@ int main(void)
 		FIXTURE_TEST(test_readonly_share, &readonly_window),
 		FIXTURE_TEST(test_mapping_outlives, &window_64),
 		FIXTURE_TEST(test_limit, &four_mappings),
-		/* The last: it moves this process into a mount namespace of its own. */
+		FIXTURE_TEST(test_found_again, &window_64),
+		/* The last: they move this process into a mount namespace of its own. */
+		cmocka_unit_test_prestate_setup_teardown(test_two_mounts, mounts_setup,
+			fixture_teardown, (void *)(uintptr_t)&window_64),
 		cmocka_unit_test_prestate_setup_teardown(test_full_disk, small_disk_setup,
 			small_disk_teardown, (void *)(uintptr_t)&window_64),
 	};
