@@ -10,20 +10,51 @@
 #include <unistd.h>
 
 #include "common/checked.h"
+#include "common/log.h"
+#include "daemon/fs/mem_budget.h"
 
 /* Enough that a guest which asks by the page costs few calls; not a burden per open directory. */
 #define FILL_MIN 8192
 #define FILL_MAX 32768
 
-struct dir_stream *dir_stream_new(bool as_opened)
+struct dir_stream *dir_stream_new(struct mem_budget *budget, bool as_opened)
 {
 	struct dir_stream *stream = calloc(1, sizeof(*stream));
 
 	if (!stream)
 		return NULL;
 	pthread_mutex_init(&stream->lock, NULL);
+	stream->budget = budget;
 	stream->as_opened = as_opened;
 	return stream;
+}
+
+static void drop_buffer(struct dir_stream *stream)
+{
+	if (stream->buf && !stream->unpaid)
+		mem_budget_give(stream->budget, stream->size);
+	free(stream->buf);
+	stream->buf = NULL;
+	stream->size = 0;
+	stream->len = 0;
+	stream->pos = 0;
+	stream->unpaid = false;
+}
+
+static int make_buffer(struct dir_stream *stream, size_t hint)
+{
+	size_t size = MIN(MAX(hint, (size_t)FILL_MIN), (size_t)FILL_MAX);
+
+	stream->buf = malloc(size);
+	if (!stream->buf)
+		return -ENOMEM;
+	stream->size = size;
+	stream->unpaid = !mem_budget_take(stream->budget, size);
+	if (stream->unpaid)
+		log_guest(LOG_LEVEL_WARN, "the guest reads too many directories at once: %lu MiB of their "
+			  "listings are kept, and what is past that is read again at each request",
+			  (unsigned long)(stream->budget->limit >> 20));
+	return 0;
 }
 
 void dir_stream_free(struct dir_stream *stream)
@@ -31,7 +62,7 @@ void dir_stream_free(struct dir_stream *stream)
 	if (!stream)
 		return;
 	pthread_mutex_destroy(&stream->lock);
-	free(stream->buf);
+	drop_buffer(stream);
 	free(stream);
 }
 
@@ -56,15 +87,13 @@ static bool seek_in_buffer(struct dir_stream *stream, uint64_t offset)
 
 int dir_stream_seek(struct dir_stream *stream, int fd, uint64_t offset)
 {
-	bool untouched = !stream->len && stream->next == offset;
+	bool here = stream->next == offset && !stream->astray;
 
 	/*
 	 * A walk from the start must see what was made since the last one; and since
 	 * the directory was opened, as a guest may keep the listing for everybody.
 	 */
-	if (stream->as_opened && !stream->begun)
-		untouched = false;
-	if (untouched || (offset && stream->next == offset))
+	if (here && (offset || (!stream->len && !stream->as_opened)))
 		return 0;
 	if (offset && stream->len && seek_in_buffer(stream, offset))
 		return 0;
@@ -76,6 +105,7 @@ int dir_stream_seek(struct dir_stream *stream, int fd, uint64_t offset)
 	stream->pos = 0;
 	stream->start = offset;
 	stream->next = offset;
+	stream->astray = false;
 	return 0;
 }
 
@@ -92,14 +122,6 @@ void dir_stream_advance(struct dir_stream *stream)
 
 	stream->next = (uint64_t)record->next;
 	stream->pos += record->len;
-}
-
-/* The end was seen: the memory is not needed by a directory that is merely kept open. */
-static void drop_buffer(struct dir_stream *stream)
-{
-	free(stream->buf);
-	stream->buf = NULL;
-	stream->size = 0;
 }
 
 /*
@@ -121,14 +143,11 @@ static int mend_end_first(int fd, uint64_t end)
 ssize_t dir_stream_fill(struct dir_stream *stream, int fd, size_t hint)
 {
 	bool first = !stream->begun;
+	int err = stream->buf ? 0 : make_buffer(stream, hint);
 	long n;
 
-	if (!stream->buf) {
-		stream->size = MIN(MAX(hint, (size_t)FILL_MIN), (size_t)FILL_MAX);
-		stream->buf = malloc(stream->size);
-		if (!stream->buf)
-			return -ENOMEM;
-	}
+	if (err)
+		return err;
 	n = syscall(SYS_getdents64, fd, stream->buf, stream->size);
 	stream->start = stream->next;
 	stream->pos = 0;
@@ -138,6 +157,15 @@ ssize_t dir_stream_fill(struct dir_stream *stream, int fd, size_t hint)
 	stream->begun = true;
 	if (n > 0)
 		return n;
+	/* A directory that is merely kept open needs no memory. */
 	drop_buffer(stream);
 	return first && stream->next ? mend_end_first(fd, stream->next) : 0;
+}
+
+void dir_stream_rest(struct dir_stream *stream)
+{
+	if (!stream->unpaid)
+		return;
+	stream->astray = stream->pos < stream->len;
+	drop_buffer(stream);
 }

@@ -10,6 +10,10 @@
  * back a little (it drops what its program had no room for) is served from
  * the buffer too. Relies on the descriptor being used by this stream alone.
  * Never looks at the entries' names beyond finding them.
+ *
+ * A guest may have as many directories open as it may have files, each read in
+ * part; the memory of all of them has a limit. Past it a stream has no memory
+ * between its walks, and seeks to where it was.
  */
 #ifndef CASEMENT_DAEMON_FS_DIR_STREAM_H
 #define CASEMENT_DAEMON_FS_DIR_STREAM_H
@@ -31,6 +35,8 @@ struct dir_record {
 _Static_assert(sizeof(struct dir_record) == 19 && offsetof(struct dir_record, name) == 19,
 	       "the name begins where the struct ends");
 
+struct mem_budget;
+
 struct dir_stream {
 	pthread_mutex_t lock;	/* held through a whole walk: one walk at a time per handle */
 	char *buf;		/* entries, NULL until read; [L:lock] */
@@ -40,11 +46,17 @@ struct dir_stream {
 	uint64_t start;		/* offset of the entry at buf[0]; [L:lock] */
 	uint64_t next;		/* offset of the entry at buf[pos]; [L:lock] */
 	bool begun;		/* the descriptor was read; [L:lock] */
+	bool unpaid;		/* `buf` is past the budget: for this walk only; [L:lock] */
+	bool astray;		/* the descriptor is not where the stream is; [L:lock] */
+	struct mem_budget *budget;	/* of the buffers; [I] borrowed */
 	bool as_opened;		/* it lists what was there when it was opened, until it is sought; [I] */
 };
 
-/* NULL without memory. */
-struct dir_stream *dir_stream_new(bool as_opened);
+/* Buffers of all streams: so much that 2,000 directories are read at a time. */
+#define DIR_STREAMS_BYTES (64UL << 20)
+
+/* NULL without memory. `budget` outlives it. */
+struct dir_stream *dir_stream_new(struct mem_budget *budget, bool as_opened);
 /* NULL is nothing. */
 void dir_stream_free(struct dir_stream *stream);
 
@@ -58,5 +70,7 @@ const struct dir_record *dir_stream_peek(const struct dir_stream *stream);
 void dir_stream_advance(struct dir_stream *stream);
 /* Read more when all is passed; `hint`: bytes the caller can use. Bytes, 0 at the end, -errno. */
 ssize_t dir_stream_fill(struct dir_stream *stream, int fd, size_t hint);
+/* The walk is over, for now. */
+void dir_stream_rest(struct dir_stream *stream);
 
 #endif

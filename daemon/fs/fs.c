@@ -6,11 +6,13 @@
  */
 #include "daemon/fs/fs_private.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "common/checked.h"
+#include "daemon/fs/dir_stream.h"
 #include "daemon/fs/fs_kind.h"
 
 /* Descriptors kept for the session: queues, memory regions, mappings under way. */
@@ -121,6 +123,7 @@ int fs_new(const struct fs_config *config, struct fs **out)
 	fs->config = *config;
 	fs->config.root_fd = -1;
 	fs->budget.limit = fd_limit();
+	fs->listings.limit = DIR_STREAMS_BYTES;
 	fs->remote = fs_kind(config->root_fd) & FS_KIND_REMOTE;
 	err = safe_open_init(&fs->open, config->proc_fd ? config->proc_fd : -1, config->root_fd);
 	if (err)
@@ -180,4 +183,6 @@ void fs_reset(struct fs *fs)
 	handle_table_clear(&fs->handles);
 	lock_table_clear(&fs->locks);
 	inode_table_clear(&fs->inodes);
+	/* The C library keeps what is freed in small pieces: the next guest may need less, or never come. */
+	malloc_trim(0);
 }

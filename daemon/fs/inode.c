@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
+
 /* inode.state: generation in the upper half, below it ALIVE and the users. */
 #define STATE_ALIVE (1ULL << 31)
 #define STATE_USERS (STATE_ALIVE - 1)
@@ -150,8 +152,11 @@ static bool add_chunk_locked(struct inode_slab *slab, uint32_t home)
 	/* Held until it can be found: who walks the chunks stops at the first that is not there. */
 	pthread_mutex_lock(&slab->grow_lock);
 	n = slab->chunk_count;
-	if (n < INODE_CHUNKS)
+	if (n < slab->chunk_limit)
 		chunk = aligned_alloc(INODE_CHUNK_BYTES, INODE_CHUNK_BYTES);
+	else
+		log_guest(LOG_LEVEL_WARN, "the guest knows %lu files: no memory is left for more; let it drop "
+			  "its caches", n * CHUNK_INODES);
 	if (chunk) {
 		chunk->slab = slab;
 		chunk->home = home;
@@ -252,6 +257,7 @@ int inode_slab_init(struct inode_slab *slab, struct inode_table *table,
 	slab->table = table;
 	slab->last_put = last_put;
 	slab->chunk_count = 0;
+	slab->chunk_limit = INODE_CHUNKS;
 	slab->chunks = calloc(INODE_CHUNKS, sizeof(*slab->chunks));
 	return slab->chunks ? 0 : -ENOMEM;
 }

@@ -77,6 +77,7 @@ struct inode_slab {
 	struct inode_slab_shard shards[INODE_SLAB_SHARDS];
 	pthread_mutex_t grow_lock;
 	uint32_t chunk_count;		/* [L:grow_lock] */
+	uint32_t chunk_limit;		/* INODE_CHUNKS, or fewer in a test; [I] */
 	struct inode_chunk **chunks;	/* [A] set once each, release; read with acquire */
 	struct inode_table *table;	/* whose inodes these are; [I] */
 	void (*last_put)(struct inode *inode);	/* gives up what the inode holds; [I] */

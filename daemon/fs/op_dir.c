@@ -40,7 +40,7 @@ int fs_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
 		return fd;
 	parts = (struct handle_parts){
 		.fd = fd, .inode = inode,
-		.dir = dir_stream_new(inode_fs_kind(inode) & FS_KIND_LISTS_AS_OPENED),
+		.dir = dir_stream_new(&fs->listings, inode_fs_kind(inode) & FS_KIND_LISTS_AS_OPENED),
 	};
 	if (!parts.dir)
 		return -ENOMEM;
@@ -151,6 +151,7 @@ int fs_readdir(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, b
 	err = dir_stream_seek(open->dir, open->fd, offset);
 	if (!err)
 		err = walk(fs, open, plus, hint, emit, ctx);
+	dir_stream_rest(open->dir);
 	pthread_mutex_unlock(&open->dir->lock);
 	return err;
 }
@@ -211,7 +212,7 @@ int fs_list(struct fs *fs, uint64_t node, bool plus, size_t hint, fs_emit_fn emi
 
 	if (fd < 0)
 		return fd;
-	stream = dir_stream_new(false);
+	stream = dir_stream_new(&fs->listings, false);
 	if (!stream)
 		return -ENOMEM;
 	err = list(fs, &(struct fs_at){ .inode = inode, .fd = fd }, stream, plus, hint, emit, ctx);

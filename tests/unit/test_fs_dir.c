@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/checked.h"
+#include "daemon/fs/fs_private.h"
 #include "tests/unit/fs_fixture.h"
 #include "tests/skip.h"
 
@@ -25,6 +26,14 @@ static int setup(void **state)
 	(void)state;
 	f = fixture_new(NULL);
 	fs = f->fs;
+	return 0;
+}
+
+/* The same with no memory for listings between two requests. */
+static int setup_poor(void **state)
+{
+	setup(state);
+	fs->listings.limit = 0;
 	return 0;
 }
 
@@ -331,6 +340,56 @@ static void a_removed_directory_is_empty(void **state)
 	assert_int_equal(l.entries, 0);
 }
 
+#define OPEN_DIRS 40
+#define LISTINGS_LIMIT (8 * 32768)
+
+/* Many directories open, each read in part: what they hold has a limit, and each goes on where it was. */
+static void listings_of_many_directories(void **state)
+{
+	struct listing l[OPEN_DIRS] = { { .next = 0 } };
+	uint64_t handles[OPEN_DIRS];
+
+	(void)state;
+	make_files(".");
+	fs->listings.limit = LISTINGS_LIMIT;
+	for (unsigned int i = 0; i < OPEN_DIRS; i++) {
+		assert_int_equal(fs_opendir(fs, FS_ROOT_NODE, &handles[i]), 0);
+		assert_true(reply(handles[i], i % 2, SMALL_REPLY, &l[i]) > 0);
+	}
+	assert_in_range(fs->listings.used, LISTINGS_LIMIT / 2, LISTINGS_LIMIT);
+	/* In turns, so that all are read in part all the time. */
+	for (unsigned int left = OPEN_DIRS; left;) {
+		left = 0;
+		for (unsigned int i = 0; i < OPEN_DIRS; i++)
+			left += reply(handles[i], i % 2, SMALL_REPLY, &l[i]) > 0;
+		assert_in_range(fs->listings.used, 0, LISTINGS_LIMIT);
+	}
+	for (unsigned int i = 0; i < OPEN_DIRS; i++)
+		all_seen_once(&l[i]);
+	assert_int_equal(fs->listings.used, 0);
+}
+
+/* Whatever becomes of a directory that was read in part, its memory is given back. */
+static void listings_give_their_memory_back(void **state)
+{
+	struct listing l = { .next = 0 };
+	uint64_t handle;
+
+	(void)state;
+	make_files(".");
+	assert_int_equal(fs_opendir(fs, FS_ROOT_NODE, &handle), 0);
+	reply(handle, false, SMALL_REPLY, &l);
+	assert_int_not_equal(fs->listings.used, 0);
+	assert_int_equal(fs_releasedir(fs, handle), 0);
+	assert_int_equal(fs->listings.used, 0);
+	l = (struct listing){ .next = 0 };
+	assert_int_equal(fs_opendir(fs, FS_ROOT_NODE, &handle), 0);
+	reply(handle, false, SMALL_REPLY, &l);
+	fs_reset(fs);
+	assert_int_equal(fs->listings.used, 0);
+}
+
+#define POOR_TEST(name) { #name "_poor", name, setup_poor, teardown, NULL }
 #define FS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -346,6 +405,15 @@ int main(void)
 		FS_TEST(long_names_and_no_room),
 		FS_TEST(records_fill_the_buffer_exactly),
 		FS_TEST(a_removed_directory_is_empty),
+		FS_TEST(listings_of_many_directories),
+		FS_TEST(listings_give_their_memory_back),
+		POOR_TEST(lists_all_in_small_replies),
+		POOR_TEST(delete_while_listing),
+		POOR_TEST(goes_back_to_any_place),
+		POOR_TEST(plus_counts_what_was_taken),
+		POOR_TEST(vanished_entries_do_not_fail_a_walk),
+		POOR_TEST(long_names_and_no_room),
+		POOR_TEST(a_removed_directory_is_empty),
 	};
 
 	fixture_private_mounts();

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/checked.h"
+#include "daemon/fs/fs_private.h"
 #include "tests/unit/fs_fixture.h"
 #include "tests/skip.h"
 
@@ -104,7 +104,7 @@ static void do_step(struct scene *s, enum step step)
 		assert_int_equal(fs_opendir(fs, s->node, &s->handle), 0);
 		break;
 	case READ_START:
-		assert_true(read_from(s, 0, 10) == 10);
+		assert_int_equal(read_from(s, 0, 10), 10);
 		break;
 	case READ_MIDDLE:
 		read_from(s, s->middle, 10);
@@ -169,6 +169,14 @@ static void on_the_file_system_of_tmp(void **state)
 	check_all_orders();
 }
 
+/* With no memory between two requests. */
+static void on_it_without_memory(void **state)
+{
+	(void)state;
+	fs->listings.limit = 0;
+	check_all_orders();
+}
+
 static void on_tmpfs(void **state)
 {
 	(void)state;
@@ -213,6 +221,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FS_TEST(on_the_file_system_of_tmp),
+		FS_TEST(on_it_without_memory),
 		FS_TEST(on_tmpfs),
 		FS_TEST(on_ext4),
 		FS_TEST(on_xfs),

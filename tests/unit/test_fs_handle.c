@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/log.h"
+#include "common/checked.h"
 #include "daemon/fs/fs_private.h"
 #include "tests/unit/fs_fixture.h"
 #include "tests/skip.h"
@@ -111,6 +111,32 @@ static void few_descriptors_many_files(void **state)
 	for (unsigned int i = 0; i < MANY; i++)
 		fs_forget(fs, crowd[i], 2);
 	assert_int_equal(open_fds(), fds);
+}
+
+/* Files held by their handles cost memory only, and that has an end, too. */
+static void memory_for_files_has_a_limit(void **state)
+{
+	unsigned int known = 0;
+	struct fs_entry entry;
+	uint64_t nodes[3000];
+	char name[16];
+	int err = 0;
+
+	(void)state;
+	fs->inodes.slab.chunk_limit = fs->inodes.slab.chunk_count + 1;
+	for (unsigned int i = 0; i < ARRAY_SIZE(nodes) && !err; i++) {
+		crowd_name(i, name);
+		host_write(f, name, "");
+		err = fs_lookup(fs, FS_ROOT_NODE, name, &entry);
+		if (!err)
+			nodes[known++] = entry.node;
+	}
+	assert_int_equal(err, -ENOMEM);
+	assert_in_range(open_fds(), fds, fds + KEPT);
+	/* What is known is served, and what is forgotten makes room. */
+	assert_int_equal(getattr(nodes[0]), 0);
+	fs_forget(fs, nodes[1], 1);
+	assert_int_equal(fs_lookup(fs, FS_ROOT_NODE, name, &entry), 0);
 }
 
 /* Names move; the node stays its file. */
@@ -476,6 +502,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		HANDLE_TEST(few_descriptors_many_files),
+		HANDLE_TEST(memory_for_files_has_a_limit),
 		HANDLE_TEST(a_moved_file_is_found_again),
 		HANDLE_TEST(a_number_used_again_is_another_node),
 		HANDLE_TEST(a_number_on_its_way_to_another_file_is_stale),

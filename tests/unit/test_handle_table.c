@@ -9,12 +9,14 @@
 
 #include "daemon/fs/dir_stream.h"
 #include "daemon/fs/inode_table.h"
+#include "daemon/fs/mem_budget.h"
 #include "tests/unit/fs_fixture.h"
 
 #define THREADS 4
 #define ROUNDS 20000
 
 static struct fd_budget budget;
+static struct mem_budget listings = { .limit = 1 << 20 };
 static struct handle_table *table;
 static struct inode root_inode = { .slot = INODE_ROOT_ID };
 
@@ -42,7 +44,7 @@ static uint64_t add(bool dir)
 	struct handle_parts parts = {
 		.fd = open("/dev/null", O_RDONLY | O_CLOEXEC),
 		.inode = &root_inode,
-		.dir = dir ? dir_stream_new(false) : NULL,
+		.dir = dir ? dir_stream_new(&listings, false) : NULL,
 	};
 	uint64_t fh = 0;
 

@@ -125,6 +125,52 @@ static void test_many_vmms_with_a_window(void **state)
 	check_many(fixture_of(state));
 }
 
+#define DIRS_OPEN 1200
+#define LONG_NAMES 1000u
+#define DIR_PAGES (32768 / 4096)	/* kept of each, at most */
+
+/* A guest that opens a directory again and again, and reads a part of it. */
+static void open_many_dirs(struct casement_queue *q)
+{
+	static char bytes[32768];
+	struct fuse_open_out open;
+
+	for (unsigned int i = 0; i < DIRS_OPEN; i++) {
+		ok(casement_opendir(q, CASEMENT_ROOT, &open));
+		ok(casement_readdir(q, CASEMENT_ROOT, open.fh, 0, bytes, sizeof(bytes)));
+	}
+}
+
+/* What a guest made the daemon hold is the system's again when that guest has gone. */
+static void test_memory_is_given_back(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, handle;
+	struct casement *client;
+	struct casement_queue *q;
+	struct fuse_init_out init;
+	long first, most, last;
+	unsigned int fds;
+	char name[64];
+
+	for (unsigned int i = 0; i < LONG_NAMES; i++) {
+		snprintf(name, sizeof(name), "a-rather-long-name-of-a-file-%u", i);
+		share_fill(&f->daemon, name, 0, 0);
+	}
+	node = live(f, 0, &handle);
+	visit(f, node, handle, &fds, &first);
+	client = daemon_connect(&f->daemon, NULL);
+	q = casement_request_queue(client, 0);
+	ok(casement_init(q, NULL, &init));
+	open_many_dirs(q);
+	most = resident(&f->daemon);
+	casement_close(client);
+	visit(f, node, handle, &fds, &last);
+	assert_in_range(most - first, DIRS_OPEN * DIR_PAGES / 2, DIRS_OPEN * DIR_PAGES * 2);
+	if (last > first + (most - first) / 4 + RSS_SLACK)
+		fail_msg("%ld pages at first, %ld with directories open, %ld afterwards", first, most, last);
+}
+
 static void test_second_vmm(void **state)
 {
 	struct fixture *f = fixture_of(state);
@@ -192,6 +238,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		FIXTURE_TEST(test_many_vmms, &persist),
 		FIXTURE_TEST(test_many_vmms_with_a_window, &persist_window),
+		FIXTURE_TEST(test_memory_is_given_back, &persist),
 		FIXTURE_TEST(test_second_vmm, &persist),
 		FIXTURE_TEST(test_bad_vmms, &persist),
 		FIXTURE_TEST(test_signal_while_serving, &persist),
