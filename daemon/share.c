@@ -7,9 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <string.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "common/checked.h"
@@ -78,6 +76,11 @@ static bool watch_maps(void *ctx, const struct fs_file_id *file)
 static int watch_before_cut(void *ctx, const struct fs_file_id *file, uint64_t size)
 {
 	return window_before_cut(ctx, file, size);
+}
+
+static int watch_before_growth(void *ctx, const struct fs_file_id *file, uint64_t size)
+{
+	return window_before_growth(ctx, file, size);
 }
 
 static int watch_size_seen(void *ctx, const struct fs_file_id *file, uint64_t size)
@@ -212,21 +215,19 @@ static void describe_device(const struct config *config, uint64_t window_size, s
 }
 
 /*
- * Stand-ins let the VMM map a file to its last byte. Without them the window
- * is for files of whole pages. Overlay file systems have no passthrough. What
- * makes them needs /dev/fuse and its capabilities, so it comes before the sandbox.
+ * Stand-ins let the VMM map a file to its last byte. Without them the window is
+ * for guests that can do without a range. What makes them needs /dev/fuse and its
+ * capabilities, so it comes before the sandbox.
  */
 void share_prepare(const struct config *config, struct share *share)
 {
-	struct statfs st;
-	int err = -EOPNOTSUPP;
+	int err;
 
 	if (!config->window_size)
 		return;
-	if (statfs(config->shared_dir, &st) || st.f_type != OVERLAYFS_SUPER_MAGIC)
-		err = file_proxy_new(sandbox_confine_stand_ins, &config->sandbox, &share->proxy);
+	err = file_proxy_new(sandbox_confine_stand_ins, &config->sandbox, &share->proxy);
 	if (err)
-		log_warn("only files of whole pages go through the window: no FUSE passthrough (%s); it needs Linux 6.9, root, and no overlay",
+		log_warn("the window is offered to casement.ko only: no FUSE passthrough (%s); it needs Linux 6.9 and root",
 			 strerror(-err));
 }
 
@@ -237,7 +238,7 @@ static int make_window(const struct config *config, struct share *share, uint64_
 		.unmap = vmm_unmap, .settle = vmm_settle,
 	};
 	struct fs_watch watch = {
-		.maps = watch_maps, .before_cut = watch_before_cut,
+		.maps = watch_maps, .before_cut = watch_before_cut, .before_growth = watch_before_growth,
 		.size_seen = watch_size_seen, .maps_writable = watch_maps_writable,
 	};
 	int err;
@@ -270,6 +271,7 @@ static int make_server(const struct config *config, struct share *share)
 		.gid_map = id_translation_empty(&config->translate_gid) ? NULL : &config->translate_gid,
 	};
 	struct window_ops window = {
+		.any_range = share->proxy,
 		.ctx = share->window, .setup = ops_setup, .remove = ops_remove,
 		.clear = ops_clear, .present = ops_present,
 	};
@@ -331,7 +333,6 @@ int share_open(const struct config *config, struct sandbox_roots *roots, struct 
 			 config->shared_dir);
 	vu_backend_init(&share->backend);
 	describe_device(config, window_size, &share->device);
-	fs.dax_whole_pages = !share->proxy;
 	err = fs_new(&fs, &share->fs);
 	if (err) {
 		close_fd(&roots->root_fd);

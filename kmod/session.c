@@ -113,7 +113,7 @@ int cs_session_run(struct cs_session *session, struct cs_request *request)
 }
 
 /* What a daemon may know beyond the protocol. */
-#define EXTENSIONS (FUSE_EXTENSION_WHOLE_DIR | FUSE_EXTENSION_SUSPEND)
+#define EXTENSIONS (FUSE_EXTENSION_WHOLE_DIR | FUSE_EXTENSION_SUSPEND | FUSE_EXTENSION_SOME_RANGES)
 
 /* It is at the end of both structures. */
 static void offer_extensions(struct fuse_init_in *in)

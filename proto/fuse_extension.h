@@ -37,4 +37,11 @@ struct fuse_extension {
 #define FUSE_EXTENSION_SUSPEND (1u << 1)
 #define FUSE_SUSPEND 63
 
+/*
+ * SETUPMAPPING may fail for a range of a file that was offered (FUSE_ATTR_DAX): the guest then
+ * gets at the file by READ and WRITE. A guest without this is offered files only where every
+ * range of them can be mapped.
+ */
+#define FUSE_EXTENSION_SOME_RANGES (1u << 2)
+
 #endif

@@ -84,7 +84,7 @@ static void server_init(struct stand_in_server *server, const struct server_requ
 		.flags = FUSE_INIT_EXT, .flags2 = (uint32_t)(FUSE_PASSTHROUGH >> 32),
 		.max_write = 4096, .max_readahead = 4096,
 	};
-	uint32_t depth = 1;	/* real files lie on plain file systems, not on stacked ones */
+	uint32_t depth = 2;	/* real files may lie on one stacked file system, an overlay */
 
 	/* max_stack_depth came with 7.40 and stands behind flags2; older headers call it unused. */
 	memcpy((char *)&out.flags2 + sizeof(out.flags2), &depth, sizeof(depth));

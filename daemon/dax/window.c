@@ -389,6 +389,35 @@ static bool window_needs(struct window *window, const struct fs_file_id *file, u
 	return needs;
 }
 
+/* Blocks for what the file is about to be. Where they cannot be given in advance, nothing is better than that. */
+static int mapping_before_growth(struct window *window, struct mapping *m, uint64_t size)
+{
+	int err = 0;
+
+	if (m->promised && m->writable && m->offset < size)
+		err = mapping_give_blocks(window, m, size);
+	return err == -EOPNOTSUPP ? 0 : err;
+}
+
+int window_before_growth(struct window *window, const struct fs_file_id *file, uint64_t size)
+{
+	int err;
+
+	if (!window_needs(window, file, size))
+		return 0;
+	err = window_acquire(window);
+	if (err)
+		return err;
+	for (unsigned int i = 0; !err && i < window->table.n; i++) {
+		struct mapping *m = &window->table.entries[i];
+
+		if (mapping_file_is(m->file, file))
+			err = mapping_before_growth(window, m, size);
+	}
+	window_release(window);
+	return err;
+}
+
 /* As far as it can be: the file has grown, and whoever made it grow is not to blame for the window. */
 static int mapping_follow(struct window *window, struct mapping *m, uint64_t size)
 {

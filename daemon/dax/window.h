@@ -76,6 +76,7 @@ void window_wake(struct window *window);
 /* What fs_set_watch() wants; see fs.h. The first takes no lock. */
 bool window_maps(struct window *window, const struct fs_file_id *file);
 int window_before_cut(struct window *window, const struct fs_file_id *file, uint64_t size);
+int window_before_growth(struct window *window, const struct fs_file_id *file, uint64_t size);
 int window_size_seen(struct window *window, const struct fs_file_id *file, uint64_t size);
 bool window_maps_writable(struct window *window, const struct fs_file_id *file, uint64_t offset, uint64_t len);
 

@@ -48,9 +48,14 @@ struct fs_watch {
 	/* The file is about to be cut to `size` bytes (or replaced by an empty one): 0 or -errno. */
 	int (*before_cut)(void *ctx, const struct fs_file_id *file, uint64_t size);
 	/*
+	 * The file is about to be `size` bytes long, at least, and new only by a hole: 0 or
+	 * -errno, -ENOSPC where a store into that would find no room.
+	 */
+	int (*before_growth)(void *ctx, const struct fs_file_id *file, uint64_t size);
+	/*
 	 * The file is now at least `size` bytes long; it may have grown. Told
-	 * before the guest hears of the size; an error is the request's, although
-	 * the change was made.
+	 * before the guest hears of the size. 0, or -EINTR: the request is to be
+	 * served again.
 	 */
 	int (*size_seen)(void *ctx, const struct fs_file_id *file, uint64_t size);
 	/* True when [offset, offset + len) of the file is mapped writable by the guest. */
@@ -74,7 +79,6 @@ struct fs_config {
 	bool writeback;		/* WRONLY opens become RDWR, O_APPEND is dropped */
 	uint64_t dax_min_size;	/* smallest file offered for mapping; 0 = no window at all */
 	uint64_t dax_max_size;	/* largest: one that does not fit the window would thrash it */
-	bool dax_whole_pages;	/* offer only files of whole 4 KiB pages for mapping */
 	enum fs_handles handles;
 	unsigned int kept_fds;	/* with handles: descriptors kept of files used lately; 0: as many as is good */
 	const struct xattr_map *xattr_map; /* of attributes' names; borrowed, outlives the fs; NULL: none */

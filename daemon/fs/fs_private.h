@@ -135,6 +135,7 @@ bool fs_dax_allowed(struct fs *fs, struct inode *inode, const struct statx *stx)
 bool fs_is_mapped(const struct fs *fs, const struct inode *inode);
 /* Tell the watch, if so. 0 or the watch's -errno. */
 int fs_watch_cut(struct fs *fs, struct inode *inode, uint64_t size);
+int fs_watch_growth(struct fs *fs, struct inode *inode, uint64_t size);
 int fs_watch_size(struct fs *fs, struct inode *inode, uint64_t size);
 /* Ask the watch: is any of this range mapped writable by the guest? */
 bool fs_watch_writable(struct fs *fs, struct inode *inode, uint64_t offset, uint64_t len);

@@ -51,8 +51,8 @@ int fs_getattr(struct fs *fs, uint64_t node, uint64_t handle, struct fs_attr *at
 	return err ? err : fs_attr_complete(fs, open ? open->inode : at.inode, attr);
 }
 
-/* A range that the window maps must not lose its pages without being told. */
-static int announce_cut(struct fs *fs, const struct target *t, uint64_t size)
+/* A range that the window maps must not lose its pages without being told, nor get holes that have no room. */
+static int announce_size(struct fs *fs, const struct target *t, uint64_t size)
 {
 	struct statx stx;
 	int err;
@@ -60,9 +60,9 @@ static int announce_cut(struct fs *fs, const struct target *t, uint64_t size)
 	if (!fs_is_mapped(fs, t->inode))
 		return 0;
 	err = fs_stat_fd(t->fd, &stx);
-	if (err || size >= stx.stx_size)
+	if (err)
 		return err;
-	return fs_watch_cut(fs, t->inode, size);
+	return size < stx.stx_size ? fs_watch_cut(fs, t->inode, size) : fs_watch_growth(fs, t->inode, size);
 }
 
 static int set_size(struct fs *fs, const struct target *t, const struct fs_setattr *set)
@@ -73,7 +73,7 @@ static int set_size(struct fs *fs, const struct target *t, const struct fs_setat
 	if (!err && set->size > INT64_MAX)
 		err = -EINVAL;
 	if (!err)
-		err = announce_cut(fs, t, set->size);
+		err = announce_size(fs, t, set->size);
 	if (err)
 		return err;
 	if (!t->handle) {

@@ -122,7 +122,7 @@ static ssize_t write_all(int fd, uint64_t offset, size_t size, struct iov_cursor
 /*
  * The window learns how long the file is; after an append only the file itself
  * knows. A write is done again when its queue was stopped meanwhile (-EINTR),
- * but an append must not be: its guest gets an error.
+ * but an append must not be: it was made, and the window hears of it next time.
  */
 static int announce_written(struct fs *fs, const struct handle *open, uint64_t end, bool appended)
 {
@@ -137,7 +137,7 @@ static int announce_written(struct fs *fs, const struct handle *open, uint64_t e
 	}
 	if (!err)
 		err = fs_watch_size(fs, open->inode, end);
-	return err == -EINTR && appended ? -EIO : err;
+	return appended ? 0 : err;
 }
 
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
@@ -161,6 +161,10 @@ ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset,
 		return err;
 	creds_keep_setid(!how->kill_suidgid);
 	append = how->place == FS_PLACE_END || (how->place == FS_PLACE_OPENED && open->append);
+	/* Past the end, it leaves a hole before it. */
+	err = append ? 0 : fs_watch_growth(fs, open->inode, offset);
+	if (err)
+		return err;
 	n = write_all(fs_data_fd(fs, open, how->direct), offset, size, from, append ? RWF_APPEND : 0);
 	if (n > 0)
 		err = announce_written(fs, open, offset + (uint64_t)n, append);
@@ -206,7 +210,9 @@ int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, u
 	if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) &&
 	    fs_watch_writable(fs, open->inode, offset, len))
 		return -EOPNOTSUPP;
-	err = fs_drop_capability(fs, open->inode, open->fd, true);
+	err = mode & FALLOC_FL_KEEP_SIZE ? 0 : fs_watch_growth(fs, open->inode, offset);
+	if (!err)
+		err = fs_drop_capability(fs, open->inode, open->fd, true);
 	if (err)
 		return err;
 	creds_keep_setid(!kill_suidgid);
@@ -263,7 +269,9 @@ ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, u
 	if (fs_watch_writable(fs, in->inode, off_in, len) ||
 	    fs_watch_writable(fs, out->inode, off_out, len))
 		return -EOPNOTSUPP;
-	err = fs_drop_capability(fs, out->inode, out->fd, true);
+	err = fs_watch_growth(fs, out->inode, off_out);
+	if (!err)
+		err = fs_drop_capability(fs, out->inode, out->fd, true);
 	if (err)
 		return err;
 	creds_keep_setid(!(flags & FS_COPY_KILL_SUIDGID));

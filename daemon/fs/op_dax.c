@@ -14,8 +14,6 @@
 
 #include "daemon/fs/fs_private.h"
 
-#define DAX_PAGE 4096
-
 /* Asked once an inode: should the file or its mount turn read-only later, open(2) says so. */
 static bool can_write(struct inode *inode)
 {
@@ -40,8 +38,6 @@ bool fs_dax_allowed(struct fs *fs, struct inode *inode, const struct statx *stx)
 		return false;
 	if (stx->stx_mode & 0111)
 		return false;
-	if (fs->config.dax_whole_pages && stx->stx_size % DAX_PAGE)
-		return false;
 	return can_write(inode);
 }
 
@@ -62,6 +58,13 @@ int fs_watch_cut(struct fs *fs, struct inode *inode, uint64_t size)
 	struct fs_file_id id = id_of(inode);
 
 	return fs_is_mapped(fs, inode) ? fs->watch.before_cut(fs->watch.ctx, &id, size) : 0;
+}
+
+int fs_watch_growth(struct fs *fs, struct inode *inode, uint64_t size)
+{
+	struct fs_file_id id = id_of(inode);
+
+	return fs_is_mapped(fs, inode) ? fs->watch.before_growth(fs->watch.ctx, &id, size) : 0;
 }
 
 int fs_watch_size(struct fs *fs, struct inode *inode, uint64_t size)

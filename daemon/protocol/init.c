@@ -283,7 +283,7 @@ static uint32_t init_session_bits(uint64_t chosen, uint32_t minor)
 }
 
 /* Beyond the protocol, for a guest that says it knows of it. */
-#define INIT_EXTENSIONS (FUSE_EXTENSION_WHOLE_DIR | FUSE_EXTENSION_SUSPEND)
+#define INIT_EXTENSIONS (FUSE_EXTENSION_WHOLE_DIR | FUSE_EXTENSION_SUSPEND | FUSE_EXTENSION_SOME_RANGES)
 
 static uint32_t init_extensions(const struct fuse_init_in *in)
 {
@@ -296,7 +296,8 @@ static uint32_t init_extensions(const struct fuse_init_in *in)
 static uint32_t init_extension_bits(uint32_t extensions)
 {
 	return (extensions & FUSE_EXTENSION_WHOLE_DIR ? SESSION_WHOLE_DIR : 0) |
-	       (extensions & FUSE_EXTENSION_SUSPEND ? SESSION_MAY_SUSPEND : 0);
+	       (extensions & FUSE_EXTENSION_SUSPEND ? SESSION_MAY_SUSPEND : 0) |
+	       (extensions & FUSE_EXTENSION_SOME_RANGES ? SESSION_SOME_RANGES : 0);
 }
 
 static int init_reply(struct request *req, uint32_t minor, uint64_t chosen, uint32_t extensions)

@@ -74,6 +74,22 @@ static uint32_t reply_id(const struct id_translation *map, uint32_t host)
 	return map ? id_to_guest(map, host) : host;
 }
 
+/* Of a guest whose window has them; what casement.ko and the kernel's driver map is made of them. */
+#define WINDOW_PAGE 4096
+
+/* A guest that makes an error of each range that cannot be mapped is offered only what always can be. */
+static bool reply_offers(const struct request *req, const struct fs_attr *attr)
+{
+	return attr->dax && req->session & SESSION_INODE_DAX &&
+	       (req->server->window.any_range || req->session & SESSION_SOME_RANGES);
+}
+
+/* What goes through the window does so by pages, and a kernel's DAX code knows no other blocks. */
+static uint32_t reply_blksize(const struct request *req, const struct statx *stx)
+{
+	return req->server->window.setup && S_ISREG(stx->stx_mode) ? WINDOW_PAGE : stx->stx_blksize;
+}
+
 static void reply_fill_attr(const struct request *req, const struct fs_attr *attr,
 			    struct fuse_attr *out)
 {
@@ -94,9 +110,9 @@ static void reply_fill_attr(const struct request *req, const struct fs_attr *att
 		.uid = reply_id(req->server->config.uid_map, stx->stx_uid),
 		.gid = reply_id(req->server->config.gid_map, stx->stx_gid),
 		.rdev = reply_encode_dev(stx->stx_rdev_major, stx->stx_rdev_minor),
-		.blksize = stx->stx_blksize,
+		.blksize = reply_blksize(req, stx),
 	};
-	if (attr->dax && req->session & SESSION_INODE_DAX)
+	if (reply_offers(req, attr))
 		out->flags |= FUSE_ATTR_DAX;
 	if (attr->submount && req->session & SESSION_SUBMOUNTS)
 		out->flags |= FUSE_ATTR_SUBMOUNT;
@@ -151,7 +167,7 @@ static void reply_fill_statx(const struct request *req, const struct statx *stx,
 {
 	*out = (struct fuse_statx){
 		.mask = stx->stx_mask & (STATX_BASIC_STATS | STATX_BTIME),
-		.blksize = stx->stx_blksize,
+		.blksize = reply_blksize(req, stx),
 		.attributes = stx->stx_attributes & STATX_ATTRS_PASSED,
 		.nlink = stx->stx_nlink,
 		.uid = reply_id(req->server->config.uid_map, stx->stx_uid),

@@ -50,6 +50,8 @@ struct window_ops {
 	int (*clear)(void *ctx);
 	/* True when the VMM gave us a window (so MAP_ALIGNMENT and ATTR_DAX mean something). */
 	bool (*present)(void *ctx);
+	/* Every range of a file that may be mapped can be, also the one in which it ends. */
+	bool any_range;
 };
 
 struct server_config {

@@ -28,6 +28,7 @@
 #define SESSION_KILLPRIV	(1u << 9)	/* set-id bits are ours to clear */
 #define SESSION_WHOLE_DIR	(1u << 10)	/* directories are read without a handle */
 #define SESSION_MAY_SUSPEND	(1u << 11)	/* the guest will say so before it is suspended */
+#define SESSION_SOME_RANGES	(1u << 13)	/* a range that cannot be mapped is no error for the guest */
 #define SESSION_SUSPENDED	(1u << 12)	/* it has: the device's reset does not end the session */
 
 struct server {

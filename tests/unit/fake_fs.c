@@ -419,6 +419,7 @@ const struct window_ops fake_window_ops = {
 	.remove = window_remove,
 	.clear = window_clear,
 	.present = window_present,
+	.any_range = true,
 };
 
 int fs_getlk(struct fs *fs, uint64_t handle, uint64_t owner, struct fs_lock *lock)

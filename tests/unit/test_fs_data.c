@@ -225,10 +225,10 @@ static void a_full_disk_is_a_clean_error(void **state)
 
 /* What the watch was told last. */
 static struct {
-	unsigned int cuts, sizes;
-	uint64_t node, cut, size;
+	unsigned int cuts, sizes, growths;
+	uint64_t node, cut, size, growth;
 	bool writable;
-	int answer;
+	int answer, no_room;
 	struct fs_file_id mapped;
 } told;
 
@@ -245,6 +245,14 @@ static int note_cut(void *ctx, const struct fs_file_id *file, uint64_t size)
 	told.node = file->node;
 	told.cut = size;
 	return told.answer;
+}
+
+static int note_growth(void *ctx, const struct fs_file_id *file, uint64_t size)
+{
+	assert_true(same_file(ctx, file));
+	told.growths++;
+	told.growth = size;
+	return told.no_room;
 }
 
 static int note_size(void *ctx, const struct fs_file_id *file, uint64_t size)
@@ -264,7 +272,9 @@ static bool note_writable(void *ctx, const struct fs_file_id *file, uint64_t off
 	return told.writable;
 }
 
-static const struct fs_watch watch = { &told, same_file, note_cut, note_size, note_writable };
+static const struct fs_watch watch = {
+	&told, same_file, note_cut, note_growth, note_size, note_writable
+};
 
 /* A file of two pages that has been opened for the window. */
 static uint64_t mapped_file(const char *name, uint64_t *handle)
@@ -345,6 +355,39 @@ static void the_window_hears_of_growth(void **state)
 	must_lookup(fs, FS_ROOT_NODE, "a");
 	assert_int_equal(told.size, 30000);
 	assert_int_equal(told.node, node);
+}
+
+/* A change that leaves a hole has room for it first, or is not made; what is appended leaves none. */
+static void a_hole_below_a_mapping_has_room_first(void **state)
+{
+	struct fs_setattr set = { .valid = FS_SET_SIZE, .size = 1 << 20 };
+	uint64_t node, handle, append, source;
+	struct fs_attr attr;
+
+	(void)state;
+	memset(&told, 0, sizeof(told));
+	fs_set_watch(fs, &watch);
+	node = mapped_file("a", &handle);
+	append = must_open(fs, node, O_WRONLY | O_APPEND);
+	must_create(fs, FS_ROOT_NODE, "b", &source);
+	assert_int_equal(write_at(fs, source, 0, "1234", 4), 4);
+	told.no_room = -ENOSPC;
+	assert_int_equal(fs_setattr(fs, &root_caller, node, FS_NO_HANDLE, &set, &attr), -ENOSPC);
+	assert_int_equal(told.growth, 1 << 20);
+	assert_int_equal(write_at(fs, handle, 100000, "x", 1), -ENOSPC);
+	assert_int_equal(told.growth, 100000);
+	assert_int_equal(fs_fallocate(fs, node, handle, 0, 200000, 10), -ENOSPC);
+	assert_int_equal(told.growth, 200000);
+	assert_int_equal(fs_copy_file_range(fs, source, 0, node, handle, 300000, 4, 0), -ENOSPC);
+	assert_int_equal(told.growth, 300000);
+	assert_int_equal(host_stat(f, "a").st_size, 8192);
+	assert_int_equal(told.growths, 4);
+	assert_int_equal(write_at(fs, append, 0, "ef", 2), 2);
+	/* What was appended is in the file, whatever became of the window meanwhile. */
+	told.answer = -EINTR;
+	assert_int_equal(write_at(fs, append, 0, "gh", 2), 2);
+	assert_int_equal(told.growths, 4);
+	assert_int_equal(host_stat(f, "a").st_size, 8196);
 }
 
 static void no_holes_below_a_writable_mapping(void **state)
@@ -437,6 +480,7 @@ int main(void)
 		FS_TEST(a_full_disk_is_a_clean_error),
 		FS_TEST(the_window_hears_of_cuts),
 		FS_TEST(the_window_hears_of_growth),
+		FS_TEST(a_hole_below_a_mapping_has_room_first),
 		FS_TEST(no_holes_below_a_writable_mapping),
 		FS_TEST(only_some_files_may_be_mapped),
 		FS_TEST(a_read_only_mount_is_never_mapped),

@@ -13,6 +13,7 @@
 
 #include "common/checked.h"
 #include "common/log.h"
+#include "proto/fuse_extension.h"
 #include "tests/unit/share.h"
 
 /* A file with every attribute different from every other. */
@@ -83,6 +84,68 @@ static void test_getattr(void **state)
 	assert_int_equal(ASK(FUSE_GETATTR, 7, in), 0);
 	ANSWER(out);
 	assert_int_equal(out.attr.flags, 0);
+}
+
+/* Only who can do without a range is offered a file that may have one which cannot be mapped. */
+static void test_offers(void **state)
+{
+	struct fuse_init_in init = { .major = 7, .minor = 46, .flags = FUSE_INIT_EXT,
+				     .flags2 = FUSE_HAS_INODE_DAX >> 32 };
+	const struct server_config config = { .cache = CACHE_AUTO };
+	struct fuse_extension extension = { FUSE_EXTENSION_MAGIC, 0 };
+	struct window_ops window = fake_window_ops;
+	const struct fuse_getattr_in in = { 0 };
+	struct fuse_attr_out out;
+
+	(void)state;
+	for (unsigned int i = 0; i < 4; i++) {
+		share_free();
+		window.any_range = i & 1;
+		share_new(&config, &window);
+		extension.flags = i & 2 ? FUSE_EXTENSION_SOME_RANGES : FUSE_EXTENSION_WHOLE_DIR;
+		memcpy((char *)(&init + 1) - sizeof(extension), &extension, sizeof(extension));
+		exchange_start(&x, FUSE_INIT, 0);
+		exchange_add(&x, &init, sizeof(init));
+		assert_int_equal(exchange_run(&x, sq), 0);
+		fill_attr();
+		assert_int_equal(ASK(FUSE_GETATTR, 7, in), 0);
+		ANSWER(out);
+		assert_int_equal(out.attr.flags, i ? FUSE_ATTR_DAX : 0);
+	}
+}
+
+/* The kernel's DAX code writes back by pages, and refuses an inode of other blocks. */
+static void test_blocks_are_pages_with_a_window(void **state)
+{
+	const struct server_config config = { .cache = CACHE_AUTO };
+	const struct fuse_statx_in ask_statx = { 0 };
+	const struct fuse_getattr_in ask = { 0 };
+	struct fuse_statx_out statx;
+	struct fuse_attr_out out;
+
+	(void)state;
+	for (unsigned int window = 0; window < 2; window++) {
+		share_free();
+		share_new(&config, window ? &fake_window_ops : NULL);
+		assert_int_equal(exchange_init(&x, sq, 46, 0), 0);
+		for (unsigned int i = 0; i < 3; i++) {
+			static const uint32_t sizes[] = { 1024, 4096, 2 << 20 };
+
+			fill_attr();
+			fake.entry.attr.stx.stx_blksize = sizes[i];
+			fake.entry.attr.stx.stx_mode = S_IFREG | 0644;
+			assert_int_equal(ASK(FUSE_GETATTR, 7, ask), 0);
+			ANSWER(out);
+			assert_int_equal(out.attr.blksize, window ? 4096 : sizes[i]);
+			assert_int_equal(ASK(FUSE_STATX, 7, ask_statx), 0);
+			ANSWER(statx);
+			assert_int_equal(statx.stat.blksize, window ? 4096 : sizes[i]);
+			fake.entry.attr.stx.stx_mode = S_IFDIR | 0755;
+			assert_int_equal(ASK(FUSE_GETATTR, 7, ask), 0);
+			ANSWER(out);
+			assert_int_equal(out.attr.blksize, sizes[i]);
+		}
+	}
 }
 
 static void test_statx(void **state)
@@ -199,6 +262,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_getattr, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_statx, share_setup, share_teardown),
+		cmocka_unit_test_setup_teardown(test_offers, share_setup, share_teardown),
+		cmocka_unit_test_setup_teardown(test_blocks_are_pages_with_a_window, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_setattr, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_setattr_nonsense, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_statfs, share_setup, share_teardown),

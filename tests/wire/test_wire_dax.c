@@ -441,6 +441,7 @@ static void test_full_disk(void **state)
 	struct fuse_setattr_in set = { .valid = FATTR_SIZE, .size = 4 * MIB };
 	uint64_t node, other, other_fh, at = 0;
 	struct fuse_attr_out attr;
+	struct fuse_open_out open;
 	char page[4096] = "";
 	ssize_t n;
 
@@ -454,6 +455,20 @@ static void test_full_disk(void **state)
 		at += (uint64_t)n;
 	assert_int_equal(n, -ENOSPC);
 	memset(window_at(f, 0), 'x', 256 * 1024);
+	/* Below a mapping that is written to there is no hole that has no room; nothing was changed then. */
+	set.size = 100000;
+	ok(casement_setattr(f->q, node, &set, &attr));
+	while ((n = casement_write(f->q, other, other_fh, at, page, sizeof(page))) > 0)
+		at += (uint64_t)n;
+	set.size = 200000;
+	refused(casement_setattr(f->q, node, &set, &attr), ENOSPC);
+	ok(casement_open(f->q, node, O_RDWR, &open));
+	assert_int_equal(casement_write(f->q, node, open.fh, 200000, page, 1), -ENOSPC);
+	ok(casement_getattr(f->q, node, CASEMENT_NO_FH, &attr));
+	assert_int_equal(attr.attr.size, 100000);
+	ok(unmap(f, 0, 64 * MIB));
+	set.size = 4 * MIB;
+	ok(casement_setattr(f->q, node, &set, &attr));
 	/* An upgrade of a range of holes on a full disk. */
 	ok(map(f, node, RANGE, RANGE, READ, RANGE));
 	refused(map(f, node, RANGE, RANGE, WRITE, RANGE), ENOSPC);
