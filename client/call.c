@@ -7,7 +7,6 @@
 #include "client/call.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include "client/error.h"
 #include "client/queue.h"
@@ -20,27 +19,35 @@ void casement_set_caller(struct casement_queue *queue, uint32_t uid, uint32_t gi
 	queue->pid = pid;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* When a wait of `timeout_ms` (-1: the usual one) that begins now is over. */
-static int64_t deadline(const struct casement_queue *queue, int timeout_ms)
+static struct limit limit_of(const struct casement_queue *queue, int timeout_ms)
 {
-	return now_ms() + (timeout_ms < 0 ? queue->channel->timeout_ms : timeout_ms);
+	return limit_in(timeout_ms < 0 ? queue->channel->timeout_ms : timeout_ms, -1);
 }
 
-/* Wait, once, for the daemon to do something, and collect it. It may be late news, so nothing new. */
-static int wait_and_reap(struct casement_queue *queue, int64_t end)
+/*
+ * Wait, once, for the daemon to do something, and collect it. It may be late news, so nothing new; a
+ * daemon that makes such news for ever does not keep us. -ETIMEDOUT when the time was over before,
+ * though something may have been collected.
+ */
+static int wait_and_reap(struct casement_queue *queue, const struct limit *limit)
 {
-	int64_t left = end - now_ms();
-	int err = queue_wait(queue, left > 0 ? (int)left : 0);
+	int left = limit_left(limit);
+	int err = queue_wait(queue, left);
 
-	return err ? err : queue_reap(queue);
+	if (!err)
+		err = queue_reap(queue);
+	if (!err && !left)
+		err = error_set(-ETIMEDOUT, "queue %u: no answer in time", queue->index);
+	return err;
+}
+
+/* What a call or a wait came to: an answer that nobody waits for any more ends the connection. */
+static int conclude(struct casement_queue *queue, int err)
+{
+	if (err == -ETIMEDOUT || err == -ECANCELED)
+		channel_end(queue->channel, err);
+	return err;
 }
 
 /* Take one request out of the completed ones. */
@@ -56,7 +63,8 @@ static void unlink_done(struct casement_queue *queue, const struct casement_requ
 }
 
 /* Push, making room by collecting what is finished. */
-static int push_waiting(struct casement_queue *queue, struct casement_request *request, int64_t end)
+static int push_waiting(struct casement_queue *queue, struct casement_request *request,
+			const struct limit *limit)
 {
 	int taken = queue_push(queue, request);
 	int err = taken ? 0 : queue_reap(queue);
@@ -64,7 +72,7 @@ static int push_waiting(struct casement_queue *queue, struct casement_request *r
 	while (!err && !taken) {
 		taken = queue_push(queue, request);
 		if (!taken)
-			err = wait_and_reap(queue, end);
+			err = wait_and_reap(queue, limit);
 	}
 	return taken < 0 ? taken : err;
 }
@@ -78,19 +86,19 @@ ssize_t casement_call(struct casement_queue *queue, uint32_t opcode, uint64_t no
 		.in = in, .n_in = n_in, .out = out, .n_out = n_out,
 	};
 	uint16_t from = queue->next_avail;
-	int64_t end = deadline(queue, -1);
+	struct limit limit = limit_of(queue, -1);
 	int err;
 
-	err = push_waiting(queue, &request, end);
+	err = push_waiting(queue, &request, &limit);
 	if (err)
-		return err;
+		return conclude(queue, err);
 	queue_publish(queue, from);
 	err = queue_reap(queue);
 	while (!err && request.state != QUEUE_REQUEST_DONE)
-		err = wait_and_reap(queue, end);
+		err = wait_and_reap(queue, &limit);
 	if (request.state != QUEUE_REQUEST_DONE) {
 		queue_abandon(queue, &request);
-		return err;
+		return conclude(queue, err);
 	}
 	unlink_done(queue, &request);
 	return request.result;
@@ -127,21 +135,25 @@ int casement_submit_each(struct casement_queue *queue, struct casement_request *
 int casement_complete(struct casement_queue *queue, struct casement_request **done,
 		      unsigned int max, int timeout_ms)
 {
-	int64_t end = timeout_ms ? deadline(queue, timeout_ms) : 0;
+	struct limit limit = { 0 };
 	unsigned int n = 0;
 	int err;
 
 	if (memory_is_shared(queue->memory, done, max * sizeof(done[0])))
 		return error_set(-EINVAL, "completed requests cannot be listed where the daemon can write");
+	if (timeout_ms)
+		limit = limit_of(queue, timeout_ms);
 	err = queue_reap(queue);
 	while (!err && !queue->done && timeout_ms)
-		err = wait_and_reap(queue, end);
+		err = wait_and_reap(queue, &limit);
 	while (n < max && queue->done) {
 		done[n] = queue->done;
 		unlink_done(queue, done[n]);
 		n++;
 	}
-	return n || err == -ETIMEDOUT ? (int)n : err;
+	if (n || (err == -ETIMEDOUT && timeout_ms >= 0))
+		return (int)n;
+	return timeout_ms < 0 && err == -ETIMEDOUT ? conclude(queue, err) : err;
 }
 
 int call_exact(struct casement_queue *queue, uint32_t opcode, uint64_t node,

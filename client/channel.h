@@ -11,20 +11,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/limit.h"
 #include "proto/vhost_user.h"
 
 struct channel {
 	int sock;		/* [I] owned */
 	int timeout_ms;		/* [I] longest wait for an answer */
+	int stop_fd;		/* [I] borrowed: while it is readable nothing is waited for; -1: none */
+	int ended;		/* [A] relaxed: 0, or why channel_end() was called */
 	bool reply_ack;		/* [I] after negotiation: ask for an answer to everything */
 	pthread_mutex_t lock;	/* a request and its answer are one step */
 };
 
 /* Take a connected socket over. */
-void channel_open(struct channel *channel, int sock, int timeout_ms);
+void channel_open(struct channel *channel, int sock);
 void channel_close(struct channel *channel);
 
-/* Send bytes with descriptors (which stay the caller's). 0 or -errno. */
+/*
+ * Nobody waits any more for something that the daemon may still answer: end the connection, so that
+ * it is not taken for the answer to something else. Any thread. Returns err.
+ */
+int channel_end(struct channel *channel, int err);
+/* 0, or the err of channel_end(), with its text. */
+int channel_ended(const struct channel *channel);
+
+/* Send bytes with descriptors (which stay the caller's), all within `limit`. 0 or -errno. */
+int channel_send(int sock, const void *bytes, size_t size, const int *fds, unsigned int n_fds,
+		 const struct limit *limit);
+/* The same, waiting as long as it takes. */
 int channel_send_bytes(int sock, const void *bytes, size_t size, const int *fds,
 		       unsigned int n_fds);
 
@@ -35,8 +49,12 @@ struct channel_message {
 	unsigned int n_fds;
 };
 
-/* Receive one message. 0, -ECONNRESET at the end of the stream, -ETIMEDOUT, -EPROTO when too large. */
+/*
+ * Receive one message, all of it within `timeout_ms` or `limit`. 0, -ECONNRESET at the end of the stream, -ETIMEDOUT,
+ * -ECANCELED, -EPROTO when too large.
+ */
 int channel_receive(int sock, struct channel_message *message, int timeout_ms);
+int channel_receive_within(int sock, struct channel_message *message, const struct limit *limit);
 /* Close what a received message carried. */
 void channel_message_clear(struct channel_message *message);
 

@@ -7,12 +7,9 @@
 #include "client/queue.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/error.h"
@@ -23,8 +20,6 @@
 #define SLOT_OUT 64u
 #define SLOT_INDIRECT 128u
 #define SLOT_BOUNCE (SLOT_INDIRECT + QUEUE_SEGS_MAX * sizeof(struct vring_desc))
-#define SPINS_A_YIELD 256u	/* looks at the ring between two sched_yield() */
-#define SPINS_A_CHECK 16384u	/* looks between two of the clock and the socket */
 #define PAGE_UP(n) (((n) + 4095u) & ~(size_t)4095u)
 
 static size_t slot_bytes(size_t max_request)
@@ -313,8 +308,10 @@ int queue_push(struct casement_queue *queue, struct casement_request *request)
 	bool indirect;
 	uint64_t most;
 	uint16_t number;
-	int err;
+	int err = channel_ended(queue->channel);
 
+	if (err)
+		return err;
 	if (memory_is_shared(queue->memory, request, sizeof(*request)))
 		return error_set(-EINVAL, "a request where the daemon can write");
 	if (is_in_flight(queue, request))
@@ -466,8 +463,10 @@ int queue_reap(struct casement_queue *queue)
 {
 	/* Pairs with the daemon's release of used->idx. */
 	uint16_t idx = __atomic_load_n(&queue->used->idx, __ATOMIC_ACQUIRE);
-	int err = 0;
+	int err = channel_ended(queue->channel);
 
+	if (err)
+		return err;
 	if (queue->broken)
 		return error_set(-EPROTO, "queue %u is broken", queue->index);
 	if ((uint16_t)(idx - queue->last_used) > queue->size) {
@@ -482,94 +481,6 @@ int queue_reap(struct casement_queue *queue)
 		err = finish(queue, &elem);
 	}
 	return err;
-}
-
-static bool has_news(const struct casement_queue *queue)
-{
-	return __atomic_load_n(&queue->used->idx, __ATOMIC_RELAXED) != queue->last_used;
-}
-
-/* Ask to be called for the next used element; true when there is one already. */
-static bool arm(struct casement_queue *queue)
-{
-	if (queue->event_idx && !queue->poll)
-		__atomic_store_n(&queue->avail->ring[queue->size], queue->last_used,
-				 __ATOMIC_RELAXED);
-	/* Our wish before our look at the index; pairs with the daemon's fence before its look. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	return has_news(queue);
-}
-
-int casement_queue_fd(const struct casement_queue *queue)
-{
-	return queue->call;
-}
-
-int casement_queue_arm(struct casement_queue *queue)
-{
-	return arm(queue) || queue->done;
-}
-
-static int64_t now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-static int timed_out(const struct casement_queue *queue, int timeout_ms)
-{
-	return error_set(-ETIMEDOUT, "queue %u: no answer in %d ms", queue->index, timeout_ms);
-}
-
-/* Look until there is news. The processor is lent out now and then: the daemon may need this one. */
-static int queue_spin(struct casement_queue *queue, int timeout_ms)
-{
-	struct pollfd pfd = { .fd = queue->channel->sock, .events = POLLRDHUP };
-	int64_t end = now_us() + (int64_t)timeout_ms * 1000;
-
-	for (unsigned int i = 1; !has_news(queue); i++) {
-		if (i % SPINS_A_YIELD)
-			continue;
-		sched_yield();
-		if (i % SPINS_A_CHECK)
-			continue;
-		if (poll(&pfd, 1, 0) > 0 && !has_news(queue))
-			return error_set(-ECONNRESET, "the daemon closed the connection");
-		if (now_us() >= end)
-			return timed_out(queue, timeout_ms);
-	}
-	return 0;
-}
-
-static int queue_sleep(struct casement_queue *queue, int timeout_ms)
-{
-	struct pollfd pfds[2] = {
-		{ .fd = queue->call, .events = POLLIN },
-		{ .fd = queue->channel->sock, .events = POLLRDHUP },
-	};
-	uint64_t count;
-	int n;
-
-	if (arm(queue))
-		return 0;
-	do
-		n = poll(pfds, 2, timeout_ms);
-	while (n < 0 && errno == EINTR);
-	if (n == 0)
-		return timed_out(queue, timeout_ms);
-	if (pfds[0].revents & POLLIN) {
-		if (read(queue->call, &count, sizeof(count)) < 0 && errno != EAGAIN)
-			return error_set(-errno, "call eventfd: %s", strerror(errno));
-		return 0;
-	}
-	return error_set(-ECONNRESET, "the daemon closed the connection");
-}
-
-int queue_wait(struct casement_queue *queue, int timeout_ms)
-{
-	return queue->poll ? queue_spin(queue, timeout_ms) : queue_sleep(queue, timeout_ms);
 }
 
 void queue_abandon(struct casement_queue *queue, const struct casement_request *request)

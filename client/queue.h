@@ -90,7 +90,10 @@ int queue_push(struct casement_queue *queue, struct casement_request *request);
 void queue_publish(struct casement_queue *queue, uint16_t from);
 /* Move everything the daemon has finished to `done`. 0, or -EPROTO when its used ring is nonsense. */
 int queue_reap(struct casement_queue *queue);
-/* Wait until the daemon may have finished something: 0, -ETIMEDOUT or -ECONNRESET. */
+/*
+ * Wait until the daemon may have finished something: 0, also where nothing was, -ETIMEDOUT, -ECONNRESET,
+ * or -ECANCELED by the channel's stop_fd.
+ */
 int queue_wait(struct casement_queue *queue, int timeout_ms);
 /* Forget a request whose caller does not wait any more. */
 void queue_abandon(struct casement_queue *queue, const struct casement_request *request);

@@ -6,6 +6,7 @@
 #include "client/session.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +20,7 @@
 #define BIT(n) (1ull << (n))
 #define DEFAULT(value, otherwise) ((value) ? (value) : (otherwise))
 #define QUEUES_MAX 256u
+#define DEFAULT_TIMEOUT_MS 30000
 #define MEMORY_STEP (2ull << 20)
 
 #define WANTED_PROTOCOL_FEATURES \
@@ -36,7 +38,7 @@ static int resolve_options(struct casement_options *to, const struct casement_op
 	to->max_request = DEFAULT(to->max_request, 1u << 20);
 	to->heap_size = DEFAULT(to->heap_size, 16u << 20);
 	to->memory_regions = DEFAULT(to->memory_regions, 1);
-	to->timeout_ms = DEFAULT(to->timeout_ms, 30000);
+	to->timeout_ms = DEFAULT(to->timeout_ms, DEFAULT_TIMEOUT_MS);
 	if (to->request_queues >= QUEUES_MAX || to->depth > to->queue_size ||
 	    !is_power_of_two(to->queue_size) || to->queue_size > VIRTIO_RING_MAX ||
 	    to->memory_regions > MEMORY_REGIONS_MAX || to->timeout_ms > INT32_MAX ||
@@ -109,9 +111,10 @@ int session_new(int sock, const struct casement_options *options, struct casemen
 	}
 	client->window.sock = -1;
 	client->memory.fd = -1;
-	channel_open(&client->channel, sock, 0);
+	channel_open(&client->channel, sock);
 	err = resolve_options(&client->options, options);
 	client->channel.timeout_ms = (int)client->options.timeout_ms;
+	client->channel.stop_fd = client->options.stop_fd > 0 ? client->options.stop_fd : -1;
 	client->n_queues = client->options.request_queues + 1;
 	if (!err)
 		err = open_memory(client);
@@ -313,6 +316,16 @@ int casement_fd(const struct casement *client)
 	return client->channel.sock;
 }
 
+int casement_ended(const struct casement *client)
+{
+	struct pollfd pfd = { .fd = client->channel.sock, .events = POLLRDHUP };
+	int err = channel_ended(&client->channel);
+
+	if (!err && poll(&pfd, 1, 0) > 0)
+		err = error_set(-ECONNRESET, "the daemon closed the connection");
+	return err;
+}
+
 const char *casement_tag(const struct casement *client)
 {
 	return client->tag;
@@ -376,11 +389,17 @@ int casement_connect(const char *path, const struct casement_options *options,
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	cleanup_close int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	unsigned int ms = options && options->timeout_ms ? options->timeout_ms : DEFAULT_TIMEOUT_MS;
+	struct timeval most = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		return error_set(-ENAMETOOLONG, "%s: too long for a socket", path);
 	strcpy(address.sun_path, path);
+	/* A daemon that takes nobody in lets connect(2) wait. */
+	if (sock >= 0)
+		setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most));
 	if (sock < 0 || connect(sock, (struct sockaddr *)&address, sizeof(address)))
-		return error_set(-errno, "%s: %s", path, strerror(errno));
+		return error_set(errno == EAGAIN ? -ETIMEDOUT : -errno, "%s: %s", path,
+				 strerror(errno == EAGAIN ? ETIMEDOUT : errno));
 	return casement_connect_fd(take_fd(&sock), options, out);
 }

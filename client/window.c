@@ -175,10 +175,12 @@ static int answer_message(struct window *window, const struct channel_message *m
 	} __attribute__((packed)) reply = {
 		{ message->header.request, VHOST_USER_VERSION | VHOST_USER_REPLY,
 		  sizeof(answer) }, answer };
+	struct limit limit;
 
 	if (!(message->header.flags & VHOST_USER_NEED_REPLY))
 		return 0;
-	return channel_send_bytes(window->sock, &reply, sizeof(reply), NULL, 0);
+	limit = limit_in(window->main->timeout_ms, window->stop);
+	return channel_send(window->sock, &reply, sizeof(reply), NULL, 0, &limit);
 }
 
 static int serve(struct window *window, struct channel_message *message)
@@ -219,12 +221,14 @@ static void *window_run(void *arg)
 
 	while (!err) {
 		struct channel_message message;
+		struct limit limit;
 
 		if (poll(pfds, 2, -1) < 0)
 			continue;
 		if (pfds[1].revents)
 			break;
-		err = channel_receive(window->sock, &message, window->main->timeout_ms);
+		limit = limit_in(window->main->timeout_ms, window->stop);
+		err = channel_receive_within(window->sock, &message, &limit);
 		if (err)
 			break;
 		err = serve(window, &message);

@@ -18,11 +18,13 @@
  *
  * Errors are negative errno values, the daemon's own for a FUSE request. From
  * the library: -ECONNRESET the daemon has gone, -ETIMEDOUT it did not answer in
- * time, -EPROTO its answer breaks the protocol, -EREMOTEIO it refused what we
+ * time, -ECANCELED options.stop_fd ended the wait, -EPROTO its answer breaks the protocol, -EREMOTEIO it refused what we
  * asked of it, -EOPNOTSUPP it did not offer it, -EMSGSIZE a request is larger
  * than options.max_request or has too many pieces, -EINVAL a request lies where
- * the daemon could change it (see casement_alloc()). After -ECONNRESET,
- * -ETIMEDOUT or -EPROTO the only useful call left is casement_close().
+ * the daemon could change it (see casement_alloc()). After -ECONNRESET or
+ * -EPROTO the only useful call left is casement_close(). A call that gave up
+ * waiting, by -ETIMEDOUT or -ECANCELED, ends the connection: an answer that came
+ * later could be taken for another's. All later calls fail the same way, at once.
  *
  * No function allocates memory per request.
  */
@@ -73,6 +75,7 @@ struct casement_options {
 	uint64_t memory_gap;		/* hole between two pieces in guest addresses, bytes */
 	unsigned int timeout_ms;	/* longest wait for the daemon; default 30000 */
 	unsigned int flags;		/* CASEMENT_* above */
+	int stop_fd;			/* while it is readable no call waits: -ECANCELED; 0: none. It stays the caller's */
 };
 
 /*
@@ -99,6 +102,12 @@ const char *casement_error(void);
  * has gone. It stays the client's.
  */
 int casement_fd(const struct casement *client);
+
+/*
+ * 0 while the daemon may still answer; else -ECONNRESET when it has gone, or the
+ * error of the call that gave up. A daemon's own -ETIMEDOUT leaves it at 0.
+ */
+int casement_ended(const struct casement *client);
 
 /* The share's tag, "" when the daemon tells none. Lives as long as the client. */
 const char *casement_tag(const struct casement *client);
@@ -197,9 +206,11 @@ int casement_submit_each(struct casement_queue *queue, struct casement_request *
 			 unsigned int n);
 /*
  * Collect completed requests into `done`, at most `max`; waits up to
- * `timeout_ms` (-1: options.timeout_ms) for the first. With 0 it only looks at
- * the ring, without a system call. Returns how many, 0 when the time is over, or a negative errno when nothing will complete any more;
- * what was in flight then never completes.
+ * `timeout_ms` for the first. With 0 it only looks at the ring, without a system
+ * call. With -1 it waits for options.timeout_ms, and gives up then: -ETIMEDOUT,
+ * and the connection is at its end. Returns how many, 0 when the time is over, or
+ * a negative errno when nothing will complete any more; what was in flight then
+ * never completes. After -ECANCELED it may.
  */
 int casement_complete(struct casement_queue *queue, struct casement_request **done,
 		      unsigned int max, int timeout_ms);
