@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/bench_tree.h"
+#include "cli/connect.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -128,12 +129,10 @@ static int connect_to(struct bench_target *target, const struct bench_plan *plan
 		.flags = (plan->window ? 0 : CASEMENT_NO_WINDOW) | (plan->poll ? CASEMENT_POLL : 0),
 	};
 	struct fuse_init_out init;
-	int err = casement_connect(target->socket, &options, &target->client);
+	int err = connect_daemon(target->socket, &options, &target->client);
 
-	if (err) {
-		log_error("%s: no daemon to be measured: %s", target->socket, casement_error());
+	if (err)
 		return err;
-	}
 	err = casement_init(casement_request_queue(target->client, 0), NULL, &init);
 	if (err)
 		log_error("%s: no session: %s", target->socket, casement_error());

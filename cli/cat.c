@@ -92,6 +92,8 @@ int cat_main(int argc, char **argv)
 			log_error("%s: %s", broken ? "standard output" : words[i], strerror(-err));
 			status = STATUS_ERROR;
 		}
+		if (err && remote_ended(&remote))
+			break;
 	}
 	remote_close(&remote);
 	return status;

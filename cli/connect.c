@@ -3,10 +3,13 @@
 #include "cli/connect.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/checked.h"
 #include "common/log.h"
+
+#define TIMEOUT_MAX 1000000	/* seconds */
 
 static const struct {
 	int error;
@@ -21,12 +24,24 @@ static const struct {
 	{ EOPNOTSUPP, "give the daemon more queues (casementd --queues), or ask for fewer" },
 };
 
+/* The library's own where there is none, or none that makes sense. */
+static unsigned int timeout_ms(void)
+{
+	const char *text = getenv(CONNECT_TIMEOUT);
+	double seconds = text ? strtod(text, NULL) : 0;
+
+	return seconds >= 0.001 && seconds <= TIMEOUT_MAX ? (unsigned int)(seconds * 1000) : 0;
+}
+
 int connect_daemon(const char *socket, const struct casement_options *options,
 		   struct casement **out)
 {
-	int err = casement_connect(socket, options, out);
+	struct casement_options ours = *options;
 	const char *remedy = "";
+	int err;
 
+	ours.timeout_ms = timeout_ms();
+	err = casement_connect(socket, &ours, out);
 	if (!err)
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(remedies); i++)

@@ -53,9 +53,12 @@ void cp_failed(struct cp *cp, const char *path, int err)
 
 void cp_refused(struct cp *cp, const char *path, const char *why)
 {
+	cp->failed++;
+	if (cp->ended)
+		return;
 	progress_wipe(&cp->progress);
 	log_error("%s: %s", *path ? path : "/", why);
-	cp->failed++;
+	cp->ended = remote_ended(cp->remote);
 }
 
 mode_t cp_mode(const struct cp *cp, mode_t mode)
@@ -161,7 +164,7 @@ static void out_all(struct cp *cp, const struct place *places, unsigned int n)
 		return cp_refused(cp, target, "not a directory, and there is more than one source");
 	if (dir < 0)
 		return cp_out(cp, places[0].path, &word);
-	for (unsigned int i = 0; i + 1 < n; i++)
+	for (unsigned int i = 0; i + 1 < n && !cp->ended; i++)
 		if (!name_is_taken(cp, places, i))
 			out_into(cp, places[i].path, dir, target);
 }
@@ -202,7 +205,7 @@ static void in_all(struct cp *cp, const struct place *places, unsigned int n)
 	if (n > 2 && !into)
 		cp_refused(cp, target, "not a directory, and there is more than one source");
 	else
-		for (unsigned int i = 0; i + 1 < n; i++)
+		for (unsigned int i = 0; i + 1 < n && !cp->ended; i++)
 			if (!name_is_taken(cp, places, i))
 				in_one(cp, places[i].path, target, into ? &node : NULL);
 	if (!err)

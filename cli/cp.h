@@ -23,6 +23,7 @@ struct cp {
 	struct remote *remote;
 	struct progress progress;
 	unsigned int failed;
+	bool ended;		/* the daemon answers no more: the rest is left, without a word */
 };
 
 /* Log that `path` could not be copied, and count it. */

@@ -109,7 +109,7 @@ static void copy_node(struct cp *cp, const struct remote_node *node, const char 
 static void copy_entries(struct cp *cp, const struct remote_node *node, const char *path, int fd,
 			 const char *shown, const struct remote_names *names, unsigned int depth)
 {
-	for (size_t i = 0; i < names->n; i++) {
+	for (size_t i = 0; i < names->n && !cp->ended; i++) {
 		cleanup_free char *below = cp_join(path, names->names[i]);
 		cleanup_free char *target = cp_join(shown, names->names[i]);
 		struct cp_target to = { .dir = fd, .name = names->names[i], .shown = target };

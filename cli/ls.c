@@ -48,14 +48,18 @@ struct ls {
 	const struct ls_config *config;
 	bool titles;		/* name each directory before what is in it */
 	bool begun;		/* something was printed */
+	bool ended;		/* the daemon answers no more */
 	int status;
 };
 
 static void failed(struct ls *ls, const char *path, int err)
 {
+	ls->status = STATUS_ERROR;
+	if (ls->ended)
+		return;
 	fflush(stdout);
 	log_error("%s: %s", *path ? path : "/", strerror(-err));
-	ls->status = STATUS_ERROR;
+	ls->ended = remote_ended(ls->remote);
 }
 
 static int print_one(struct ls *ls, const char *name, const struct remote_node *node)
@@ -141,10 +145,10 @@ static void list_dir(struct ls *ls, const char *path, uint64_t node, unsigned in
 		printf(":\n");
 	}
 	ls->begun = true;
-	for (size_t i = 0; i < names.n; i++)
+	for (size_t i = 0; i < names.n && !ls->ended; i++)
 		if (ls->config->all || names.names[i][0] != '.')
 			list_entry(ls, path, node, names.names[i], &dirs[i]);
-	for (size_t i = 0; ls->config->recursive && i < names.n; i++) {
+	for (size_t i = 0; ls->config->recursive && i < names.n && !ls->ended; i++) {
 		cleanup_free char *below = NULL;
 		struct remote_node child;
 
@@ -201,7 +205,7 @@ int ls_main(int argc, char **argv)
 	if (remote_open(words[0], &remote))
 		return STATUS_ERROR;
 	ls.titles = n > 2 || config.recursive;
-	for (unsigned int i = 1; i < n; i++)
+	for (unsigned int i = 1; i < n && !ls.ended; i++)
 		list_path(&ls, words[i]);
 	if (n == 1)
 		list_path(&ls, "");

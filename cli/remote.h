@@ -20,6 +20,7 @@ struct remote {
 	struct casement_queue *queue, *hiprio;
 	uint32_t max_read, max_write;	/* bytes of one request */
 	char *blocks[REMOTE_BLOCKS];	/* REMOTE_BLOCK_MAX each, seen by the daemon */
+	struct remote_forgets *forgets;	/* owned, as the next */
 	struct remote_stream *stream;	/* owned: requests live as long as the connection */
 };
 
@@ -33,10 +34,16 @@ struct remote_node {
 int remote_open(const char *socket, struct remote *remote);
 void remote_close(struct remote *remote);
 
+/*
+ * True when nothing more will come of it: the daemon has gone, or did not answer in time. Each
+ * further call would fail the same way, and say so once more.
+ */
+bool remote_ended(const struct remote *remote);
+
 /* A name in a directory. 0 or -errno. */
 int remote_lookup(struct remote *remote, uint64_t parent, const char *name,
 		  struct remote_node *out);
-/* Give a node back. */
+/* Give a node back. The daemon is not waited for, unless it leaves many unanswered. */
 void remote_put(struct remote *remote, const struct remote_node *node);
 
 /*
@@ -60,11 +67,16 @@ struct remote_names {
 	size_t n;
 };
 /*
- * List a directory. Names that could lead elsewhere, with a '/' or ".", are
- * -EPROTO. 0 or -errno; remote_names_free() also after an error.
+ * List a directory. -EPROTO: names that could lead elsewhere, with a '/' or ".", an answer
+ * that is cut off, and a listing that goes round in a circle. -EFBIG: one that has no end as far
+ * as we can keep it. 0 or -errno; remote_names_free() also after an error.
  */
 int remote_list(struct remote *remote, uint64_t node, struct remote_names *out);
 void remote_names_free(struct remote_names *names);
+
+/* Make remote->forgets; free it, after casement_close(). */
+int remote_forgets_new(struct remote *remote);
+void remote_forgets_free(struct remote *remote);
 
 /* Make remote->stream, free it. */
 int remote_stream_new(struct remote *remote);

@@ -50,10 +50,15 @@ static struct remote_stream *begin(struct remote *remote, uint64_t node, uint64_
 
 static int send_block(struct remote_stream *stream, struct block *block)
 {
+	int taken;
+
 	block->done = false;
 	block->request.user = block;
+	taken = casement_submit(stream->remote->queue, &block->request, 1);
+	if (taken <= 0)
+		return taken ? taken : -EBUSY;
 	stream->n++;
-	return casement_submit(stream->remote->queue, &block->request, 1) == 1 ? 0 : -EBUSY;
+	return 0;
 }
 
 static int send_read(struct remote_stream *stream, uint64_t offset)
@@ -99,8 +104,8 @@ static int take_first(struct remote_stream *stream, struct block **block, ssize_
 	while (!(*block)->done) {
 		int n = casement_complete(stream->remote->queue, done, REMOTE_BLOCKS, -1);
 
-		if (n <= 0)
-			return n ? n : -ETIMEDOUT;
+		if (n < 0)
+			return n;
 		for (int i = 0; i < n; i++)
 			((struct block *)done[i]->user)->done = true;
 	}
@@ -110,7 +115,10 @@ static int take_first(struct remote_stream *stream, struct block **block, ssize_
 	return 0;
 }
 
-/* The next stream begins with nothing in flight. */
+/*
+ * The next stream begins with nothing in flight: where something stays there the connection has ended,
+ * and nothing is read into these blocks, or believed of them, any more.
+ */
 static int drain(struct remote_stream *stream, int err)
 {
 	struct block *block;

@@ -136,6 +136,8 @@ int stat_main(int argc, char **argv)
 			log_error("%s: %s", words[i], strerror(-err));
 			status = STATUS_ERROR;
 		}
+		if (err && remote_ended(&remote))
+			break;
 	}
 	remote_close(&remote);
 	return status;

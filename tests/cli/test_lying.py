@@ -3,6 +3,9 @@
 import collections
 import contextlib
 import os
+import re
+import resource
+import select
 import signal
 import socket
 import struct
@@ -25,6 +28,7 @@ def liars(tmp_path):
         running.append(Liar(tmp_path / f"liar{len(running)}", tree))
         return running[-1]
 
+    start.scratch = tmp_path
     yield start
     for liar in running:
         liar.close()
@@ -293,3 +297,165 @@ def test_a_named_target_may_be_a_device_or_a_pipe(liars, tmp_path):
     assert casement("cp", f"{liar.path}:name", tmp_path / "fifo").returncode == 0
     assert os.read(reader, 100) == KEY
     os.close(reader)
+
+
+# ---- answers that come late, or never, or without an end ----
+
+QUICK = {**os.environ, "CASEMENT_TIMEOUT": "0.5"}
+
+
+class Silent(Tree):
+    """Does not answer requests of one kind for one node (0: any)."""
+
+    def __init__(self, nodes, name, node=0):
+        super().__init__(nodes)
+        self.name, self.node, self.kept = name, node, []
+
+    def answer(self, request):
+        if request.name != self.name or self.node not in (0, request.node):
+            return super().answer(request)
+        self.kept.append(request)
+        return None
+
+
+SMALL = {ROOT: {"a": 2, "b": 3, "dir": 4}, 2: b"what a has", 3: b"and b", 4: {"c": 3}}
+
+
+def only_line(result):
+    assert len(result.stderr.splitlines()) == 1, result
+    return result.stderr
+
+
+def test_a_late_answer_is_nobody_elses(liars, tmp_path):
+    """The first file's data came as the second's: here it comes as soon as that is asked for."""
+    class Late(Silent):
+        def answer(self, request):
+            if request.name == "READ" and request.node == 3:
+                self.kept.pop().reply(b"what a has")
+            return super().answer(request)
+
+    liar = liars(Late(SMALL, "READ", 2))
+    result = casement("cp", "-r", f"{liar.path}:", tmp_path / "out", env=QUICK)
+    assert result.returncode == 1 and "out/a: Connection timed out" in only_line(result)
+    assert liar.seen.count("READ") == 1 and not (tmp_path / "out/b").exists()
+
+
+@pytest.mark.parametrize("words", [
+    ["ls", "-lR"], ["stat", "a", "b"], ["cat", "a", "b"], ["cp", "-rp"], ["cp", "-r", "in"],
+], ids=" ".join)
+@pytest.mark.parametrize("name", ["INIT", "GETATTR", "LOOKUP", "OPENDIR", "READDIR", "OPEN", "READ", "MKDIR",
+                                  "CREATE", "WRITE", "RELEASE", "RELEASEDIR", "DESTROY", "FORGET"])
+def test_an_answer_that_never_comes(liars, tmp_path, words, name):
+    """One wait, one line, status 1; what was to be done after the answer is not tried."""
+    class Taking(Silent):
+        def mkdir(self, _request):
+            return entry(9, DIR)
+
+        def create(self, _request):
+            return entry(9, FILE) + OPENED
+
+        def write(self, request):
+            return struct.pack("<II", struct.unpack_from("<I", request.body, 16)[0], 0)
+
+    tree = Taking({**SMALL, 9: {}}, name)
+    liar = liars(tree)
+    command, *rest = words
+    if rest[-1] == "in":
+        (tmp_path / "in").mkdir()
+        for file in "abc":
+            (tmp_path / "in" / file).write_text("text")
+        rest[-1:] = [tmp_path / "in", f"{liar.path}:"]
+    elif command == "cp":
+        rest += [f"{liar.path}:", tmp_path / "out"]
+    else:
+        rest.insert(1 if command == "ls" else 0, liar.path)
+    result = casement(command, *rest, env={**QUICK, "CASEMENT_TIMEOUT": "0.2"}, timeout=20)
+    if not tree.kept or name in ("RELEASE", "RELEASEDIR", "DESTROY", "FORGET"):
+        assert result.returncode in (0, 1)		# what was asked for is done
+        return
+    assert result.returncode == 1 and re.search("timed out|no answer in", only_line(result)), result
+    assert len(tree.kept) <= 4, "asked again"
+
+
+def test_forgets_that_never_come_back(liars, tmp_path):
+    """They are not waited for one by one, but only so many are on their way."""
+    tree = Silent({ROOT: {f"f{i}": 2 + i for i in range(100)}, **{2 + i: b"" for i in range(100)}}, "FORGET")
+    liar = liars(tree)
+    result = casement("ls", "-l", liar.path, env=QUICK, timeout=20)
+    assert result.returncode == 1 and "Connection timed out" in only_line(result)
+    assert 8 <= len(tree.kept) <= 64
+    few = Silent(SMALL, "FORGET")
+    result = casement("ls", "-lR", liars(few).path, env=QUICK, timeout=20)
+    assert result.returncode == 0 and len(few.kept) >= 4
+
+
+def test_news_without_end_is_no_answer(liars):
+    """A daemon that calls all the time does not keep the client from looking at its clock."""
+    class Calling(Silent):
+        def answer(self, request):
+            answer = super().answer(request)
+            while answer is None and not select.select([request.queue.connection.ending], [], [], 0)[0]:
+                request.queue.notify()
+            return answer
+
+    liar = liars(Calling(SMALL, "OPENDIR"))
+    result = casement("ls", liar.path, env=QUICK, timeout=20)
+    assert result.returncode == 1 and "timed out" in only_line(result)
+
+
+def test_a_message_byte_by_byte(liars):
+    """The time is that of a whole message; as the client has gone, the daemon's send fails."""
+    class Dribbling(Liar):
+        def send(self, sock, text):
+            for i in range(len(text)):
+                sock.sendall(text[i:i + 1])
+                select.select([sock], [], [], 0.2)
+
+    liar = Dribbling(liars.scratch / "dribbling", Tree(SMALL))
+    result = casement("ls", liar.path, env=QUICK, timeout=20)
+    assert result.returncode == 1 and "did not answer in time" in only_line(result), result
+    liar.close()
+
+
+class Listing(Tree):
+    """A directory whose every answer is what `entries` says, given where it begins."""
+
+    def __init__(self, entries):
+        super().__init__({ROOT: {}})
+        self.entries = entries
+
+    def readdir(self, request):
+        return self.entries(struct.unpack_from("<Q", request.body, 8)[0])
+
+
+@pytest.mark.parametrize("entries", [
+    lambda offset: dirent(b"name%d" % offset, 1),
+    lambda offset: dirent(b"name%d" % offset, 1 + offset % 7),
+    lambda offset: dirent(b"name%d" % offset, 1 << 63 | (offset * 5 + 3) & 127),
+    lambda offset: bytes(8), lambda offset: bytes(23), lambda offset: bytes(24),
+    lambda offset: dirent(b"whole", 1) + bytes(8),
+    lambda offset: dirent(b"whole", 1) + dirent(b"half of it", 2)[:-4],
+    lambda offset: dirent(b"x", 1, length=0xffffffff), lambda offset: dirent(b"x" * 256, 1),
+    lambda offset: dirent(b"", 1), lambda offset: dirent(b"a/b", 1), lambda offset: dirent(b"a\0b", 1),
+], ids=["one offset", "seven offsets", "128 offsets", "8 zeros", "23 zeros", "24 zeros", "a rest", "half an entry",
+        "endless name", "long name", "empty name", "a slash", "a NUL"])
+@pytest.mark.parametrize("command", ["ls", "cp"])
+def test_listings_that_make_no_sense(liars, tmp_path, entries, command):
+    liar = liars(Listing(entries))
+    words = ["ls", liar.path] if command == "ls" else ["cp", "-r", f"{liar.path}:", tmp_path / "out"]
+    result = casement(*words, timeout=30)
+    assert result.returncode == 1 and "Protocol error" in only_line(result) and result.stdout == ""
+    assert liar.seen.count("READDIR") < 600
+
+
+def test_a_listing_without_end(liars):
+    """New names for ever, each answer full: there is a limit to what is kept."""
+    full = b"".join(dirent(b"%03d" % i + b"x" * 240, 1) for i in range(240))
+
+    def entries(offset):
+        return full[:-len(full) // 240] + dirent(b"y" * 243, offset + 1)
+
+    liar = liars(Listing(entries))
+    result = casement("ls", liar.path, timeout=PATIENCE,
+                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)))
+    assert result.returncode == 1 and "File too large" in only_line(result) and result.stdout == ""
