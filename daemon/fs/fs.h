@@ -195,6 +195,11 @@ ssize_t fs_readlink(struct fs *fs, uint64_t node, char *buf, size_t size);
 #define FS_OPEN_KILL_SUIDGID (1u << 31)	/* with O_TRUNC, by a caller without CAP_FSETID */
 int fs_open(struct fs *fs, uint64_t node, uint32_t flags, uint64_t *handle);
 /*
+ * False when what the open file holds is not what its size says, as on procfs: a
+ * guest that reads as much as that is misled, and has to read from here each time.
+ */
+bool fs_size_tells(struct fs *fs, uint64_t handle);
+/*
  * A file was just opened: true when what the guest keeps of its data is what
  * the file holds, so that it need not be read again; see op_keep.c. False costs
  * that only. The caller tells the guest to empty its cache unless this is true.

@@ -21,6 +21,9 @@
 /* An open directory lists what was there when it was opened or last sought to its start. */
 #define FS_KIND_LISTS_AS_OPENED (1u << 3)
 
+/* Somebody's program says sizes, perhaps of files that it makes up in the same way. */
+#define FS_KIND_MAY_MAKE_UP (1u << 4)
+
 /* FS_KIND_* bits of the file system of a descriptor; 0 where it cannot be told. */
 uint8_t fs_kind(int fd);
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * May a guest that opens a file keep the pages it has of it? Yes, if nothing
- * has changed the file since before the first of them was read.
+ * What a guest that opens a file may believe of it: that its size tells what it
+ * holds, which is so but for files that are made as they are read; and that the
+ * pages it has of it are still good. They are if nothing has changed the file
+ * since before the first of them was read.
  *
  * Each OPEN that is not told so empties the guest's cache. It samples the
  * file's ctime, and the first READ through its handle, which shows that the
@@ -26,6 +28,7 @@
  */
 #include <fcntl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "daemon/fs/fs_kind.h"
@@ -89,6 +92,38 @@ bool fs_may_keep(struct fs *fs, uint64_t fh)
 	if (open->reader)
 		__atomic_store_n(&open->sample, take_sample(&stx, open), __ATOMIC_RELAXED);
 	return false;
+}
+
+/*
+ * True when the file does not end where its size says. Made-up files are empty,
+ * or small: of others the end is not fetched, perhaps from far away. And of those
+ * that are not empty only a guest that writes back takes a wrong end for good.
+ */
+#define MADE_UP_MAX 65536
+
+static bool ends_elsewhere(const struct fs *fs, int fd)
+{
+	char bytes[2];
+	struct statx stx;
+	ssize_t n;
+
+	if (fs_stat_fd(fd, &stx) || stx.stx_size > (fs->config.writeback ? MADE_UP_MAX : 0))
+		return false;
+	n = pread(fd, bytes, sizeof(bytes), stx.stx_size ? (off_t)stx.stx_size - 1 : 0);
+	return n >= 0 && n != (stx.stx_size > 0);
+}
+
+bool fs_size_tells(struct fs *fs, uint64_t fh)
+{
+	cleanup_handle struct handle *open = NULL;
+	uint8_t kind;
+
+	if (fs_handle_get(fs, fh, HANDLE_FILE, &open))
+		return true;
+	kind = fs_kind_of(open);
+	if (kind & FS_KIND_MADE_UP)
+		return false;
+	return !(kind & FS_KIND_MAY_MAKE_UP) || !ends_elsewhere(fs, open->fd);
 }
 
 void fs_keep_from_here(struct fs *fs, struct handle *open)

@@ -197,10 +197,16 @@ int reply_statx(struct request *req, const struct fs_attr *attr)
 	return reply_put(req, &out, sizeof(out));
 }
 
-/* Extras that the guest must know of: INIT has seen to that. */
-static uint32_t reply_file_flags(const struct request *req)
+/*
+ * Extras that the guest must know of: INIT has seen to that. A guest that caches
+ * data takes the size for the end of it: where it is not, there is no cache.
+ */
+static uint32_t reply_file_flags(const struct request *req, uint64_t handle)
 {
 	uint32_t flags = reply_policy(req)->file_flags;
+
+	if (!(flags & FOPEN_DIRECT_IO) && !fs_size_tells(req->server->fs, handle))
+		flags = FOPEN_DIRECT_IO;
 
 	/* The host's page cache puts writes to one file in order, as for local processes. */
 	if (flags & FOPEN_DIRECT_IO && req->session & SESSION_PARALLEL_WRITES)
@@ -211,18 +217,21 @@ static uint32_t reply_file_flags(const struct request *req)
 	return flags;
 }
 
-static int reply_put_open(struct request *req, uint64_t handle, uint32_t more_flags)
+static int reply_put_open(struct request *req, uint64_t handle, uint32_t flags)
 {
-	struct fuse_open_out out = { .fh = handle, .open_flags = reply_file_flags(req) | more_flags };
+	struct fuse_open_out out = { .fh = handle, .open_flags = flags };
 
 	return reply_put(req, &out, sizeof(out));
 }
 
 int reply_open(struct request *req, uint64_t handle)
 {
-	bool keep = reply_policy(req)->keep_unchanged && fs_may_keep(req->server->fs, handle);
+	uint32_t flags = reply_file_flags(req, handle);
 
-	return reply_put_open(req, handle, keep ? FOPEN_KEEP_CACHE : 0);
+	if (!(flags & FOPEN_DIRECT_IO) && reply_policy(req)->keep_unchanged &&
+	    fs_may_keep(req->server->fs, handle))
+		flags |= FOPEN_KEEP_CACHE;
+	return reply_put_open(req, handle, flags);
 }
 
 int reply_opendir(struct request *req, uint64_t handle)
@@ -237,7 +246,7 @@ int reply_create(struct request *req, const struct fs_entry *entry, uint64_t han
 	int rc = reply_entry(req, entry);
 
 	/* A name that the guest makes is one it has no pages of. */
-	return rc ? rc : reply_put_open(req, handle, 0);
+	return rc ? rc : reply_put_open(req, handle, reply_file_flags(req, handle));
 }
 
 /* An error that the guest's kernel would not understand is -EIO. */

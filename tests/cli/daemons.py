@@ -24,10 +24,10 @@ def serving(daemon):
 
 
 class Share:
-    """casementd on a directory of its own; `casement` runs the command on its socket."""
+    """casementd on a directory, mostly of its own; `casement` runs the command on its socket."""
 
-    def __init__(self, scratch, *options, prefix=(), program=CASEMENTD):
-        self.dir = scratch / "share"
+    def __init__(self, scratch, *options, prefix=(), program=CASEMENTD, directory=None):
+        self.dir = directory or scratch / "share"
         self.dir.mkdir(exist_ok=True)
         self.socket = scratch / "socket"
         self.ends = (0, -signal.SIGKILL, -signal.SIGTERM)

@@ -120,6 +120,29 @@ def test_the_same_with_virtiofsd(shares, mounts):
     assert mounted.end() == (0, "")
 
 
+MADE_UP = [pathlib.Path(name) for name in (
+    "/proc/sys/kernel/ostype", "/sys/kernel/mm/transparent_hugepage/enabled",
+    "/sys/kernel/tracing/README", "/sys/fs/cgroup/cgroup.controllers")]
+
+
+@pytest.mark.parametrize("options", [
+    ["--cache", "auto"], ["--cache", "auto", "--writeback"], ["--cache", "always", "--writeback"],
+], ids=" ".join)
+def test_files_whose_size_says_nothing(shares, mounts, options):
+    """What the host reads is read, through one share, and through a share of that mount."""
+    for path in MADE_UP:
+        if not path.exists():
+            continue
+        text = path.read_bytes()
+        first = mounts(shares(*options, directory=path.parent))
+        second = mounts(shares(*options, directory=first.dir))
+        for mounted in (first, second):
+            for _ in range(2):
+                assert (mounted.dir / path.name).read_bytes() == text, (path, mounted.dir)
+        assert second.end() == (0, "")
+        assert first.end() == (0, "")
+
+
 @pytest.mark.parametrize("queues", [1, 2])
 def test_every_request(shares, mounts, queues):
     share = shares("--posix-lock", "--flock", "--queues", queues)

@@ -43,7 +43,7 @@ struct fake_fs {
 	int64_t result;			/* negative: the error of every function */
 	struct fs_entry entry;
 	struct statvfs statvfs;
-	bool may_keep;
+	bool may_keep, made_up;
 	const char *target;
 	const char *contents;		/* what fs_read() finds at any offset */
 	bool no_umask;			/* fs_umask_ready() says no */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -257,6 +258,74 @@ static void stores_through_a_mapping_are_seen(void **state)
 	}
 }
 
+static uint64_t look_along(uint64_t from, const char *path)
+{
+	char name[64];
+
+	while (*path) {
+		size_t len = strcspn(path, "/");
+
+		snprintf(name, sizeof(name), "%.*s", (int)len, path);
+		from = must_lookup(fs, from, name);
+		path += len + (path[len] == '/');
+	}
+	return from;
+}
+
+/* Files that have content, of all file systems that make them up, and of some that do not. */
+static const struct made_up {
+	const char *type, *path;
+	bool tells;
+} made_up[] = {
+	{ "proc", "mnt/version", false },
+	{ "sysfs", "mnt/kernel/mm/transparent_hugepage/enabled", false },
+	{ "sysfs", "mnt/kernel/uevent_seqnum", false },
+	{ "cgroup2", "mnt/cgroup.controllers", false },
+	{ "debugfs", "mnt/sleep_time", false },
+	{ "tracefs", "mnt/README", false },
+	{ "securityfs", "mnt/lsm", false },
+	{ "binfmt_misc", "mnt/status", false },
+	{ "tmpfs", "mnt/made-for-this", true },
+	{ "ramfs", "mnt/made-for-this", true },
+};
+
+static bool mount_made_up(const struct made_up *row)
+{
+	if (mount("none", host_path(f, "mnt"), row->type, 0, NULL))
+		return false;
+	if (row->tells)
+		host_write(f, row->path, "");
+	if (access(host_path(f, row->path), F_OK) == 0)
+		return true;
+	umount2(host_path(f, "mnt"), MNT_DETACH);
+	return false;
+}
+
+static void sizes_tell_but_of_made_up_files(void **state)
+{
+	unsigned int tried = 0;
+
+	(void)state;
+	assert_int_equal(mkdir(host_path(f, "mnt"), 0755), 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(made_up); i++) {
+		uint64_t handle;
+
+		if (!mount_made_up(&made_up[i]))
+			continue;
+		handle = must_open(fs, look_along(FS_ROOT_NODE, made_up[i].path), O_RDONLY);
+		if (fs_size_tells(fs, handle) != made_up[i].tells)
+			fail_msg("%s of %s", made_up[i].path, made_up[i].type);
+		assert_int_equal(fs_release(fs, handle), 0);
+		umount2(host_path(f, "mnt"), MNT_DETACH);
+		tried++;
+	}
+	assert_true(fs_size_tells(fs, must_open(fs, node, O_RDONLY)));
+	assert_true(fs_size_tells(fs, 12345));
+	if (!tried)
+		SKIP_BECAUSE("only root may mount, and not in every container");
+	print_message("%u file systems tried\n", tried);
+}
+
 static void a_table_of_few_places(void **state)
 {
 	struct kept_table table;
@@ -290,6 +359,7 @@ int main(void)
 		TEST(not_beside_a_mapping),
 		TEST(stands_in_nobodys_way),
 		TEST(stores_through_a_mapping_are_seen),
+		TEST(sizes_tell_but_of_made_up_files),
 		TEST(a_table_of_few_places),
 	};
 

@@ -112,6 +112,28 @@ static void test_keeps_what_nobody_changed(void **state)
 	assert_int_equal(out.open_flags & FOPEN_KEEP_CACHE, 0);
 }
 
+/* Whatever else is agreed, a file whose size says nothing is read from here each time. */
+static void test_made_up_files_are_not_cached(void **state)
+{
+	struct fuse_open_in in = { .flags = 0 };
+	struct fuse_create_in create = { .flags = 0102 };
+	struct fuse_open_out out;
+
+	(void)state;
+	for (unsigned int i = 0; i < 2 * (CACHE_METADATA + 1); i++) {
+		struct server_config config = { .cache = (enum cache_mode)(i / 2), .writeback = i % 2 };
+
+		share_restart(&config, 46, 0);
+		fake.may_keep = fake.made_up = true;
+		assert_int_equal(ASK(FUSE_OPEN, 7, in), 0);
+		ANSWER(out);
+		assert_int_equal(out.open_flags & (FOPEN_DIRECT_IO | FOPEN_KEEP_CACHE), FOPEN_DIRECT_IO);
+		assert_int_equal(ASK_NAMED(FUSE_CREATE, 7, create, "old", NULL), 0);
+		memcpy(&out, x.answer + 128, sizeof(out));
+		assert_int_equal(out.open_flags & (FOPEN_DIRECT_IO | FOPEN_KEEP_CACHE), FOPEN_DIRECT_IO);
+	}
+}
+
 static void test_handles(void **state)
 {
 	struct fuse_release_in release = { .fh = 5 };
@@ -391,6 +413,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read_offsets, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_write, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_keeps_what_nobody_changed, share_setup, share_teardown),
+		cmocka_unit_test_setup_teardown(test_made_up_files_are_not_cached, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_write_places, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_cut_takes_set_id_bits, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_write_nonsense, share_setup, share_teardown),
