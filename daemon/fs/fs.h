@@ -91,8 +91,13 @@ struct fs_label {
 	size_t size;
 };
 
-/* Who asks; from the FUSE header, and from what makers send beside it. */
+/*
+ * Who asks; from the FUSE header, and from what makers send beside it. Each change is
+ * made in its caller's name; FS_NO_ID is of one who has no id on this host: what is
+ * made cannot be his, and what he changes is changed in the daemon's name.
+ */
 #define FS_GROUPS_MAX 32
+#define FS_NO_ID UINT32_MAX
 struct fs_caller {
 	uint32_t uid, gid;
 	bool shares_uid;	/* with others of the guest: a file of this uid need not be the caller's */
@@ -171,8 +176,8 @@ int fs_mkdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 	     uint32_t mode, struct fs_entry *entry);
 int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
 	       const char *target, struct fs_entry *entry);
-int fs_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name,
-	    struct fs_entry *entry);
+int fs_link(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint64_t parent,
+	    const char *name, struct fs_entry *entry);
 /*
  * Without O_EXCL a file that is there is opened, if the caller certainly may; else,
  * and for what is no regular file, -ESTALE: the guest is to look the name up.
@@ -183,17 +188,18 @@ int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 	       uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle);
 
 /* removing and renaming (op_rename.c) */
-int fs_unlink(struct fs *fs, uint64_t parent, const char *name);
-int fs_rmdir(struct fs *fs, uint64_t parent, const char *name);
+int fs_unlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name);
+int fs_rmdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name);
 /* `flags` are renameat2(2)'s; anything but NOREPLACE, EXCHANGE, WHITEOUT is -EINVAL */
-int fs_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_parent,
-	      const char *new_name, uint32_t flags);
+int fs_rename(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	      uint64_t new_parent, const char *new_name, uint32_t flags);
 /* The target, not NUL-terminated: length, or -errno. */
 ssize_t fs_readlink(struct fs *fs, uint64_t node, char *buf, size_t size);
 
 /* files (op_file.c): `flags` are open(2)'s as a Linux guest sends them */
 #define FS_OPEN_KILL_SUIDGID (1u << 31)	/* with O_TRUNC, by a caller without CAP_FSETID */
-int fs_open(struct fs *fs, uint64_t node, uint32_t flags, uint64_t *handle);
+int fs_open(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint32_t flags,
+	    uint64_t *handle);
 /*
  * False when what the open file holds is not what its size says, as on procfs: a
  * guest that reads as much as that is misled, and has to read from here each time.
@@ -255,6 +261,7 @@ enum fs_place {
 	FS_PLACE_END,
 };
 struct fs_write {
+	const struct fs_caller *caller;	/* NULL: a page cache, on behalf of who opened the file */
 	enum fs_place place;
 	bool direct;		/* as FS_READ_DIRECT */
 	bool kill_suidgid;	/* strip set-id bits */
@@ -262,11 +269,12 @@ struct fs_write {
 /* Write exactly `size` bytes of `from`: bytes written, or -errno if none was. */
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
 		 struct iov_cursor *from, const struct fs_write *how);
-int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, uint64_t offset,
-		 uint64_t len);
+int fs_fallocate(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint64_t handle,
+		 uint32_t mode, uint64_t offset, uint64_t len);
 int64_t fs_lseek(struct fs *fs, uint64_t handle, uint64_t offset, uint32_t whence);
-ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, uint64_t node_out,
-			   uint64_t handle_out, uint64_t off_out, uint64_t len, uint64_t flags);
+ssize_t fs_copy_file_range(struct fs *fs, const struct fs_caller *caller, uint64_t handle_in,
+			   uint64_t off_in, uint64_t node_out, uint64_t handle_out,
+			   uint64_t off_out, uint64_t len, uint64_t flags);
 
 /* Beside fallocate's `mode`, and the only one of copy's `flags`: by a caller without CAP_FSETID. */
 #define FS_FALLOCATE_KILL_SUIDGID (1u << 31)
@@ -333,7 +341,7 @@ int fs_setxattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, co
 ssize_t fs_getxattr(struct fs *fs, uint64_t node, const char *name, void *value, size_t size);
 /* All names the guest may see, each with its NUL, in FS_XATTR_LIST_MAX bytes; their length. */
 ssize_t fs_listxattr(struct fs *fs, uint64_t node, char *names);
-int fs_removexattr(struct fs *fs, uint64_t node, const char *name);
+int fs_removexattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, const char *name);
 /*
  * 0 when fs_caller.umask may be used: the calling thread can have a umask of its
  * own, and so can others. Else -errno: a filter forbids it.

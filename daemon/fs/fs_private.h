@@ -101,7 +101,8 @@ int fs_open_direct(struct fs *fs, int fd, uint32_t flags, int *direct_fd);
 /* Give it up again: it did not come to a handle. */
 void fs_close_direct(struct fs *fs, int *direct_fd);
 /* Open a known file for the guest. 0 or -errno; never opens what is no regular file. */
-int fs_open_inode(struct fs *fs, struct inode *inode, uint32_t flags, uint64_t *handle);
+int fs_open_inode(struct fs *fs, const struct fs_caller *caller, struct inode *inode,
+		  uint32_t flags, uint64_t *handle);
 /*
  * The descriptor that moves data of an open file: with `direct` the one that is
  * O_DIRECT, which is opened now if need be. Borrowed, as long as the handle is.

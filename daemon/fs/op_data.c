@@ -189,13 +189,14 @@ static bool fallocate_mode_known(uint32_t mode)
 	}
 }
 
-int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, uint64_t offset,
-		 uint64_t len)
+int fs_fallocate(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint64_t handle,
+		 uint32_t mode, uint64_t offset, uint64_t len)
 {
 	cleanup_handle struct handle *open = NULL;
 	bool kill_suidgid = mode & FS_FALLOCATE_KILL_SUIDGID;
 	int err = fs_check_writable(fs);
 
+	(void)caller;
 	(void)node;
 	mode &= ~FS_FALLOCATE_KILL_SUIDGID;
 	if (!err)
@@ -242,8 +243,9 @@ int64_t fs_lseek(struct fs *fs, uint64_t handle, uint64_t offset, uint32_t whenc
 	return at < 0 ? -EOVERFLOW : at;
 }
 
-ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, uint64_t node_out,
-			   uint64_t handle_out, uint64_t off_out, uint64_t len, uint64_t flags)
+ssize_t fs_copy_file_range(struct fs *fs, const struct fs_caller *caller, uint64_t handle_in,
+			   uint64_t off_in, uint64_t node_out, uint64_t handle_out,
+			   uint64_t off_out, uint64_t len, uint64_t flags)
 {
 	cleanup_handle struct handle *in = NULL;
 	cleanup_handle struct handle *out = NULL;
@@ -251,6 +253,7 @@ ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, u
 	ssize_t n;
 	int err = fs_check_writable(fs);
 
+	(void)caller;
 	(void)node_out;
 	len = MIN(len, COPY_MAX);
 	if (!err && flags & ~FS_COPY_KILL_SUIDGID)

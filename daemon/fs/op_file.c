@@ -169,12 +169,14 @@ static int probe_direct(const struct fs *fs, struct inode *inode, uint32_t flags
 	return fd == -EINVAL ? -EINVAL : 0;
 }
 
-int fs_open_inode(struct fs *fs, struct inode *inode, uint32_t flags, uint64_t *handle)
+int fs_open_inode(struct fs *fs, const struct fs_caller *caller, struct inode *inode,
+		  uint32_t flags, uint64_t *handle)
 {
 	int host_flags, direct_fd, err = fs_check_regular(inode);
 	struct handle_parts parts = { .inode = inode, .direct_fd = &direct_fd };
 	cleanup_close int fd = -1;
 
+	(void)caller;
 	if (err)
 		return err;
 	host_flags = fs_open_flags(fs, flags, &parts.append);
@@ -201,12 +203,13 @@ int fs_open_inode(struct fs *fs, struct inode *inode, uint32_t flags, uint64_t *
 	return err;
 }
 
-int fs_open(struct fs *fs, uint64_t node, uint32_t flags, uint64_t *handle)
+int fs_open(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint32_t flags,
+	    uint64_t *handle)
 {
 	cleanup_inode struct inode *inode = NULL;
 	int err = fs_node_get(fs, node, &inode);
 
-	return err ? err : fs_open_inode(fs, inode, flags, handle);
+	return err ? err : fs_open_inode(fs, caller, inode, flags, handle);
 }
 
 /* While the handle is ours: its place may be another's afterwards. */

@@ -12,11 +12,13 @@
 
 #include "daemon/fs/fs_private.h"
 
-static int remove_name(struct fs *fs, uint64_t parent, const char *name, int flags)
+static int remove_name(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
+		       const char *name, int flags)
 {
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	int err = fs_check_writable(fs);
 
+	(void)caller;
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
 	if (err)
@@ -24,23 +26,24 @@ static int remove_name(struct fs *fs, uint64_t parent, const char *name, int fla
 	return unlinkat(dir.fd, name, flags) < 0 ? -errno : 0;
 }
 
-int fs_unlink(struct fs *fs, uint64_t parent, const char *name)
+int fs_unlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name)
 {
-	return remove_name(fs, parent, name, 0);
+	return remove_name(fs, caller, parent, name, 0);
 }
 
-int fs_rmdir(struct fs *fs, uint64_t parent, const char *name)
+int fs_rmdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name)
 {
-	return remove_name(fs, parent, name, AT_REMOVEDIR);
+	return remove_name(fs, caller, parent, name, AT_REMOVEDIR);
 }
 
-int fs_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_parent,
-	      const char *new_name, uint32_t flags)
+int fs_rename(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	      uint64_t new_parent, const char *new_name, uint32_t flags)
 {
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	cleanup_fs_at struct fs_at new_dir = FS_AT_NONE;
 	int err = fs_check_writable(fs);
 
+	(void)caller;
 	if (!err && (flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)))
 		err = -EINVAL;
 	if (!err)

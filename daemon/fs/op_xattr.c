@@ -205,12 +205,13 @@ ssize_t fs_listxattr(struct fs *fs, uint64_t node, char *names)
 	return n;
 }
 
-int fs_removexattr(struct fs *fs, uint64_t node, const char *name)
+int fs_removexattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, const char *name)
 {
 	cleanup_fs_at struct fs_at at = FS_AT_NONE;
 	char host[XATTR_MAP_NAME_SIZE];
 	int err = fs_check_writable(fs);
 
+	(void)caller;
 	if (!err)
 		err = fs_at_get(fs, node, &at);
 	if (!err)

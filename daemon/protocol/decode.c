@@ -218,3 +218,12 @@ struct fs_caller decode_caller(const struct request *req)
 		.label = req->label,
 	};
 }
+
+struct fs_caller decode_changer(const struct request *req)
+{
+	struct fs_caller caller = { .pid = req->head.pid };
+
+	if (decode_uid(req, req->head.uid, &caller.uid) || decode_gid(req, req->head.gid, &caller.gid))
+		caller.uid = caller.gid = FS_NO_ID;
+	return caller;
+}

@@ -104,6 +104,12 @@ int decode_request(struct request *req);
 /* Who sent the request, in the words of fs.h; with OP_CALLER by the host's ids, which were checked. */
 struct fs_caller decode_caller(const struct request *req);
 
+/*
+ * The same of a request that makes nothing: by the host's ids, or FS_NO_ID where the
+ * guest may not use its own. Not for requests with OP_CALLER.
+ */
+struct fs_caller decode_changer(const struct request *req);
+
 /* The host's ids of the guest's; 0 or -EPERM. */
 int decode_uid(const struct request *req, uint32_t guest, uint32_t *host);
 int decode_gid(const struct request *req, uint32_t guest, uint32_t *host);

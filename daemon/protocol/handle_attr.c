@@ -70,7 +70,7 @@ int handle_setattr(struct request *req)
 {
 	const struct fuse_setattr_in *in = &req->args.setattr;
 	uint64_t handle = in->valid & FATTR_FH ? in->fh : FS_NO_HANDLE;
-	struct fs_caller caller = decode_caller(req);
+	struct fs_caller caller = decode_changer(req);
 	struct fs_setattr set;
 	struct fs_attr attr;
 	int rc = setattr_convert(in, &set);

@@ -32,8 +32,9 @@ static uint32_t open_flags(const struct request *req, uint32_t flags, uint32_t e
 
 int handle_open(struct request *req)
 {
+	struct fs_caller caller = decode_changer(req);
 	uint64_t handle;
-	int rc = fs_open(req->server->fs, req->head.nodeid,
+	int rc = fs_open(req->server->fs, &caller, req->head.nodeid,
 			 open_flags(req, req->args.open.flags, req->args.open.open_flags), &handle);
 
 	return rc ? rc : reply_open(req, handle);
@@ -127,9 +128,12 @@ static enum fs_place write_place(const struct fuse_write_in *in)
 int handle_write(struct request *req)
 {
 	const struct fuse_write_in *in = &req->args.write;
+	struct fs_caller caller = decode_changer(req);
 	struct fuse_write_out out = { .size = 0 };
 	/* What comes from a page cache is of any size, whatever the file is. */
 	const struct fs_write how = {
+		/* With what is cached the header's ids are nobody's. */
+		.caller = in->write_flags & FUSE_WRITE_CACHE ? NULL : &caller,
 		.place = write_place(in),
 		.direct = in->flags & O_DIRECT && !(in->write_flags & FUSE_WRITE_CACHE),
 		.kill_suidgid = in->write_flags & FUSE_WRITE_KILL_SUIDGID,
@@ -167,13 +171,14 @@ int handle_fallocate(struct request *req)
 {
 	const struct fuse_fallocate_in *in = &req->args.fallocate;
 	uint32_t kill = kills_suidgid(req) ? FS_FALLOCATE_KILL_SUIDGID : 0;
+	struct fs_caller caller = decode_changer(req);
 
 	if (!range_within(in->offset, in->length, INT64_MAX))
 		return -EFBIG;
 	if (in->mode & FS_FALLOCATE_KILL_SUIDGID)
 		return -EOPNOTSUPP;
-	return fs_fallocate(req->server->fs, req->head.nodeid, in->fh, in->mode | kill, in->offset,
-			    in->length);
+	return fs_fallocate(req->server->fs, &caller, req->head.nodeid, in->fh, in->mode | kill,
+			    in->offset, in->length);
 }
 
 /* Copy at most `max` bytes: their number, or -errno. */
@@ -181,13 +186,14 @@ static ssize_t copy_range(struct request *req, uint64_t max)
 {
 	const struct fuse_copy_file_range_in *in = &req->args.copy;
 	uint64_t kill = kills_suidgid(req) ? FS_COPY_KILL_SUIDGID : 0;
+	struct fs_caller caller = decode_changer(req);
 	uint64_t len = MIN(in->len, max);
 
 	if (!range_within(in->off_in, len, INT64_MAX) || !range_within(in->off_out, len, INT64_MAX))
 		return -EINVAL;
 	if (in->flags & FS_COPY_KILL_SUIDGID)
 		return -EINVAL;
-	return fs_copy_file_range(req->server->fs, in->fh_in, in->off_in, in->nodeid_out,
+	return fs_copy_file_range(req->server->fs, &caller, in->fh_in, in->off_in, in->nodeid_out,
 				  in->fh_out, in->off_out, len, in->flags | kill);
 }
 

@@ -78,8 +78,9 @@ int handle_symlink(struct request *req)
 
 int handle_link(struct request *req)
 {
+	struct fs_caller caller = decode_changer(req);
 	struct fs_entry entry;
-	int rc = fs_link(req->server->fs, req->args.link.oldnodeid, req->head.nodeid,
+	int rc = fs_link(req->server->fs, &caller, req->args.link.oldnodeid, req->head.nodeid,
 			 req->name[0], &entry);
 
 	return rc ? rc : reply_entry(req, &entry);
@@ -87,25 +88,32 @@ int handle_link(struct request *req)
 
 int handle_unlink(struct request *req)
 {
-	return fs_unlink(req->server->fs, req->head.nodeid, req->name[0]);
+	struct fs_caller caller = decode_changer(req);
+
+	return fs_unlink(req->server->fs, &caller, req->head.nodeid, req->name[0]);
 }
 
 int handle_rmdir(struct request *req)
 {
-	return fs_rmdir(req->server->fs, req->head.nodeid, req->name[0]);
+	struct fs_caller caller = decode_changer(req);
+
+	return fs_rmdir(req->server->fs, &caller, req->head.nodeid, req->name[0]);
 }
 
 int handle_rename(struct request *req)
 {
-	return fs_rename(req->server->fs, req->head.nodeid, req->name[0],
+	struct fs_caller caller = decode_changer(req);
+
+	return fs_rename(req->server->fs, &caller, req->head.nodeid, req->name[0],
 			 req->args.rename.newdir, req->name[1], 0);
 }
 
 int handle_rename2(struct request *req)
 {
 	const struct fuse_rename2_in *in = &req->args.rename2;
+	struct fs_caller caller = decode_changer(req);
 
-	return fs_rename(req->server->fs, req->head.nodeid, req->name[0],
+	return fs_rename(req->server->fs, &caller, req->head.nodeid, req->name[0],
 			 in->newdir, req->name[1], in->flags);
 }
 

@@ -93,7 +93,9 @@ int handle_listxattr(struct request *req)
 
 int handle_removexattr(struct request *req)
 {
+	struct fs_caller caller = decode_changer(req);
+
 	if (xattr_hidden(req, req->name[0]))
 		return -EOPNOTSUPP;
-	return fs_removexattr(req->server->fs, req->head.nodeid, req->name[0]);
+	return fs_removexattr(req->server->fs, &caller, req->head.nodeid, req->name[0]);
 }

@@ -137,9 +137,11 @@ int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, c
 	return entered(__func__, parent, name, entry);
 }
 
-int fs_link(struct fs *fs, uint64_t node, uint64_t parent, const char *name, struct fs_entry *entry)
+int fs_link(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint64_t parent,
+	    const char *name, struct fs_entry *entry)
 {
 	(void)fs;
+	called_by(caller);
 	fake.node2 = node;
 	return entered(__func__, parent, name, entry);
 }
@@ -166,24 +168,27 @@ int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent, u
 	return entered(__func__, parent, "", entry);
 }
 
-int fs_unlink(struct fs *fs, uint64_t parent, const char *name)
+int fs_unlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name)
 {
 	(void)fs;
+	called_by(caller);
 	snprintf(fake.name, sizeof(fake.name), "%s", name);
 	return called(__func__, parent);
 }
 
-int fs_rmdir(struct fs *fs, uint64_t parent, const char *name)
+int fs_rmdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name)
 {
 	(void)fs;
+	called_by(caller);
 	snprintf(fake.name, sizeof(fake.name), "%s", name);
 	return called(__func__, parent);
 }
 
-int fs_rename(struct fs *fs, uint64_t parent, const char *name, uint64_t new_parent,
-	      const char *new_name, uint32_t flags)
+int fs_rename(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
+	      uint64_t new_parent, const char *new_name, uint32_t flags)
 {
 	(void)fs;
+	called_by(caller);
 	snprintf(fake.name, sizeof(fake.name), "%s", name);
 	snprintf(fake.name2, sizeof(fake.name2), "%s", new_name);
 	fake.node2 = new_parent;
@@ -201,9 +206,11 @@ ssize_t fs_readlink(struct fs *fs, uint64_t node, char *buf, size_t size)
 	return rc ? rc : (ssize_t)len;
 }
 
-int fs_open(struct fs *fs, uint64_t node, uint32_t flags, uint64_t *handle)
+int fs_open(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint32_t flags,
+	    uint64_t *handle)
 {
 	(void)fs;
+	called_by(caller);
 	fake.flags = flags;
 	*handle = 79;
 	return called(__func__, node);
@@ -279,15 +286,18 @@ ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset,
 	fake.offset = offset;
 	fake.size = size;
 	fake.write = *how;
+	if (how->caller)
+		called_by(how->caller);
 	if (!rc && !iov_cursor_read(from, fake.data, MIN(size, sizeof(fake.data))))
 		return -EIO;
 	return rc ? rc : (ssize_t)size;
 }
 
-int fs_fallocate(struct fs *fs, uint64_t node, uint64_t handle, uint32_t mode, uint64_t offset,
-		 uint64_t len)
+int fs_fallocate(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint64_t handle,
+		 uint32_t mode, uint64_t offset, uint64_t len)
 {
 	(void)fs;
+	called_by(caller);
 	fake.handle = handle;
 	fake.mode = mode;
 	fake.offset = offset;
@@ -304,10 +314,12 @@ int64_t fs_lseek(struct fs *fs, uint64_t handle, uint64_t offset, uint32_t whenc
 	return fake.result;
 }
 
-ssize_t fs_copy_file_range(struct fs *fs, uint64_t handle_in, uint64_t off_in, uint64_t node_out,
-			   uint64_t handle_out, uint64_t off_out, uint64_t len, uint64_t flags)
+ssize_t fs_copy_file_range(struct fs *fs, const struct fs_caller *caller, uint64_t handle_in,
+			   uint64_t off_in, uint64_t node_out, uint64_t handle_out,
+			   uint64_t off_out, uint64_t len, uint64_t flags)
 {
 	(void)fs;
+	called_by(caller);
 	with_handle(__func__, handle_in);
 	fake.offset = off_in;
 	fake.node2 = node_out;
@@ -556,9 +568,10 @@ ssize_t fs_listxattr(struct fs *fs, uint64_t node, char *names)
 	return rc ? rc : give_value(names, FS_XATTR_LIST_MAX);
 }
 
-int fs_removexattr(struct fs *fs, uint64_t node, const char *name)
+int fs_removexattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, const char *name)
 {
 	(void)fs;
+	called_by(caller);
 	snprintf(fake.xattr, sizeof(fake.xattr), "%s", name);
 	return called(__func__, node);
 }

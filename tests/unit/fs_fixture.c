@@ -21,9 +21,9 @@
 
 const struct fs_caller root_caller = { .uid = 0, .gid = 0 };
 const struct fs_caller user_caller = { .uid = 1000, .gid = 1000 };
-const struct fs_write as_opened = { .place = FS_PLACE_OPENED };
-const struct fs_write at_offset = { .place = FS_PLACE_OFFSET };
-const struct fs_write at_end = { .place = FS_PLACE_END };
+const struct fs_write as_opened = { .caller = &root_caller, .place = FS_PLACE_OPENED };
+const struct fs_write at_offset = { .caller = &root_caller, .place = FS_PLACE_OFFSET };
+const struct fs_write at_end = { .caller = &root_caller, .place = FS_PLACE_END };
 
 bool fixture_by_handle(void)
 {
@@ -114,7 +114,7 @@ uint64_t must_open(struct fs *fs, uint64_t node, uint32_t flags)
 {
 	uint64_t handle = 0;
 
-	assert_int_equal(fs_open(fs, node, flags, &handle), 0);
+	assert_int_equal(fs_open(fs, &root_caller, node, flags, &handle), 0);
 	return handle;
 }
 

@@ -117,7 +117,7 @@ static void a_swapped_parent_stays_itself(void **state)
 	assert_int_equal(lookup(dir, "passwd"), -ENOENT);
 	assert_int_equal(fs_mkdir(fs, &root_caller, dir, "casement-test", 0755, &entry), 0);
 	assert_true(S_ISDIR(host_stat(f, "moved/casement-test").st_mode));
-	assert_int_equal(fs_unlink(fs, dir, "inside"), 0);
+	assert_int_equal(fs_unlink(fs, &root_caller, dir, "inside"), 0);
 	assert_int_equal(write_at(fs, handle, 0, "y", 1), 1);
 	assert_int_equal(read_at(fs, must_open(fs, file, O_RDONLY), 0, &byte, 1), 1);
 	assert_int_equal(byte, 'y');
@@ -143,9 +143,9 @@ static void special_files_are_never_opened(void **state)
 		uint64_t node = must_lookup(fs, FS_ROOT_NODE, kinds[i].name);
 
 		/* A FIFO without a reader would block for ever here. */
-		assert_int_equal(fs_open(fs, node, O_WRONLY, &handle), -ENXIO);
-		assert_int_equal(fs_open(fs, node, O_RDONLY, &handle), -ENXIO);
-		assert_int_equal(fs_open(fs, node, O_RDONLY | O_TRUNC, &handle), -ENXIO);
+		assert_int_equal(fs_open(fs, &root_caller, node, O_WRONLY, &handle), -ENXIO);
+		assert_int_equal(fs_open(fs, &root_caller, node, O_RDONLY, &handle), -ENXIO);
+		assert_int_equal(fs_open(fs, &root_caller, node, O_RDONLY | O_TRUNC, &handle), -ENXIO);
 		assert_int_equal(fs_setattr(fs, &root_caller, node, FS_NO_HANDLE, &cut, &attr),
 				 -ENXIO);
 		assert_int_equal(fs_create(fs, &root_caller, FS_ROOT_NODE, kinds[i].name,
@@ -155,11 +155,11 @@ static void special_files_are_never_opened(void **state)
 		assert_int_equal(fs_syncfs(fs, node), 0);
 	}
 	assert_int_equal(symlink("/etc/passwd", host_path(f, "link")), 0);
-	assert_int_equal(fs_open(fs, must_lookup(fs, FS_ROOT_NODE, "link"), O_RDONLY, &handle),
+	assert_int_equal(fs_open(fs, &root_caller, must_lookup(fs, FS_ROOT_NODE, "link"), O_RDONLY, &handle),
 			 -ELOOP);
 	assert_int_equal(fs_create(fs, &root_caller, FS_ROOT_NODE, "link", O_RDWR, 0644, &entry,
 				   &handle), -ESTALE);
-	assert_int_equal(fs_open(fs, FS_ROOT_NODE, O_RDONLY, &handle), -EISDIR);
+	assert_int_equal(fs_open(fs, &root_caller, FS_ROOT_NODE, O_RDONLY, &handle), -EISDIR);
 }
 
 static void creates_and_opens(void **state)
@@ -200,7 +200,7 @@ static void open_flags_are_filtered(void **state)
 	(void)state;
 	host_write(f, "a", "abc");
 	node = must_lookup(fs, FS_ROOT_NODE, "a");
-	assert_int_equal(fs_open(fs, node, O_ACCMODE, &handle), -EINVAL);
+	assert_int_equal(fs_open(fs, &root_caller, node, O_ACCMODE, &handle), -EINVAL);
 	/* Everything else a guest can set at once: no O_CREAT, O_PATH, O_TMPFILE, ... gets through. */
 	handle = must_open(fs, node, ~(uint32_t)(O_ACCMODE | O_TRUNC) | O_RDWR);
 	assert_int_equal(read_at(fs, handle, 0, &byte, 1), 1);
@@ -232,11 +232,11 @@ static void makes_every_kind(void **state)
 	}
 	assert_int_equal(fs_symlink(fs, &root_caller, dir, "sym", "../nowhere", &entry), 0);
 	assert_int_equal(fs_readlink(fs, entry.node, target, sizeof(target)), 10);
-	assert_int_equal(fs_link(fs, entry.node, dir, "sym2", &entry), 0);
+	assert_int_equal(fs_link(fs, &root_caller, entry.node, dir, "sym2", &entry), 0);
 	assert_true(S_ISLNK(host_stat(f, "dir/sym2").st_mode));
 	assert_int_equal(entry.attr.stx.stx_nlink, 2);
-	assert_true(fs_link(fs, dir, FS_ROOT_NODE, "dirlink", &entry) < 0);
-	assert_int_equal(fs_link(fs, 12345, dir, "x", &entry), -ESTALE);
+	assert_true(fs_link(fs, &root_caller, dir, FS_ROOT_NODE, "dirlink", &entry) < 0);
+	assert_int_equal(fs_link(fs, &root_caller, 12345, dir, "x", &entry), -ESTALE);
 }
 
 static void tmpfiles_can_be_linked(void **state)
@@ -252,7 +252,7 @@ static void tmpfiles_can_be_linked(void **state)
 	assert_int_equal(err, 0);
 	assert_int_equal(entry.attr.stx.stx_nlink, 0);
 	assert_int_equal(write_at(fs, handle, 0, "t", 1), 1);
-	assert_int_equal(fs_link(fs, entry.node, FS_ROOT_NODE, "named", &linked), 0);
+	assert_int_equal(fs_link(fs, &root_caller, entry.node, FS_ROOT_NODE, "named", &linked), 0);
 	assert_int_equal(linked.node, entry.node);
 	assert_int_equal(host_stat(f, "named").st_size, 1);
 }
@@ -265,22 +265,22 @@ static void removes_and_renames(void **state)
 	(void)state;
 	dir = must_mkdir(fs, FS_ROOT_NODE, "dir");
 	node = must_create(fs, dir, "a", &handle);
-	assert_int_equal(fs_unlink(fs, FS_ROOT_NODE, "dir"), -EISDIR);
-	assert_int_equal(fs_rmdir(fs, dir, "a"), -ENOTDIR);
-	assert_int_equal(fs_rmdir(fs, FS_ROOT_NODE, "dir"), -ENOTEMPTY);
-	assert_int_equal(fs_rename(fs, dir, "a", FS_ROOT_NODE, "b", 0), 0);
+	assert_int_equal(fs_unlink(fs, &root_caller, FS_ROOT_NODE, "dir"), -EISDIR);
+	assert_int_equal(fs_rmdir(fs, &root_caller, dir, "a"), -ENOTDIR);
+	assert_int_equal(fs_rmdir(fs, &root_caller, FS_ROOT_NODE, "dir"), -ENOTEMPTY);
+	assert_int_equal(fs_rename(fs, &root_caller, dir, "a", FS_ROOT_NODE, "b", 0), 0);
 	assert_int_equal(must_lookup(fs, FS_ROOT_NODE, "b"), node);
 	host_write(f, "c", "other");
-	assert_int_equal(fs_rename(fs, FS_ROOT_NODE, "b", FS_ROOT_NODE, "c", 1), -EEXIST);
-	assert_int_equal(fs_rename(fs, FS_ROOT_NODE, "b", FS_ROOT_NODE, "c", 2), 0);
+	assert_int_equal(fs_rename(fs, &root_caller, FS_ROOT_NODE, "b", FS_ROOT_NODE, "c", 1), -EEXIST);
+	assert_int_equal(fs_rename(fs, &root_caller, FS_ROOT_NODE, "b", FS_ROOT_NODE, "c", 2), 0);
 	assert_int_equal(must_lookup(fs, FS_ROOT_NODE, "c"), node);
-	assert_int_equal(fs_rename(fs, FS_ROOT_NODE, "b", FS_ROOT_NODE, "c", 8), -EINVAL);
-	assert_int_equal(fs_rename(fs, FS_ROOT_NODE, "b", FS_ROOT_NODE, "c", 0), 0);
+	assert_int_equal(fs_rename(fs, &root_caller, FS_ROOT_NODE, "b", FS_ROOT_NODE, "c", 8), -EINVAL);
+	assert_int_equal(fs_rename(fs, &root_caller, FS_ROOT_NODE, "b", FS_ROOT_NODE, "c", 0), 0);
 	/* Renamed over: the file is gone by name, and still there by node and handle. */
 	assert_int_equal(fs_getattr(fs, node, FS_NO_HANDLE, &attr), 0);
 	assert_int_equal(attr.stx.stx_nlink, 0);
 	assert_int_equal(fs_getattr(fs, node, handle, &attr), 0);
-	assert_int_equal(fs_rmdir(fs, FS_ROOT_NODE, "dir"), 0);
+	assert_int_equal(fs_rmdir(fs, &root_caller, FS_ROOT_NODE, "dir"), 0);
 	assert_int_equal(lookup(dir, "x"), -ENOENT);
 }
 
@@ -371,18 +371,18 @@ static void readonly_refuses_every_change(void **state)
 	assert_int_equal(fs_mknod(ro, c, 1, "x", S_IFREG, 0, &e), -EROFS);
 	assert_int_equal(fs_mkdir(ro, c, 1, "x", 0755, &e), -EROFS);
 	assert_int_equal(fs_symlink(ro, c, 1, "x", "y", &e), -EROFS);
-	assert_int_equal(fs_link(ro, node, 1, "x", &e), -EROFS);
+	assert_int_equal(fs_link(ro, &root_caller, node, 1, "x", &e), -EROFS);
 	assert_int_equal(fs_create(ro, c, 1, "x", O_RDONLY, 0644, &e, &h), -EROFS);
 	assert_int_equal(fs_tmpfile(ro, c, 1, O_RDWR, 0644, &e, &h), -EROFS);
-	assert_int_equal(fs_unlink(ro, 1, "a"), -EROFS);
-	assert_int_equal(fs_rmdir(ro, 1, "a"), -EROFS);
-	assert_int_equal(fs_rename(ro, 1, "a", 1, "b", 0), -EROFS);
-	assert_int_equal(fs_open(ro, node, O_WRONLY, &h), -EROFS);
-	assert_int_equal(fs_open(ro, node, O_RDWR, &h), -EROFS);
-	assert_int_equal(fs_open(ro, node, O_RDONLY | O_TRUNC, &h), -EROFS);
+	assert_int_equal(fs_unlink(ro, &root_caller, 1, "a"), -EROFS);
+	assert_int_equal(fs_rmdir(ro, &root_caller, 1, "a"), -EROFS);
+	assert_int_equal(fs_rename(ro, &root_caller, 1, "a", 1, "b", 0), -EROFS);
+	assert_int_equal(fs_open(ro, &root_caller, node, O_WRONLY, &h), -EROFS);
+	assert_int_equal(fs_open(ro, &root_caller, node, O_RDWR, &h), -EROFS);
+	assert_int_equal(fs_open(ro, &root_caller, node, O_RDONLY | O_TRUNC, &h), -EROFS);
 	assert_int_equal(write_at(ro, h, 0, "x", 1), -EROFS);
-	assert_int_equal(fs_fallocate(ro, node, h, 0, 0, 10), -EROFS);
-	assert_int_equal(fs_copy_file_range(ro, h, 0, node, h, 0, 1, 0), -EROFS);
+	assert_int_equal(fs_fallocate(ro, &root_caller, node, h, 0, 0, 10), -EROFS);
+	assert_int_equal(fs_copy_file_range(ro, &root_caller, h, 0, node, h, 0, 1, 0), -EROFS);
 	assert_int_equal(fs_open_dax(ro, node, &id), -EROFS);
 	assert_int_equal(fs_access(ro, c, node, W_OK), -EROFS);
 	assert_int_equal(fs_getattr(ro, node, FS_NO_HANDLE, &attr), 0);
@@ -451,7 +451,7 @@ static void descriptors_are_rationed(void **state)
 	host_write(f, "a", "abc");
 	node = must_lookup(small, FS_ROOT_NODE, "a");
 	for (n = 0; n < 300 && !err; n++) {
-		err = fs_open(small, node, O_RDONLY, &handle);
+		err = fs_open(small, &root_caller, node, O_RDONLY, &handle);
 		if (!first)
 			first = handle;
 	}
@@ -488,7 +488,7 @@ static void the_hosts_limit_is_enfile(void **state)
 	limit = (struct rlimit){ .rlim_cur = (rlim_t)lowest, .rlim_max = old.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	assert_int_equal(fs_lookup(fs, FS_ROOT_NODE, "b", &entry), -ENFILE);
-	assert_int_equal(fs_open(fs, node, O_RDONLY, &handle), -ENFILE);
+	assert_int_equal(fs_open(fs, &root_caller, node, O_RDONLY, &handle), -ENFILE);
 	assert_int_equal(fs_opendir(fs, FS_ROOT_NODE, &handle), -ENFILE);
 	assert_int_equal(fs_create(fs, &root_caller, FS_ROOT_NODE, "c", O_RDWR, 0600, &entry, &handle),
 			 -ENFILE);
@@ -496,7 +496,7 @@ static void the_hosts_limit_is_enfile(void **state)
 	assert_int_equal(fs_mknod(fs, &root_caller, FS_ROOT_NODE, "c", S_IFREG | 0600, 0, &entry), -ENFILE);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	assert_int_equal(fs_lookup(fs, FS_ROOT_NODE, "c", &entry), -ENOENT);
-	assert_int_equal(fs_open(fs, node, O_RDONLY, &handle), 0);
+	assert_int_equal(fs_open(fs, &root_caller, node, O_RDONLY, &handle), 0);
 }
 
 static void statfs_works(void **state)

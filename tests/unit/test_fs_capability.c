@@ -149,7 +149,7 @@ static int write_to_own_files(void)
 		if (fs_create(fs, &user_caller, 1, name, O_WRONLY | O_EXCL, modes[i], &entry, &handle))
 			return 1;
 		if (write_at(fs, handle, 0, "x", 1) != 1 ||
-		    fs_fallocate(fs, entry.node, handle, 0, 0, 10))
+		    fs_fallocate(fs, &root_caller, entry.node, handle, 0, 0, 10))
 			return 2;
 	}
 	/* What has a capability, and keeps it, is not written to. */

@@ -103,7 +103,7 @@ static void other_operations_keep_all_rights(void **state)
 	/* The guest's kernel let this caller in, by a group we do not know of. */
 	create(&user_caller, dir, "new", 0600);
 	owned_by("closed/new", 1000, 1000);
-	assert_int_equal(fs_unlink(fs, dir, "secret"), 0);
+	assert_int_equal(fs_unlink(fs, &root_caller, dir, "secret"), 0);
 }
 
 static void nonsense_ids_are_refused(void **state)
@@ -146,7 +146,7 @@ static ssize_t write_one(uint64_t handle, bool kill)
 {
 	char byte = 'x';
 	struct iovec iov = { &byte, 1 };
-	const struct fs_write how = { .place = FS_PLACE_OPENED, .kill_suidgid = kill };
+	const struct fs_write how = { .caller = &user_caller, .place = FS_PLACE_OPENED, .kill_suidgid = kill };
 	struct iov_cursor from;
 
 	iov_cursor_init(&from, &iov, 1);
@@ -222,7 +222,7 @@ static void make_as_number(void *arg, unsigned int number)
 			abort();
 		if (entry.attr.stx.stx_uid != caller.uid || entry.attr.stx.stx_gid != caller.gid)
 			abort();
-		if (fs_release(fs, handle) || fs_unlink(fs, FS_ROOT_NODE, name))
+		if (fs_release(fs, handle) || fs_unlink(fs, &root_caller, FS_ROOT_NODE, name))
 			abort();
 		fs_forget(fs, entry.node, 1);
 	}
@@ -259,7 +259,7 @@ static void attached_capabilities_come_back(void **state)
 	create(&root_caller, FS_ROOT_NODE, "b", 0600);
 	assert_int_equal(fs_create(fs, &user_caller, FS_ROOT_NODE, "c", O_RDWR, 0600,
 				   &(struct fs_entry){ 0 }, &(uint64_t){ 0 }), -EACCES);
-	assert_int_equal(fs_unlink(fs, FS_ROOT_NODE, "a"), 0);
+	assert_int_equal(fs_unlink(fs, &root_caller, FS_ROOT_NODE, "a"), 0);
 }
 
 #define FS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -162,21 +162,21 @@ static void allocates_in_known_ways_only(void **state)
 	(void)state;
 	memset(buf, 'x', sizeof(buf));
 	node = must_create(fs, FS_ROOT_NODE, "a", &handle);
-	assert_int_equal(fs_fallocate(fs, node, handle, 0, 0, 65536), 0);
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, 0, 0, 65536), 0);
 	assert_int_equal(host_stat(f, "a").st_size, 65536);
 	assert_int_equal(write_at(fs, handle, 4096, buf, 4096), 4096);
-	assert_int_equal(fs_fallocate(fs, node, handle,
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle,
 				      FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4096, 4096), 0);
 	assert_int_equal(read_at(fs, handle, 4096, buf, 1), 1);
 	assert_int_equal(buf[0], 0);
-	assert_int_equal(fs_fallocate(fs, node, handle, FALLOC_FL_COLLAPSE_RANGE, 0, 4096),
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, FALLOC_FL_COLLAPSE_RANGE, 0, 4096),
 			 -EOPNOTSUPP);
-	assert_int_equal(fs_fallocate(fs, node, handle, FALLOC_FL_INSERT_RANGE, 0, 4096),
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, FALLOC_FL_INSERT_RANGE, 0, 4096),
 			 -EOPNOTSUPP);
-	assert_int_equal(fs_fallocate(fs, node, handle, UINT32_MAX, 0, 4096), -EOPNOTSUPP);
-	assert_int_equal(fs_fallocate(fs, node, handle, 0, UINT64_MAX, 4096), -EINVAL);
-	assert_int_equal(fs_fallocate(fs, node, handle, 0, 4096, UINT64_MAX), -EINVAL);
-	assert_int_equal(fs_fallocate(fs, node, handle, 0, 0, 0), -EINVAL);
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, UINT32_MAX, 0, 4096), -EOPNOTSUPP);
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, 0, UINT64_MAX, 4096), -EINVAL);
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, 0, 4096, UINT64_MAX), -EINVAL);
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, 0, 0, 0), -EINVAL);
 }
 
 static void copies_between_files(void **state)
@@ -188,14 +188,14 @@ static void copies_between_files(void **state)
 	must_create(fs, FS_ROOT_NODE, "in", &in);
 	must_create(fs, FS_ROOT_NODE, "out", &out);
 	assert_int_equal(write_at(fs, in, 0, "01234567", 8), 8);
-	assert_int_equal(fs_copy_file_range(fs, in, 2, 0, out, 1, 4, 0), 4);
+	assert_int_equal(fs_copy_file_range(fs, &root_caller, in, 2, 0, out, 1, 4, 0), 4);
 	assert_int_equal(read_at(fs, out, 1, buf, 8), 4);
 	assert_memory_equal(buf, "2345", 4);
-	assert_int_equal(fs_copy_file_range(fs, in, 2, 0, out, 1, 4, 1), -EINVAL);
-	assert_int_equal(fs_copy_file_range(fs, in, UINT64_MAX, 0, out, 1, 4, 0), -EINVAL);
-	assert_int_equal(fs_copy_file_range(fs, in, 0, 0, out, INT64_MAX, 4, 0), -EINVAL);
-	assert_int_equal(fs_copy_file_range(fs, in, 0, 0, 5, 0, 4, 0), -EBADF);
-	assert_int_equal(fs_copy_file_range(fs, in, 0, 0, out, 0, UINT64_MAX, 0), 8);
+	assert_int_equal(fs_copy_file_range(fs, &root_caller, in, 2, 0, out, 1, 4, 1), -EINVAL);
+	assert_int_equal(fs_copy_file_range(fs, &root_caller, in, UINT64_MAX, 0, out, 1, 4, 0), -EINVAL);
+	assert_int_equal(fs_copy_file_range(fs, &root_caller, in, 0, 0, out, INT64_MAX, 4, 0), -EINVAL);
+	assert_int_equal(fs_copy_file_range(fs, &root_caller, in, 0, 0, 5, 0, 4, 0), -EBADF);
+	assert_int_equal(fs_copy_file_range(fs, &root_caller, in, 0, 0, out, 0, UINT64_MAX, 0), 8);
 }
 
 /* A full disk is an error to the guest and leaves what was written. */
@@ -216,10 +216,10 @@ static void a_full_disk_is_a_clean_error(void **state)
 	assert_int_equal(write_at(fs, handle, 0, buf, MIB), MIB);
 	assert_in_range(write_at(fs, handle, MIB, buf, MIB), 4096, MIB - 1);
 	assert_int_equal(write_at(fs, handle, 4 * MIB, buf, MIB), -ENOSPC);
-	assert_int_equal(fs_fallocate(fs, node, handle, 0, 0, 4 * MIB), -ENOSPC);
-	assert_int_equal(fs_rename(fs, dir, "a", FS_ROOT_NODE, "a", 0), -EXDEV);
-	assert_int_equal(fs_link(fs, node, FS_ROOT_NODE, "l", &entry), -EXDEV);
-	assert_int_equal(fs_unlink(fs, dir, "a"), 0);
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, 0, 0, 4 * MIB), -ENOSPC);
+	assert_int_equal(fs_rename(fs, &root_caller, dir, "a", FS_ROOT_NODE, "a", 0), -EXDEV);
+	assert_int_equal(fs_link(fs, &root_caller, node, FS_ROOT_NODE, "l", &entry), -EXDEV);
+	assert_int_equal(fs_unlink(fs, &root_caller, dir, "a"), 0);
 	free(buf);
 }
 
@@ -282,7 +282,7 @@ static uint64_t mapped_file(const char *name, uint64_t *handle)
 	uint64_t node = must_create(fs, FS_ROOT_NODE, name, handle);
 	int fd;
 
-	assert_int_equal(fs_fallocate(fs, node, *handle, 0, 0, 8192), 0);
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, *handle, 0, 0, 8192), 0);
 	fd = fs_open_dax(fs, node, &told.mapped);
 	assert_true(fd >= 0);
 	assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
@@ -314,7 +314,7 @@ static void the_window_hears_of_cuts(void **state)
 	assert_int_equal(fs_setattr(fs, &root_caller, node, handle, &set, &attr), 0);
 	assert_int_equal(told.cuts, 1);
 	assert_int_equal(told.size, 9000);
-	assert_int_equal(fs_open(fs, node, O_RDWR | O_TRUNC, &other), 0);
+	assert_int_equal(fs_open(fs, &root_caller, node, O_RDWR | O_TRUNC, &other), 0);
 	assert_int_equal(told.cuts, 2);
 	assert_int_equal(told.cut, 0);
 	/* A cut that the window refuses is not made. */
@@ -323,7 +323,7 @@ static void the_window_hears_of_cuts(void **state)
 	told.answer = -EIO;
 	set.size = 1;
 	assert_int_equal(fs_setattr(fs, &root_caller, node, FS_NO_HANDLE, &set, &attr), -EIO);
-	assert_int_equal(fs_open(fs, node, O_RDWR | O_TRUNC, &other), -EIO);
+	assert_int_equal(fs_open(fs, &root_caller, node, O_RDWR | O_TRUNC, &other), -EIO);
 	assert_int_equal(host_stat(f, "a").st_size, 3);
 }
 
@@ -342,11 +342,11 @@ static void the_window_hears_of_growth(void **state)
 	assert_int_equal(told.size, 8196);
 	assert_int_equal(write_at(fs, append, 0, "ef", 2), 2);
 	assert_int_equal(told.size, 8198);
-	assert_int_equal(fs_fallocate(fs, node, handle, 0, 0, 10000), 0);
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, 0, 0, 10000), 0);
 	assert_int_equal(told.size, 10000);
 	must_create(fs, FS_ROOT_NODE, "b", &source);
 	assert_int_equal(write_at(fs, source, 0, "1234", 4), 4);
-	assert_int_equal(fs_copy_file_range(fs, source, 0, node, handle, 11000, 4, 0), 4);
+	assert_int_equal(fs_copy_file_range(fs, &root_caller, source, 0, node, handle, 11000, 4, 0), 4);
 	assert_int_equal(told.size, 11004);
 	assert_int_equal(truncate(host_path(f, "a"), 20000), 0);
 	assert_int_equal(fs_getattr(fs, node, FS_NO_HANDLE, &attr), 0);
@@ -400,14 +400,14 @@ static void no_holes_below_a_writable_mapping(void **state)
 	fs_set_watch(fs, &watch);
 	node = mapped_file("a", &handle);
 	must_create(fs, FS_ROOT_NODE, "b", &other);
-	assert_int_equal(fs_fallocate(fs, node, handle, punch, 0, 4096), 0);
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, punch, 0, 4096), 0);
 	told.writable = true;
-	assert_int_equal(fs_fallocate(fs, node, handle, punch, 0, 4096), -EOPNOTSUPP);
-	assert_int_equal(fs_fallocate(fs, node, handle, FALLOC_FL_ZERO_RANGE, 0, 4096),
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, punch, 0, 4096), -EOPNOTSUPP);
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, FALLOC_FL_ZERO_RANGE, 0, 4096),
 			 -EOPNOTSUPP);
-	assert_int_equal(fs_fallocate(fs, node, handle, 0, 0, 4096), 0);
-	assert_int_equal(fs_copy_file_range(fs, handle, 0, 0, other, 0, 4096, 0), -EOPNOTSUPP);
-	assert_int_equal(fs_copy_file_range(fs, other, 0, 0, handle, 0, 4096, 0), -EOPNOTSUPP);
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, 0, 0, 4096), 0);
+	assert_int_equal(fs_copy_file_range(fs, &root_caller, handle, 0, 0, other, 0, 4096, 0), -EOPNOTSUPP);
+	assert_int_equal(fs_copy_file_range(fs, &root_caller, other, 0, 0, handle, 0, 4096, 0), -EOPNOTSUPP);
 }
 
 static bool dax_of(struct fs *of, const char *name)

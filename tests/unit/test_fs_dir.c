@@ -334,7 +334,7 @@ static void a_removed_directory_is_empty(void **state)
 
 	(void)state;
 	assert_int_equal(fs_opendir(fs, dir, &handle), 0);
-	assert_int_equal(fs_rmdir(fs, FS_ROOT_NODE, "d"), 0);
+	assert_int_equal(fs_rmdir(fs, &root_caller, FS_ROOT_NODE, "d"), 0);
 	l.room = 1000;
 	assert_int_equal(fs_readdir(fs, dir, handle, 0, true, 1000, take, &l), -ENOENT);
 	assert_int_equal(l.entries, 0);

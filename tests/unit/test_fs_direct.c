@@ -20,8 +20,12 @@
 #define BLOCK 4096
 
 static const struct fs_config with_direct = { .allow_direct_io = true };
-static const struct fs_write direct_write = { .place = FS_PLACE_OFFSET, .direct = true };
-static const struct fs_write direct_append = { .place = FS_PLACE_END, .direct = true };
+static const struct fs_write direct_write = {
+	.caller = &root_caller, .place = FS_PLACE_OFFSET, .direct = true,
+};
+static const struct fs_write direct_append = {
+	.caller = &root_caller, .place = FS_PLACE_END, .direct = true,
+};
 
 static struct fixture *f;
 static struct fs *fs;
@@ -149,7 +153,7 @@ static void a_file_system_without(void **state)
 	if (open(host_path(f, "mnt/a"), O_RDWR | O_DIRECT) >= 0)
 		SKIP_BECAUSE("ramfs has O_DIRECT");
 	dir = must_lookup(fs, 1, "mnt");
-	assert_int_equal(fs_open(fs, must_lookup(fs, dir, "a"), O_RDWR | O_DIRECT | O_TRUNC, &handle),
+	assert_int_equal(fs_open(fs, &root_caller, must_lookup(fs, dir, "a"), O_RDWR | O_DIRECT | O_TRUNC, &handle),
 			 -EINVAL);
 	assert_int_equal(host_stat(f, "mnt/a").st_size, 4);
 	assert_int_equal(fs_create(fs, &root_caller, dir, "b", O_RDWR | O_DIRECT, 0600, &entry, &handle),

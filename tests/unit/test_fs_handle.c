@@ -233,7 +233,7 @@ static void an_unlinked_open_file_is_never_reached_by_name(void **state)
 	node = must_create(fs, dir, "a", &handle);
 	assert_int_equal(write_at(fs, handle, 0, "inside", 6), 6);
 	crowd_in();
-	assert_int_equal(fs_unlink(fs, dir, "a"), 0);
+	assert_int_equal(fs_unlink(fs, &root_caller, dir, "a"), 0);
 	assert_int_equal(rename(host_path(f, "dir"), host_path(f, "moved")), 0);
 	assert_int_equal(mkdir(host_path(f, "elsewhere"), 0755), 0);
 	host_write(f, "elsewhere/a", "outside");
@@ -256,9 +256,9 @@ static void an_unlinked_closed_file_is_stale(void **state)
 	host_write(f, "a", "");
 	node = must_lookup(fs, FS_ROOT_NODE, "a");
 	crowd_in();
-	assert_int_equal(fs_unlink(fs, FS_ROOT_NODE, "a"), 0);
+	assert_int_equal(fs_unlink(fs, &root_caller, FS_ROOT_NODE, "a"), 0);
 	assert_int_equal(getattr(node), -ESTALE);
-	assert_int_equal(fs_open(fs, node, O_RDONLY, &(uint64_t){ 0 }), -ESTALE);
+	assert_int_equal(fs_open(fs, &root_caller, node, O_RDONLY, &(uint64_t){ 0 }), -ESTALE);
 	fs_forget(fs, node, 1);
 }
 
@@ -277,8 +277,8 @@ static void special_files_have_handles(void **state)
 	assert_int_equal(fs_readlink(fs, link, target, sizeof(target)), 6);
 	assert_memory_equal(target, "crowd7", 6);
 	assert_int_equal(ino_of(fifo), host_stat(f, "fifo").st_ino);
-	assert_int_equal(fs_open(fs, fifo, O_RDONLY, &(uint64_t){ 0 }), -ENXIO);
-	assert_int_equal(fs_open(fs, link, O_RDONLY, &(uint64_t){ 0 }), -ELOOP);
+	assert_int_equal(fs_open(fs, &root_caller, fifo, O_RDONLY, &(uint64_t){ 0 }), -ENXIO);
+	assert_int_equal(fs_open(fs, &root_caller, link, O_RDONLY, &(uint64_t){ 0 }), -ELOOP);
 }
 
 /* A mount that is known by handles alone is let go with its last file. */
@@ -373,7 +373,7 @@ static void without_handles_there_are_descriptors(void **state)
 	assert_int_equal(serve(host_path(f, "mnt"), FS_HANDLES_MANDATORY, &other), -EOPNOTSUPP);
 	assert_int_equal(serve(host_path(f, "mnt"), FS_HANDLES_PREFER, &other), 0);
 	node = must_lookup(other, FS_ROOT_NODE, "a");
-	assert_int_equal(fs_unlink(other, FS_ROOT_NODE, "a"), 0);
+	assert_int_equal(fs_unlink(other, &root_caller, FS_ROOT_NODE, "a"), 0);
 	assert_int_equal(fs_getattr(other, node, FS_NO_HANDLE, &(struct fs_attr){ 0 }), 0);
 	fs_free(other);
 	/* The root has handles, what is mounted there has not: mandatory means it. */
@@ -476,7 +476,7 @@ static void use_all(void *arg, unsigned int number)
 		    fs_getattr(fs, entry.node, FS_NO_HANDLE, &attr) ||
 		    attr.stx.stx_ino != entry.attr.stx.stx_ino)
 			abort();
-		if (i % 4 == 0 && (fs_open(fs, entry.node, O_RDONLY, &handle) ||
+		if (i % 4 == 0 && (fs_open(fs, &root_caller, entry.node, O_RDONLY, &handle) ||
 				   fs_release(fs, handle)))
 			abort();
 		fs_forget(fs, entry.node, 1);

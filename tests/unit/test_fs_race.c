@@ -81,7 +81,7 @@ static void rename_or_lookup(void *arg, unsigned int number)
 	(void)arg;
 	for (unsigned int i = 0; i < ROUNDS; i++) {
 		if (number < 2) {
-			if (fs_rename(fs, FS_ROOT_NODE, "a", FS_ROOT_NODE, "b", 2))
+			if (fs_rename(fs, &root_caller, FS_ROOT_NODE, "a", FS_ROOT_NODE, "b", 2))
 				abort();
 			continue;
 		}
@@ -113,8 +113,8 @@ static void move_or_lookup(void *arg, unsigned int number)
 
 	for (unsigned int i = 0; i < 10 * ROUNDS; i++) {
 		if (number == 0) {
-			if (fs_rename(fs, dir, "a", FS_ROOT_NODE, "a", 0) ||
-			    fs_rename(fs, FS_ROOT_NODE, "a", dir, "a", 0))
+			if (fs_rename(fs, &root_caller, dir, "a", FS_ROOT_NODE, "a", 0) ||
+			    fs_rename(fs, &root_caller, FS_ROOT_NODE, "a", dir, "a", 0))
 				abort();
 			continue;
 		}
@@ -147,13 +147,13 @@ static void create_or_unlink(void *arg, unsigned int number)
 	(void)arg;
 	for (unsigned int i = 0; i < ROUNDS / 4; i++) {
 		if (number == 0) {
-			err = fs_unlink(fs, FS_ROOT_NODE, "a");
+			err = fs_unlink(fs, &root_caller, FS_ROOT_NODE, "a");
 			if (!one_of(err, -ENOENT, 0, 0))
 				abort();
 			continue;
 		}
 		if (number == 1) {
-			err = fs_rename(fs, FS_ROOT_NODE, "a", FS_ROOT_NODE, "b", 0);
+			err = fs_rename(fs, &root_caller, FS_ROOT_NODE, "a", FS_ROOT_NODE, "b", 0);
 			if (!one_of(err, -ENOENT, 0, 0))
 				abort();
 			continue;
@@ -190,11 +190,11 @@ static void release_or_read(void *arg, unsigned int number)
 		handle = __atomic_load_n(&shared_handle, __ATOMIC_RELAXED);
 		if (number == 0) {
 			if (fs_release(fs, handle) == -EINVAL ||
-			    fs_open(fs, nodes[0], O_RDONLY, &handle))
+			    fs_open(fs, &root_caller, nodes[0], O_RDONLY, &handle))
 				abort();
 			__atomic_store_n(&shared_handle, handle, __ATOMIC_RELAXED);
 		} else if (number == 1) {
-			if (fs_open(fs, nodes[1], O_RDONLY, &handle) || fs_release(fs, handle))
+			if (fs_open(fs, &root_caller, nodes[1], O_RDONLY, &handle) || fs_release(fs, handle))
 				abort();
 		} else {
 			n = read_at(fs, handle, 0, &byte, 1);
@@ -236,7 +236,7 @@ static void swap_or_create(void *arg, unsigned int number)
 		}
 		snprintf(name, sizeof(name), "n%u-%u", number, i);
 		err = fs_create(fs, &root_caller, dir, name, O_RDWR, 0600, &entry, &handle);
-		if (err || fs_release(fs, handle) || fs_unlink(fs, dir, name))
+		if (err || fs_release(fs, handle) || fs_unlink(fs, &root_caller, dir, name))
 			abort();
 		fs_forget(fs, entry.node, 1);
 		/* By name, it is the directory or the link, but never what the link leads to. */
@@ -346,14 +346,14 @@ static void forget_release_or_rename(void *arg, unsigned int number)
 				__atomic_store_n(node, entry.node, __ATOMIC_RELAXED);
 			break;
 		case 1:
-			err = fs_rename(fs, FS_ROOT_NODE, "a", FS_ROOT_NODE, "b", 0);
+			err = fs_rename(fs, &root_caller, FS_ROOT_NODE, "a", FS_ROOT_NODE, "b", 0);
 			if (one_of(err, -ENOENT, 0, 0))
-				err = fs_rename(fs, FS_ROOT_NODE, "b", FS_ROOT_NODE, "a", 0);
+				err = fs_rename(fs, &root_caller, FS_ROOT_NODE, "b", FS_ROOT_NODE, "a", 0);
 			if (!one_of(err, -ENOENT, 0, 0))
 				abort();
 			break;
 		default:
-			err = fs_open(fs, used, O_RDWR, &handle);
+			err = fs_open(fs, &root_caller, used, O_RDWR, &handle);
 			if (!one_of(err, -ESTALE, 0, 0))
 				abort();
 			if (!err && (fs_getattr(fs, used, handle, &attr) || fs_release(fs, handle)))
@@ -429,10 +429,10 @@ static void anything(void *arg, unsigned int number)
 			see(&seed, fs_create(fs, &root_caller, guess, name, O_RDWR, 0600, &entry,
 					     &handle), &entry);
 			break;
-		case 4: fs_rename(fs, guess, name, 1, "b", 0); break;
-		case 5: fs_unlink(fs, guess, name); break;
+		case 4: fs_rename(fs, &root_caller, guess, name, 1, "b", 0); break;
+		case 5: fs_unlink(fs, &root_caller, guess, name); break;
 		case 6: fs_getattr(fs, guess, FS_NO_HANDLE, &attr); break;
-		case 7: see(&seed, fs_link(fs, guess, 1, name, &entry), &entry); break;
+		case 7: see(&seed, fs_link(fs, &root_caller, guess, 1, name, &entry), &entry); break;
 		case 8:
 			if (rand_r(&seed) % 100 == 0)
 				fs_reset(fs);

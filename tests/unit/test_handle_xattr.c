@@ -3,6 +3,7 @@
 #include "daemon/protocol/handle_xattr.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -220,6 +221,46 @@ static void add_rule(struct id_translation *map, const char *rule)
 	assert_int_equal(id_translation_add(map, rule, &why), 0);
 }
 
+/*
+ * What changes something is its caller's, too, by the host's ids. Who may not use his
+ * own makes nothing, and changes things as nobody in particular.
+ */
+static void check_changers(void)
+{
+	static const uint32_t uids[][2] = { { 1000, 5000 }, { 0, FS_NO_ID } };
+	struct fuse_open_in open = { .flags = O_RDWR | O_TRUNC };
+	struct fuse_write_in write = { .fh = 5, .flags = O_RDWR };
+	struct fuse_setattr_in times = { .valid = FATTR_MTIME_NOW };
+
+	for (size_t i = 0; i < ARRAY_SIZE(uids); i++) {
+		exchange_start(&x, FUSE_UNLINK, 1);
+		exchange_add_name(&x, "a");
+		x.head.uid = uids[i][0];
+		assert_int_equal(exchange_run(&x, sq), 0);
+		assert_int_equal(fake.caller.uid, uids[i][1]);
+		exchange_start(&x, FUSE_OPEN, 7);
+		exchange_add(&x, &open, sizeof(open));
+		x.head.uid = uids[i][0];
+		assert_int_equal(exchange_run(&x, sq), 0);
+		assert_int_equal(fake.caller.uid, uids[i][1]);
+		exchange_start(&x, FUSE_WRITE, 7);
+		exchange_add(&x, &write, sizeof(write));
+		x.head.uid = uids[i][0];
+		assert_int_equal(exchange_run(&x, sq), 0);
+		assert_int_equal(fake.caller.uid, uids[i][1]);
+		assert_non_null(fake.write.caller);
+		exchange_start(&x, FUSE_SETATTR, 7);
+		exchange_add(&x, &times, sizeof(times));
+		x.head.uid = uids[i][0];
+		assert_int_equal(exchange_run(&x, sq), 0);
+		assert_int_equal(fake.caller.uid, uids[i][1]);
+	}
+	/* The ids of what a page cache writes back are nobody's. */
+	write.write_flags = FUSE_WRITE_CACHE;
+	assert_int_equal(ASK(FUSE_WRITE, 7, write), 0);
+	assert_null(fake.write.caller);
+}
+
 /* Ids are the host's on the way down, the guest's on the way up; x comes from 1000:100. */
 static void test_translated(void **state)
 {
@@ -259,6 +300,7 @@ static void test_translated(void **state)
 	assert_int_equal(stx.stat.gid, 100);
 	change.uid = 0;
 	assert_int_equal(ASK(FUSE_SETATTR, 7, change), -EPERM);
+	check_changers();
 	/* one host's id of several users is nobody's own */
 	exchange_start(&x, FUSE_MKDIR, 1);
 	exchange_add(&x, &in, sizeof(in));
