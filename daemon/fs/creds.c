@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Whose files are made; see creds.h. */
+/* In whose name the tree is changed; see creds.h. */
 #include "daemon/fs/creds.h"
 
 #include <errno.h>
@@ -32,6 +32,8 @@ static __thread struct {
 	/* Ids that the kernel took once, plus one, by their low bits: it will take them again. */
 	uint32_t taken_uids[IDS_REMEMBERED], taken_gids[IDS_REMEMBERED];
 	bool in_groups;		/* supplementary ones, of a caller's */
+	bool foreign_known;
+	uint32_t foreign_uid, foreign_gid;	/* the last ones that the kernel did not take for a change */
 	enum setid_state setid;
 	struct __user_cap_data_struct caps[CAP_WORDS];
 } thread_creds;
@@ -114,40 +116,14 @@ static int drop_groups(void)
 	return err;
 }
 
-void creds_leave(bool restore)
+static void go_back(void)
 {
-	int saved = errno;
+	bool away = thread_creds.uid != thread_creds.own_uid;
 
-	if (!creds_switch)
-		return;
-	drop_groups();
-	if (!creds_detached || restore)
-		thread_switch(thread_creds.own_uid, thread_creds.own_gid);
+	thread_switch(thread_creds.own_uid, thread_creds.own_gid);
 	/* Going back to root raises the file system capabilities, where they are attached. */
-	if (!creds_detached && thread_creds.setid == SETID_DROPPED)
+	if (away && !creds_detached && thread_creds.setid == SETID_DROPPED)
 		thread_creds.setid = SETID_KEPT;
-	errno = saved;
-}
-
-int creds_become_member(uint32_t uid, uint32_t gid, const uint32_t *groups, uint32_t n)
-{
-	if (!creds_switch)
-		return 0;
-	if (drop_groups())
-		return -EPERM;
-	if (n)
-		thread_creds.in_groups = set_groups(groups, n) == 0;
-	thread_learn();
-	thread_switch(uid, gid);
-	if (thread_creds.uid == uid && thread_creds.gid == gid)
-		return 0;
-	creds_leave(true);
-	return -EPERM;
-}
-
-int creds_become(uint32_t uid, uint32_t gid)
-{
-	return creds_become_member(uid, gid, NULL, 0);
 }
 
 static enum setid_state setid_learn(void)
@@ -159,7 +135,7 @@ static enum setid_state setid_learn(void)
 	return thread_creds.caps[0].effective & CAP_BIT(CAP_FSETID) ? SETID_KEPT : SETID_DROPPED;
 }
 
-void creds_keep_setid(bool keep)
+static void keep_setid(bool keep)
 {
 	enum setid_state wanted = keep ? SETID_KEPT : SETID_DROPPED;
 
@@ -175,6 +151,78 @@ void creds_keep_setid(bool keep)
 		thread_creds.setid = wanted;
 	else
 		thread_creds.setid = SETID_UNKNOWN;
+}
+
+/* The ids are taken, or the thread has its own again. */
+static int become(const struct creds_wanted *wanted)
+{
+	if (drop_groups())
+		return -EPERM;
+	if (wanted->n_groups)
+		thread_creds.in_groups = set_groups(wanted->groups, wanted->n_groups) == 0;
+	thread_switch(wanted->uid, wanted->gid);
+	if (thread_creds.uid == wanted->uid && thread_creds.gid == wanted->gid)
+		return 0;
+	drop_groups();
+	go_back();
+	return -EPERM;
+}
+
+/* These ids mean nothing on this host: to ask again at each write would be dear. */
+static bool known_foreign(const struct creds_wanted *wanted)
+{
+	return wanted->uid == ID_NONE || wanted->gid == ID_NONE ||
+	       (thread_creds.foreign_known && wanted->uid == thread_creds.foreign_uid &&
+		wanted->gid == thread_creds.foreign_gid);
+}
+
+static int become_for_change(const struct creds_wanted *wanted)
+{
+	if (creds_detached && !wanted->remote && !known_foreign(wanted)) {
+		if (!become(wanted))
+			return 0;
+		thread_creds.foreign_uid = wanted->uid;
+		thread_creds.foreign_gid = wanted->gid;
+		thread_creds.foreign_known = true;
+	}
+	go_back();
+	return drop_groups() ? -EPERM : 0;
+}
+
+int creds_take(struct creds *creds, const struct creds_wanted *wanted)
+{
+	if (wanted->setid != CREDS_SETID_ANY)
+		keep_setid(wanted->setid == CREDS_SETID_KEEP);
+	if (!creds_switch)
+		return 0;
+	thread_learn();
+	if (wanted->use == CREDS_CHANGE)
+		return become_for_change(wanted);
+	*creds = (struct creds){ .made = true, .remote = wanted->remote };
+	return become(wanted);
+}
+
+void creds_give(struct creds *creds)
+{
+	int saved = errno;
+
+	if (!creds->made)
+		return;
+	creds->made = false;
+	drop_groups();
+	if (!creds_detached || creds->remote)
+		go_back();
+	errno = saved;
+}
+
+void creds_home(void)
+{
+	if (thread_creds.setid == SETID_DROPPED)
+		keep_setid(true);
+	if (!creds_switch || !thread_creds.known)
+		return;
+	drop_groups();
+	go_back();
 }
 
 static bool caps_have(const struct __user_cap_data_struct *caps, unsigned int cap)

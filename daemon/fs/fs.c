@@ -20,10 +20,27 @@
 
 const char *const fs_handles_names[] = { "never", "prefer", "mandatory", NULL };
 
+bool fs_is_remote(const struct fs *fs, const struct inode *inode)
+{
+	return inode->mount ? inode_fs_kind(inode) & FS_KIND_REMOTE : fs->remote;
+}
+
 int fs_node_get(struct fs *fs, uint64_t node, struct inode **out)
 {
 	*out = inode_table_get(&fs->inodes, node);
-	return *out ? 0 : -ESTALE;
+	if (!*out)
+		return -ESTALE;
+	if (fs_is_remote(fs, *out))
+		creds_home();
+	return 0;
+}
+
+int fs_act_as(const struct fs *fs, const struct inode *inode, const struct fs_caller *caller,
+	      enum creds_setid setid, struct creds *as)
+{
+	return creds_take(as, &(struct creds_wanted){
+		.use = CREDS_CHANGE, .setid = setid, .uid = caller->uid, .gid = caller->gid,
+		.remote = fs_is_remote(fs, inode) });
 }
 
 int fs_at_get(struct fs *fs, uint64_t node, struct fs_at *at)
@@ -45,7 +62,11 @@ void fs_at_put(struct fs_at *at)
 int fs_handle_get(struct fs *fs, uint64_t fh, enum handle_kind kind, struct handle **out)
 {
 	*out = handle_table_get(&fs->handles, fh, kind);
-	return *out ? 0 : -EBADF;
+	if (!*out)
+		return -EBADF;
+	if (fs_is_remote(fs, (*out)->inode))
+		creds_home();
+	return 0;
 }
 
 uint8_t fs_kind_of(const struct handle *open)

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 
+#include "daemon/fs/creds.h"
 #include "daemon/fs/fd_budget.h"
 #include "daemon/fs/fs.h"
 #include "daemon/fs/handle_table.h"
@@ -43,7 +44,10 @@ struct fs {
 };
 
 /* fs.c */
-/* The inode of a node id, for cleanup_inode. 0 or -ESTALE. */
+/*
+ * The inode of a node id, for cleanup_inode. 0 or -ESTALE. Whoever takes an inode, or a handle
+ * below, of a file system that another machine serves does so in the daemon's name.
+ */
 int fs_node_get(struct fs *fs, uint64_t node, struct inode **out);
 
 /* An inode, and a descriptor of it for as long as this is held. */
@@ -66,6 +70,12 @@ uint8_t fs_kind_of(const struct handle *open);
 int fs_check_writable(const struct fs *fs);
 /* The same, or -ENFILE where what is made could not be handed out: it is not made then. */
 int fs_check_makes(const struct fs *fs);
+
+/* The root's or an inode's file system is one that another machine serves. */
+bool fs_is_remote(const struct fs *fs, const struct inode *inode);
+/* Change something of this inode as the caller; see creds.h. 0 or -EPERM. */
+int fs_act_as(const struct fs *fs, const struct inode *inode, const struct fs_caller *caller,
+	      enum creds_setid setid, struct creds *as);
 
 /* op_attr.c */
 /* Attributes of an open descriptor, also an O_PATH one. 0 or -errno. */

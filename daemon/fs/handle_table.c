@@ -185,6 +185,8 @@ int handle_table_add(struct handle_table *table, const struct handle_parts *part
 	handle->append = parts->append;
 	handle->direct_fd = parts->direct_fd ? *parts->direct_fd : HANDLE_NO_DIRECT;
 	handle->reader = parts->reader;
+	handle->uid = parts->uid;
+	handle->gid = parts->gid;
 	handle->no_nowait = false;
 	handle->sample = 0;
 	generation = __atomic_load_n(&handle->state, __ATOMIC_RELAXED) >> GENERATION_SHIFT;

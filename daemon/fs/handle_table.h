@@ -40,17 +40,22 @@ struct handle {
 	uint64_t state;			/* see handle_table.c; [A] */
 	struct handle_table *table;	/* [I] */
 	uint32_t slot;			/* [I] */
+	bool append;			/* the guest opened it O_APPEND, the host's descriptor is not */
+	bool reader;			/* came by OPEN, read-only: see op_keep.c */
+	bool no_nowait;			/* [A] relaxed: its file system does not know RWF_NOWAIT */
 	/* Set before the handle is given out, valid for its users: */
 	int fd;				/* owned; never O_DIRECT */
 	int direct_fd;			/* the same file O_DIRECT, owned, or HANDLE_NO_*; see fs_data_fd(); [A] */
 	struct inode *inode;		/* one user of it is ours */
 	struct dir_stream *dir;		/* owned; NULL for a file */
-	bool append;			/* the guest opened it O_APPEND, the host's descriptor is not */
-	bool reader;			/* came by OPEN, read-only: see op_keep.c */
-	bool no_nowait;			/* [A] relaxed: its file system does not know RWF_NOWAIT */
-	uint64_t sample;		/* see op_keep.c; [A] relaxed, it orders nothing */
-	struct handle *next_free;	/* [L:shard] */
+	uint32_t uid, gid;		/* who opened it, by the host's ids */
+	union {
+		uint64_t sample;		/* see op_keep.c; [A] relaxed, it orders nothing */
+		struct handle *next_free;	/* of one that is not open; [L:shard] */
+	};
 } __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct handle) == 64, "a million of them are 64 MB");
 
 struct handle_shard {
 	pthread_mutex_t lock;
@@ -75,6 +80,7 @@ struct handle_parts {
 	struct inode *inode;	/* the table counts a user of its own */
 	struct dir_stream *dir;	/* taken on success; NULL for a file */
 	const int *direct_fd;	/* handle.direct_fd, taken on success with its unit of the budget; NULL: none */
+	uint32_t uid, gid;
 	bool append, reader;
 };
 

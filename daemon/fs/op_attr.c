@@ -12,13 +12,13 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "daemon/fs/creds.h"
 #include "daemon/fs/fs_private.h"
 
 /* What is changed: through the guest's handle where it gave one, else through the inode. */
 struct target {
 	struct inode *inode;	/* borrowed */
 	struct handle *handle;	/* borrowed, or NULL */
+	const struct fs_caller *caller;
 	int fd;			/* of either; borrowed */
 };
 
@@ -65,8 +65,14 @@ static int announce_size(struct fs *fs, const struct target *t, uint64_t size)
 	return size < stx.stx_size ? fs_watch_cut(fs, t->inode, size) : fs_watch_growth(fs, t->inode, size);
 }
 
+static enum creds_setid setid_of_size(const struct fs_setattr *set)
+{
+	return set->valid & FS_SET_KILL_SUIDGID ? CREDS_SETID_LOSE : CREDS_SETID_KEEP;
+}
+
 static int set_size(struct fs *fs, const struct target *t, const struct fs_setattr *set)
 {
+	cleanup_creds struct creds as = CREDS_NONE;
 	cleanup_close int opened = -1;
 	int fd, err = fs_check_regular(t->inode);
 
@@ -83,20 +89,35 @@ static int set_size(struct fs *fs, const struct target *t, const struct fs_setat
 	}
 	fd = t->handle ? t->handle->fd : opened;
 	err = fs_drop_capability(fs, t->inode, fd, true);
+	if (!err)
+		err = fs_act_as(fs, t->inode, t->caller, setid_of_size(set), &as);
 	if (err)
 		return err;
-	creds_keep_setid(!(set->valid & FS_SET_KILL_SUIDGID));
 	if (ftruncate(fd, (off_t)set->size) < 0)
 		return -errno;
 	return fs_watch_size(fs, t->inode, set->size);
 }
 
+/*
+ * The host's kernel takes set-id bits at a change of owner, but that of a group that the
+ * caller is in. Root, or a guest that has decided on the bits by itself, keeps that.
+ */
+static enum creds_setid setid_of_owner(const struct target *t, const struct fs_setattr *set)
+{
+	bool lose = set->valid & FS_SET_KILL_SUIDGID && t->caller->uid != 0;
+
+	return lose ? CREDS_SETID_LOSE : CREDS_SETID_KEEP;
+}
+
 static int set_owner(const struct fs *fs, const struct target *t, const struct fs_setattr *set)
 {
+	cleanup_creds struct creds as = CREDS_NONE;
 	uid_t uid = set->valid & FS_SET_UID ? set->uid : (uid_t)-1;
 	gid_t gid = set->valid & FS_SET_GID ? set->gid : (gid_t)-1;
 	int err = fs_drop_capability(fs, t->inode, t->fd, t->handle);
 
+	if (!err)
+		err = fs_act_as(fs, t->inode, t->caller, setid_of_owner(t, set), &as);
 	if (err)
 		return err;
 	if (fchownat(t->fd, "", uid, gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
@@ -106,15 +127,19 @@ static int set_owner(const struct fs *fs, const struct target *t, const struct f
 
 static int set_mode(struct fs *fs, const struct target *t, const struct fs_setattr *set)
 {
+	cleanup_creds struct creds as = CREDS_NONE;
 	mode_t mode = set->mode & 07777;
 	struct fd_name name;
+	int err;
 
 	/* Through /proc the link itself would be changed, where a file system lets it. */
 	if (S_ISLNK(t->inode->type))
 		return -EOPNOTSUPP;
 	/* Which groups the caller is in, only the guest's kernel knows: it has decided. */
-	if (mode & S_ISGID)
-		creds_keep_setid(true);
+	err = fs_act_as(fs, t->inode, t->caller, mode & S_ISGID ? CREDS_SETID_KEEP : CREDS_SETID_ANY,
+			&as);
+	if (err)
+		return err;
 	if (t->handle)
 		return fchmod(t->handle->fd, mode) < 0 ? -errno : 0;
 	name = safe_open_name(t->fd);
@@ -137,8 +162,12 @@ static int set_times(struct fs *fs, const struct target *t, const struct fs_seta
 		time_of(set->valid, FS_SET_ATIME, FS_SET_ATIME_NOW, &set->atime),
 		time_of(set->valid, FS_SET_MTIME, FS_SET_MTIME_NOW, &set->mtime),
 	};
+	cleanup_creds struct creds as = CREDS_NONE;
 	struct fd_name name;
+	int err = fs_act_as(fs, t->inode, t->caller, CREDS_SETID_ANY, &as);
 
+	if (err)
+		return err;
 	if (t->handle)
 		return futimens(t->handle->fd, times) < 0 ? -errno : 0;
 	name = safe_open_name(t->fd);
@@ -173,7 +202,6 @@ int fs_setattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, uin
 	struct target target;
 	int err = fs_check_writable(fs);
 
-	(void)caller;	/* its rights were checked by the guest; what it makes is not new */
 	if (err)
 		return err;
 	if (handle != FS_NO_HANDLE)
@@ -183,7 +211,8 @@ int fs_setattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, uin
 	if (err)
 		return err;
 	target = (struct target){
-		.inode = open ? open->inode : at.inode, .handle = open, .fd = open ? open->fd : at.fd,
+		.inode = open ? open->inode : at.inode, .handle = open, .caller = caller,
+		.fd = open ? open->fd : at.fd,
 	};
 	err = set_all(fs, &target, set);
 	if (!err)

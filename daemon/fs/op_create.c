@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "daemon/fs/creds.h"
 #include "daemon/fs/fs_private.h"
 #include "daemon/fs/thread_fs.h"
 
@@ -30,16 +29,22 @@
  * group is none of the thread's. And only the kernel knows whether the umask or
  * a default ACL counts; so it gets both, on a thread that has its own umask.
  */
-static int become_maker(const struct fs *fs, const struct fs_caller *caller, uint32_t mode)
+static int become_maker(const struct fs *fs, const struct fs_caller *caller,
+			const struct fs_at *dir, uint32_t mode, struct creds *as)
 {
+	struct creds_wanted wanted = {
+		.use = CREDS_MAKE, .uid = caller->uid, .gid = caller->gid,
+		.n_groups = caller->n_groups, .groups = caller->groups,
+		.remote = fs_is_remote(fs, dir->inode),
+	};
 	int err = caller->umask ? thread_fs_enter(fs->open.proc_fd) : 0;
 
 	if (err)
 		return err;
 	thread_fs_umask(caller->umask & 0777);
 	if (mode & S_ISGID)
-		creds_keep_setid(caller->uid == 0);
-	return creds_become_member(caller->uid, caller->gid, caller->groups, caller->n_groups);
+		wanted.setid = caller->uid == 0 ? CREDS_SETID_KEEP : CREDS_SETID_LOSE;
+	return creds_take(as, &wanted);
 }
 
 /* A file without the label it was to have must not stay. `fd`: as for fs_set_label(). */
@@ -83,11 +88,14 @@ static int enter_handle(struct fs *fs, struct handle_parts *parts, struct fs_ent
 }
 
 /* The same of one that the guest opened with `flags`; `fd` is taken on success only. */
-static int enter_created(struct fs *fs, int *fd, uint32_t flags, bool append,
-			 struct fs_entry *entry, uint64_t *handle)
+static int enter_created(struct fs *fs, const struct fs_caller *caller, int *fd, uint32_t flags,
+			 bool append, struct fs_entry *entry, uint64_t *handle)
 {
 	int direct_fd, err = fs_open_direct(fs, *fd, flags, &direct_fd);
-	struct handle_parts parts = { .fd = *fd, .direct_fd = &direct_fd, .append = append };
+	struct handle_parts parts = {
+		.fd = *fd, .direct_fd = &direct_fd, .append = append,
+		.uid = caller->uid, .gid = caller->gid,
+	};
 
 	if (err)
 		return err;
@@ -103,21 +111,22 @@ static int create_new(struct fs *fs, const struct fs_caller *caller, const struc
 		      const char *name, uint32_t flags, uint32_t mode, struct fs_entry *entry,
 		      uint64_t *handle)
 {
+	cleanup_creds struct creds as = CREDS_NONE;
 	cleanup_close int fd = -1;
 	bool append = false;
 	int err, host_flags = fs_open_flags(fs, flags, &append);
 
 	if (host_flags < 0)
 		return host_flags;
-	err = become_maker(fs, caller, mode);
+	err = become_maker(fs, caller, dir, mode, &as);
 	if (err)
 		return err;
 	fd = safe_open_new(dir->fd, name, host_flags & ~O_TRUNC, mode & 07777);
-	creds_leave(fs->remote);
+	creds_give(&as);
 	if (fd < 0)
 		return fd;
 	err = label_new(fs, caller, fd, true, dir->fd, name, 0);
-	return err ? err : enter_created(fs, &fd, flags, append, entry, handle);
+	return err ? err : enter_created(fs, caller, &fd, flags, append, entry, handle);
 }
 
 /* What open(2) wants of a file that is there. */
@@ -222,6 +231,7 @@ int fs_create(struct fs *fs, const struct fs_caller *caller, uint64_t parent, co
 int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 	       uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle)
 {
+	cleanup_creds struct creds as = CREDS_NONE;
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	cleanup_close int fd = -1;
 	bool append = false;
@@ -237,15 +247,15 @@ int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 	if (host_flags < 0)
 		return host_flags;
 	host_flags = (host_flags & ~O_TRUNC) | (int)(flags & O_EXCL);
-	err = become_maker(fs, caller, mode);
+	err = become_maker(fs, caller, &dir, mode, &as);
 	if (err)
 		return err;
 	fd = safe_open_unnamed(dir.fd, host_flags, mode & 07777);
-	creds_leave(fs->remote);
+	creds_give(&as);
 	if (fd < 0)
 		return fd;
 	err = label_new(fs, caller, fd, true, -1, NULL, 0);
-	return err ? err : enter_created(fs, &fd, flags, append, entry, handle);
+	return err ? err : enter_created(fs, caller, &fd, flags, append, entry, handle);
 }
 
 /*
@@ -298,6 +308,7 @@ static int make_node(const struct fs_at *dir, const char *name, uint32_t mode, u
 int fs_mknod(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
 	     uint32_t mode, uint32_t rdev, struct fs_entry *entry)
 {
+	cleanup_creds struct creds as = CREDS_NONE;
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	cleanup_close int fd = -1;
 	int err = fs_check_makes(fs);
@@ -305,11 +316,11 @@ int fs_mknod(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
 	if (!err)
-		err = become_maker(fs, caller, mode);
+		err = become_maker(fs, caller, &dir, mode, &as);
 	if (err)
 		return err;
 	err = make_node(&dir, name, mode, rdev, &fd);
-	creds_leave(fs->remote);
+	creds_give(&as);
 	if (err)
 		return err;
 	if (fd < 0)
@@ -321,36 +332,38 @@ int fs_mknod(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 int fs_mkdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
 	     uint32_t mode, struct fs_entry *entry)
 {
+	cleanup_creds struct creds as = CREDS_NONE;
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	int err = fs_check_makes(fs);
 
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
 	if (!err)
-		err = become_maker(fs, caller, 0);	/* mkdir(2) takes no set-gid bit from anybody */
+		err = become_maker(fs, caller, &dir, 0, &as);	/* mkdir(2) takes no set-gid bit from anybody */
 	if (err)
 		return err;
 	if (mkdirat(dir.fd, name, mode & 07777) < 0)
 		err = -errno;
-	creds_leave(fs->remote);
+	creds_give(&as);
 	return err ? err : enter_made(fs, caller, &dir, name, S_IFDIR, entry);
 }
 
 int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
 	       const char *target, struct fs_entry *entry)
 {
+	cleanup_creds struct creds as = CREDS_NONE;
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	int err = fs_check_makes(fs);
 
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
 	if (!err)
-		err = become_maker(fs, caller, 0);
+		err = become_maker(fs, caller, &dir, 0, &as);
 	if (err)
 		return err;
 	if (symlinkat(target, dir.fd, name) < 0)
 		err = -errno;
-	creds_leave(fs->remote);
+	creds_give(&as);
 	return err ? err : enter_made(fs, caller, &dir, name, S_IFLNK, entry);
 }
 
@@ -358,15 +371,17 @@ int fs_link(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint64
 	    const char *name, struct fs_entry *entry)
 {
 	cleanup_fs_at struct fs_at at = FS_AT_NONE;
+	cleanup_creds struct creds as = CREDS_NONE;
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	struct fd_name from;
 	int err = fs_check_writable(fs);
 
-	(void)caller;
 	if (!err)
 		err = fs_at_get(fs, node, &at);
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
+	if (!err)
+		err = fs_act_as(fs, dir.inode, caller, CREDS_SETID_ANY, &as);
 	if (err)
 		return err;
 	from = safe_open_name(at.fd);

@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "common/checked.h"
-#include "daemon/fs/creds.h"
 #include "daemon/fs/fs_private.h"
 
 /* The kernel's limit for one call; a request of 1 MiB in pages has about 260. */
@@ -140,10 +139,26 @@ static int announce_written(struct fs *fs, const struct handle *open, uint64_t e
 	return appended ? 0 : err;
 }
 
+static enum creds_setid setid_of(bool kill)
+{
+	return kill ? CREDS_SETID_LOSE : CREDS_SETID_KEEP;
+}
+
+/* Who writes: what a page cache gathered is written for who opened the file. */
+static int write_as(const struct fs *fs, const struct handle *open, const struct fs_write *how,
+		    struct creds *as)
+{
+	const struct fs_caller opener = { .uid = open->uid, .gid = open->gid };
+
+	return fs_act_as(fs, open->inode, how->caller ? how->caller : &opener,
+			 setid_of(how->kill_suidgid), as);
+}
+
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
 		 struct iov_cursor *from, const struct fs_write *how)
 {
 	cleanup_handle struct handle *open = NULL;
+	cleanup_creds struct creds as = CREDS_NONE;
 	bool append;
 	ssize_t n;
 	int err = fs_check_writable(fs);
@@ -157,9 +172,10 @@ ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset,
 		err = -EINVAL;
 	if (!err)
 		err = fs_drop_capability(fs, open->inode, open->fd, true);
+	if (!err)
+		err = write_as(fs, open, how, &as);
 	if (err)
 		return err;
-	creds_keep_setid(!how->kill_suidgid);
 	append = how->place == FS_PLACE_END || (how->place == FS_PLACE_OPENED && open->append);
 	/* Past the end, it leaves a hole before it. */
 	err = append ? 0 : fs_watch_growth(fs, open->inode, offset);
@@ -193,10 +209,10 @@ int fs_fallocate(struct fs *fs, const struct fs_caller *caller, uint64_t node, u
 		 uint32_t mode, uint64_t offset, uint64_t len)
 {
 	cleanup_handle struct handle *open = NULL;
+	cleanup_creds struct creds as = CREDS_NONE;
 	bool kill_suidgid = mode & FS_FALLOCATE_KILL_SUIDGID;
 	int err = fs_check_writable(fs);
 
-	(void)caller;
 	(void)node;
 	mode &= ~FS_FALLOCATE_KILL_SUIDGID;
 	if (!err)
@@ -211,12 +227,13 @@ int fs_fallocate(struct fs *fs, const struct fs_caller *caller, uint64_t node, u
 	if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) &&
 	    fs_watch_writable(fs, open->inode, offset, len))
 		return -EOPNOTSUPP;
-	err = mode & FALLOC_FL_KEEP_SIZE ? 0 : fs_watch_growth(fs, open->inode, offset);
+	err = fs_drop_capability(fs, open->inode, open->fd, true);
 	if (!err)
-		err = fs_drop_capability(fs, open->inode, open->fd, true);
+		err = fs_act_as(fs, open->inode, caller, setid_of(kill_suidgid), &as);
+	if (!err && !(mode & FALLOC_FL_KEEP_SIZE))
+		err = fs_watch_growth(fs, open->inode, offset);
 	if (err)
 		return err;
-	creds_keep_setid(!kill_suidgid);
 	if (fallocate(open->fd, (int)mode, (off_t)offset, (off_t)len) < 0)
 		return -errno;
 	if (mode & FALLOC_FL_KEEP_SIZE)
@@ -249,11 +266,11 @@ ssize_t fs_copy_file_range(struct fs *fs, const struct fs_caller *caller, uint64
 {
 	cleanup_handle struct handle *in = NULL;
 	cleanup_handle struct handle *out = NULL;
+	cleanup_creds struct creds as = CREDS_NONE;
 	off_t from = (off_t)off_in, to = (off_t)off_out;
 	ssize_t n;
 	int err = fs_check_writable(fs);
 
-	(void)caller;
 	(void)node_out;
 	len = MIN(len, COPY_MAX);
 	if (!err && flags & ~FS_COPY_KILL_SUIDGID)
@@ -272,12 +289,13 @@ ssize_t fs_copy_file_range(struct fs *fs, const struct fs_caller *caller, uint64
 	if (fs_watch_writable(fs, in->inode, off_in, len) ||
 	    fs_watch_writable(fs, out->inode, off_out, len))
 		return -EOPNOTSUPP;
-	err = fs_watch_growth(fs, out->inode, off_out);
+	err = fs_drop_capability(fs, out->inode, out->fd, true);
 	if (!err)
-		err = fs_drop_capability(fs, out->inode, out->fd, true);
+		err = fs_act_as(fs, out->inode, caller, setid_of(flags & FS_COPY_KILL_SUIDGID), &as);
+	if (!err)
+		err = fs_watch_growth(fs, out->inode, off_out);
 	if (err)
 		return err;
-	creds_keep_setid(!(flags & FS_COPY_KILL_SUIDGID));
 	n = copy_file_range(in->fd, &from, out->fd, &to, len, 0);
 	if (n < 0)
 		return -errno;

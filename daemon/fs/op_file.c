@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "daemon/fs/creds.h"
 #include "daemon/fs/fs_private.h"
 
 /* What may reach the host's open(2) beside the access mode. */
@@ -75,7 +74,7 @@ static int open_with_fallbacks(struct inode *inode, int flags, bool append)
 }
 
 /* The file is about to lose all it has: who must know, and what must go with it. */
-static int prepare_cut(struct fs *fs, struct inode *inode, bool kill_suidgid)
+static int prepare_cut(struct fs *fs, struct inode *inode)
 {
 	struct inode_fd held = INODE_FD_NONE;
 	int err = fs_watch_cut(fs, inode, 0);
@@ -86,7 +85,6 @@ static int prepare_cut(struct fs *fs, struct inode *inode, bool kill_suidgid)
 			err = fs_drop_capability(fs, inode, held.fd, false);
 		inode_fd_put(&held);
 	}
-	creds_keep_setid(!kill_suidgid);
 	return err;
 }
 
@@ -173,10 +171,12 @@ int fs_open_inode(struct fs *fs, const struct fs_caller *caller, struct inode *i
 		  uint32_t flags, uint64_t *handle)
 {
 	int host_flags, direct_fd, err = fs_check_regular(inode);
-	struct handle_parts parts = { .inode = inode, .direct_fd = &direct_fd };
+	struct handle_parts parts = {
+		.inode = inode, .direct_fd = &direct_fd, .uid = caller->uid, .gid = caller->gid,
+	};
+	cleanup_creds struct creds as = CREDS_NONE;
 	cleanup_close int fd = -1;
 
-	(void)caller;
 	if (err)
 		return err;
 	host_flags = fs_open_flags(fs, flags, &parts.append);
@@ -185,7 +185,10 @@ int fs_open_inode(struct fs *fs, const struct fs_caller *caller, struct inode *i
 	parts.reader = (host_flags & O_ACCMODE) == O_RDONLY;
 	err = probe_direct(fs, inode, flags, host_flags);
 	if (!err && host_flags & O_TRUNC)
-		err = prepare_cut(fs, inode, flags & FS_OPEN_KILL_SUIDGID);
+		err = prepare_cut(fs, inode);
+	if (!err && host_flags & O_TRUNC)
+		err = fs_act_as(fs, inode, caller, flags & FS_OPEN_KILL_SUIDGID ? CREDS_SETID_LOSE :
+				CREDS_SETID_KEEP, &as);
 	if (err)
 		return err;
 	fd = open_with_fallbacks(inode, host_flags, parts.append);

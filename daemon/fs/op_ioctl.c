@@ -184,6 +184,7 @@ int fs_ioctl(struct fs *fs, const struct fs_caller *caller, uint64_t handle, boo
 {
 	const struct ioctl_row *row = find_row(io->cmd);
 	cleanup_handle struct handle *open = NULL;
+	cleanup_creds struct creds as = CREDS_NONE;
 	int err = fs_handle_get(fs, handle, dir ? HANDLE_DIR : HANDLE_FILE, &open);
 
 	if (err)
@@ -196,6 +197,8 @@ int fs_ioctl(struct fs *fs, const struct fs_caller *caller, uint64_t handle, boo
 	err = row->changes ? fs_check_writable(fs) : 0;
 	if (!err)
 		err = check_right(fs, caller, row, open);
+	if (!err && row->changes)
+		err = fs_act_as(fs, open->inode, caller, CREDS_SETID_ANY, &as);
 	if (err)
 		return err;
 	if (!row->out_min)

@@ -15,12 +15,14 @@
 static int remove_name(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 		       const char *name, int flags)
 {
+	cleanup_creds struct creds as = CREDS_NONE;
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	int err = fs_check_writable(fs);
 
-	(void)caller;
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
+	if (!err)
+		err = fs_act_as(fs, dir.inode, caller, CREDS_SETID_ANY, &as);
 	if (err)
 		return err;
 	return unlinkat(dir.fd, name, flags) < 0 ? -errno : 0;
@@ -36,20 +38,31 @@ int fs_rmdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 	return remove_name(fs, caller, parent, name, AT_REMOVEDIR);
 }
 
+/* The whiteout that a moved name may leave is a new file. */
+static int rename_as(const struct fs *fs, const struct fs_at *dir, const struct fs_caller *caller,
+		     uint32_t flags, struct creds *as)
+{
+	return creds_take(as, &(struct creds_wanted){
+		.use = flags & RENAME_WHITEOUT ? CREDS_MAKE : CREDS_CHANGE,
+		.uid = caller->uid, .gid = caller->gid, .remote = fs_is_remote(fs, dir->inode) });
+}
+
 int fs_rename(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
 	      uint64_t new_parent, const char *new_name, uint32_t flags)
 {
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	cleanup_fs_at struct fs_at new_dir = FS_AT_NONE;
+	cleanup_creds struct creds as = CREDS_NONE;
 	int err = fs_check_writable(fs);
 
-	(void)caller;
 	if (!err && (flags & ~(uint32_t)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT)))
 		err = -EINVAL;
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
 	if (!err)
 		err = fs_at_get(fs, new_parent, &new_dir);
+	if (!err)
+		err = rename_as(fs, &dir, caller, flags, &as);
 	if (err)
 		return err;
 	return renameat2(dir.fd, name, new_dir.fd, new_name, flags) < 0 ? -errno : 0;

@@ -16,7 +16,6 @@
 #include <sys/xattr.h>
 
 #include "common/cleanup.h"
-#include "daemon/fs/creds.h"
 #include "daemon/fs/fs_private.h"
 #include "daemon/fs/thread_fs.h"
 
@@ -131,28 +130,22 @@ int fs_umask_ready(struct fs *fs)
 
 /*
  * The host's kernel clears the set-gid bit that a new ACL must not leave to a
- * caller outside the file's group, when it is asked by that caller.
+ * caller outside the file's group, when it is asked by that caller; and must be
+ * let keep it where the guest's kernel found that the caller is in it.
  */
-static int set_acl_as(struct fs *fs, const struct fs_caller *caller, const char *path,
-		      const void *value, size_t size, int flags)
+static enum creds_setid setid_of(const char *host, bool acl_kill_sgid)
 {
-	int err = creds_become(caller->uid, caller->gid);
-
-	if (err)
-		return err;
-	creds_keep_setid(false);
-	if (setxattr(path, ACL_ACCESS, value, size, flags) < 0)
-		err = -errno;
-	creds_leave(fs->remote);
-	return err;
+	if (strcmp(host, ACL_ACCESS))
+		return CREDS_SETID_ANY;
+	return acl_kill_sgid ? CREDS_SETID_LOSE : CREDS_SETID_KEEP;
 }
 
 int fs_setxattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, const char *name,
 		const void *value, size_t size, uint32_t flags, bool acl_kill_sgid)
 {
 	cleanup_fs_at struct fs_at at = FS_AT_NONE;
+	cleanup_creds struct creds as = CREDS_NONE;
 	char host[XATTR_MAP_NAME_SIZE];
-	struct fd_path path;
 	int err = fs_check_writable(fs);
 
 	if (!err && (flags & ~(uint32_t)(XATTR_CREATE | XATTR_REPLACE)))
@@ -163,13 +156,11 @@ int fs_setxattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, co
 		err = fs_at_get(fs, node, &at);
 	if (!err)
 		err = host_name(fs, name, host);
+	if (!err)
+		err = fs_act_as(fs, at.inode, caller, setid_of(host, acl_kill_sgid), &as);
 	if (err)
 		return err;
-	path = path_of(fs, at.fd);
-	if (acl_kill_sgid && !strcmp(host, ACL_ACCESS))
-		return set_acl_as(fs, caller, path.text, value, size, (int)flags);
-	creds_keep_setid(true);	/* else an ACL takes the set-gid bit away from its own group */
-	return setxattr(path.text, host, value, size, (int)flags) < 0 ? -errno : 0;
+	return setxattr(path_of(fs, at.fd).text, host, value, size, (int)flags) < 0 ? -errno : 0;
 }
 
 ssize_t fs_getxattr(struct fs *fs, uint64_t node, const char *name, void *value, size_t size)
@@ -208,14 +199,16 @@ ssize_t fs_listxattr(struct fs *fs, uint64_t node, char *names)
 int fs_removexattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, const char *name)
 {
 	cleanup_fs_at struct fs_at at = FS_AT_NONE;
+	cleanup_creds struct creds as = CREDS_NONE;
 	char host[XATTR_MAP_NAME_SIZE];
 	int err = fs_check_writable(fs);
 
-	(void)caller;
 	if (!err)
 		err = fs_at_get(fs, node, &at);
 	if (!err)
 		err = host_name(fs, name, host);
+	if (!err)
+		err = fs_act_as(fs, at.inode, caller, CREDS_SETID_ANY, &as);
 	if (err)
 		return err;
 	return removexattr(path_of(fs, at.fd).text, host) < 0 ? -errno : 0;

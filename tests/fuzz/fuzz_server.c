@@ -48,8 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct fs *fs;
 
 	prepare();
-	creds_leave(true);
-	creds_keep_setid(true);
+	creds_home();
 	scratch_fill();
 	open_before = count_fds();
 	fs_config.root_fd = open(SCRATCH_SHARE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -59,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	server_free(server);
 	fs_free(fs);
 	FUZZ_CHECK(count_fds() == open_before, "%u descriptors, %u before", count_fds(), open_before);
-	creds_leave(true);
+	creds_home();
 	scratch_check();
 	return 0;
 }

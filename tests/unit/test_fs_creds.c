@@ -16,7 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/checked.h"
+#include "daemon/fs/fs_kind.h"
 #include "daemon/fs/fs_private.h"
+#include "tests/skip.h"
 #include "tests/unit/fs_fixture.h"
 
 static const struct fs_caller other_caller = { .uid = 2000, .gid = 2001 };
@@ -153,8 +156,10 @@ static ssize_t write_one(uint64_t handle, bool kill)
 	return fs_write(fs, 0, handle, 0, 1, &from, &how);
 }
 
+/* The test's own chmod(2) is made in nobody else's name. */
 static mode_t set_mode(const char *name, mode_t mode)
 {
+	creds_home();
 	assert_int_equal(chmod(host_path(f, name), mode), 0);
 	return host_stat(f, name).st_mode & 07777;
 }
@@ -174,15 +179,12 @@ static void setid_bits_go_when_asked(void **state)
 		assert_int_equal(write_one(handle, true), 1);
 		assert_int_equal(host_stat(f, "a").st_mode, S_IFREG | 0755);
 	}
-	/* The test's own chmod needs the right that the last write dropped on this thread. */
-	creds_keep_setid(true);
 	assert_int_equal(set_mode("a", 06755), 06755);
 	assert_int_equal(fs_setattr(fs, &user_caller, node, FS_NO_HANDLE, &set, &attr), 0);
 	assert_int_equal(attr.stx.stx_mode, S_IFREG | 06755);
 	set.valid |= FS_SET_KILL_SUIDGID;
 	assert_int_equal(fs_setattr(fs, &user_caller, node, FS_NO_HANDLE, &set, &attr), 0);
 	assert_int_equal(attr.stx.stx_mode, S_IFREG | 0755);
-	creds_keep_setid(true);
 	assert_int_equal(set_mode("a", 06755), 06755);
 	must_open(fs, node, O_RDWR | O_TRUNC);
 	assert_int_equal(host_stat(f, "a").st_mode, S_IFREG | 06755);
@@ -196,6 +198,171 @@ static void setid_bits_go_when_asked(void **state)
 	set = (struct fs_setattr){ .valid = FS_SET_GID, .gid = 77 };
 	assert_int_equal(fs_setattr(fs, &user_caller, node, FS_NO_HANDLE, &set, &attr), 0);
 	assert_int_equal(attr.stx.stx_mode, S_IFREG | 0755);
+}
+
+/* A file of user 1000's, in his group, that only its group's members may keep set-gid. */
+static uint64_t member_file(const char *name)
+{
+	creds_home();
+	unlink(host_path(f, name));
+	unlink(host_path(f, "made"));
+	host_write(f, name, "text");
+	assert_int_equal(chown(host_path(f, name), 1000, 1000), 0);
+	assert_int_equal(set_mode(name, 02644), 02644);
+	return must_lookup(fs, FS_ROOT_NODE, name);
+}
+
+static int cut_by_open(const struct fs_caller *caller, uint64_t node)
+{
+	uint64_t handle;
+	int err = fs_open(fs, caller, node, O_WRONLY | O_TRUNC | FS_OPEN_KILL_SUIDGID, &handle);
+
+	return err ? err : fs_release(fs, handle);
+}
+
+static int cut_by_size(const struct fs_caller *caller, uint64_t node)
+{
+	struct fs_setattr set = { .valid = FS_SET_SIZE | FS_SET_KILL_SUIDGID, .size = 1 };
+	struct fs_attr attr;
+
+	return fs_setattr(fs, caller, node, FS_NO_HANDLE, &set, &attr);
+}
+
+static int change_by_handle(const struct fs_caller *caller, uint64_t node, bool allocate)
+{
+	const struct fs_write how = { .caller = caller, .kill_suidgid = true };
+	struct iovec iov = { (char[]){ 'x' }, 1 };
+	struct iov_cursor from;
+	uint64_t handle = must_open(fs, node, O_RDWR);
+	int err = allocate ? fs_fallocate(fs, caller, node, handle, FS_FALLOCATE_KILL_SUIDGID, 0, 99) : 0;
+
+	iov_cursor_init(&from, &iov, 1);
+	if (!err && !allocate)
+		err = fs_write(fs, node, handle, 0, 1, &from, &how) == 1 ? 0 : -EIO;
+	assert_int_equal(fs_release(fs, handle), 0);
+	return err;
+}
+
+static int change_by_write(const struct fs_caller *caller, uint64_t node)
+{
+	return change_by_handle(caller, node, false);
+}
+
+static int change_by_fallocate(const struct fs_caller *caller, uint64_t node)
+{
+	return change_by_handle(caller, node, true);
+}
+
+/*
+ * The set-gid bit of a file that its group may not execute stays for a member, and goes
+ * for everybody else: by who changes it, not by who made something before.
+ */
+static void a_change_is_its_callers(void **state)
+{
+	static const struct fs_caller *const callers[] = { &root_caller, &user_caller, &other_caller };
+	static int (*const changes[])(const struct fs_caller *caller, uint64_t node) = {
+		cut_by_open, cut_by_size, change_by_write, change_by_fallocate,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(changes) * 9; i++) {
+		const struct fs_caller *last = callers[i % 3], *caller = callers[i / 3 % 3];
+		uint64_t node = member_file("a");
+
+		create(last, FS_ROOT_NODE, "made", 0644);
+		assert_int_equal(changes[i / 9](caller, node), 0);
+		if (host_stat(f, "a").st_mode != (caller == &user_caller ? 0102644u : 0100644u))
+			fail_msg("change %zu by %u after %u", i / 9, caller->uid, last->uid);
+	}
+}
+
+/* What a moved name leaves behind is a file, and the caller's. */
+static void a_whiteout_is_its_callers(void **state)
+{
+	static const struct fs_caller *const callers[] = { &root_caller, &user_caller, &other_caller };
+
+	(void)state;
+	for (size_t i = 0; i < 9; i++) {
+		const struct fs_caller *last = callers[i % 3], *caller = callers[i / 3];
+
+		create(last, FS_ROOT_NODE, "a", 0644);
+		if (fs_rename(fs, caller, 1, "a", 1, "b", RENAME_WHITEOUT))
+			SKIP_BECAUSE("this file system does not have whiteouts");
+		owned_by("a", caller->uid, caller->gid);
+		owned_by("b", last->uid, last->gid);
+		assert_int_equal(fs_unlink(fs, caller, 1, "a"), 0);
+	}
+	assert_int_equal(fs_rename(fs, &(struct fs_caller){ .uid = FS_NO_ID, .gid = 1 }, 1, "b", 1, "c",
+				   RENAME_WHITEOUT), -EPERM);
+	assert_int_equal(fs_rename(fs, &(struct fs_caller){ .uid = FS_NO_ID, .gid = 1 }, 1, "b", 1, "c",
+				   0), 0);
+}
+
+/* Taken by a member, an owner's change keeps the bit; root keeps it, too; else it goes. */
+static void an_owners_change_is_its_callers(void **state)
+{
+	static const struct fs_caller *const callers[] = { &root_caller, &user_caller, &other_caller };
+	struct fs_attr attr;
+
+	(void)state;
+	for (size_t i = 0; i < 18; i++) {
+		const struct fs_caller *last = callers[i % 3], *caller = callers[i / 3 % 3];
+		uint32_t kill = i < 9 ? FS_SET_KILL_SUIDGID : 0;
+		struct fs_setattr set = { .valid = FS_SET_UID | kill, .uid = 1000 };
+		bool stays = !kill || caller != &other_caller;
+		uint64_t node = member_file("a");
+
+		create(last, FS_ROOT_NODE, "made", 0644);
+		change_by_write(last, must_lookup(fs, FS_ROOT_NODE, "made"));
+		assert_int_equal(fs_setattr(fs, caller, node, FS_NO_HANDLE, &set, &attr), 0);
+		if (attr.stx.stx_mode != (stays ? 0102644 : 0100644))
+			fail_msg("%zu: by %u after %u: %o", i, caller->uid, last->uid, attr.stx.stx_mode);
+	}
+}
+
+#define RESERVE_SCRIPT "exec >/dev/null 2>&1; cd %s && truncate -s 8M img && " \
+	"mkfs.ext4 -q -F -m 50 img && mount -o loop img mnt && chmod 777 mnt"
+
+/* Write until there is no room: -ENOSPC, or 0 when there was room for all. */
+static int fill(uint64_t handle, const struct fs_caller *caller, unsigned int blocks)
+{
+	static char block[65536];
+	const struct fs_write how = { .caller = caller, .place = FS_PLACE_END };
+
+	for (unsigned int i = 0; i < blocks; i++) {
+		struct iovec iov = { block, sizeof(block) };
+		struct iov_cursor from;
+		ssize_t n;
+
+		iov_cursor_init(&from, &iov, 1);
+		n = fs_write(fs, 1, handle, 0, sizeof(block), &from, &how);
+		if (n != sizeof(block))
+			return n < 0 ? (int)n : -ENOSPC;
+	}
+	return 0;
+}
+
+/* The room that ext4 keeps for root is root's, also after root has written, and of what is written back. */
+static void roots_room_is_roots(void **state)
+{
+	struct fs_entry entry;
+	uint64_t dir, mine, roots;
+	char script[256];
+
+	(void)state;
+	assert_int_equal(mkdir(host_path(f, "mnt"), 0755), 0);
+	snprintf(script, sizeof(script), RESERVE_SCRIPT, f->dir);
+	if (system(script))
+		SKIP_BECAUSE("no ext4 image can be made and mounted here");
+	dir = must_lookup(fs, 1, "mnt");
+	assert_int_equal(fs_create(fs, &user_caller, dir, "mine", O_RDWR, 0600, &entry, &mine), 0);
+	assert_int_equal(fs_create(fs, &root_caller, dir, "roots", O_RDWR, 0600, &entry, &roots), 0);
+	assert_int_equal(fill(mine, &user_caller, 1000), -ENOSPC);
+	assert_int_equal(fill(roots, &root_caller, 4), 0);
+	assert_int_equal(fill(mine, &user_caller, 1), -ENOSPC);
+	assert_int_equal(fill(mine, NULL, 1), -ENOSPC);
+	assert_int_equal(fs_fallocate(fs, &user_caller, 1, mine, 0, 32 << 20, 65536), -ENOSPC);
+	assert_int_equal(fill(roots, NULL, 4), 0);
 }
 
 static void the_daemon_has_no_groups(void **state)
@@ -240,12 +407,12 @@ static void remote_shares_get_their_ids_back(void **state)
 	struct fs_entry entry;
 
 	(void)state;
-	fs->remote = true;
+	fs->inodes.fds.mounts.entries[0].kind |= FS_KIND_REMOTE;
 	assert_int_equal(fs_mkdir(fs, &user_caller, 1, "x", 0700, &entry), 0);
 	owned_by("x", 1000, 1000);
 	assert_int_equal(syscall(SYS_setfsuid, -1), 0);
 	assert_int_equal(syscall(SYS_setfsgid, -1), 0);
-	fs->remote = false;
+	fs->inodes.fds.mounts.entries[0].kind &= (uint8_t)~FS_KIND_REMOTE;
 	assert_int_equal(fs_mkdir(fs, &user_caller, 1, "y", 0700, &entry), 0);
 	owned_by("y", 1000, 1000);
 }
@@ -284,6 +451,7 @@ static int run_attached(void)
 		FS_TEST(makers_own_what_they_make),
 		FS_TEST(nonsense_ids_are_refused),
 		FS_TEST(foreign_group_loses_setgid),
+		FS_TEST(a_whiteout_is_its_callers),
 		FS_TEST(attached_capabilities_come_back),
 		FS_TEST(ids_are_per_thread),
 	};
@@ -303,12 +471,17 @@ static int run_detached(void)
 		FS_TEST(nonsense_ids_are_refused),
 		FS_TEST(foreign_group_loses_setgid),
 		FS_TEST(setid_bits_go_when_asked),
+		FS_TEST(a_change_is_its_callers),
+		FS_TEST(a_whiteout_is_its_callers),
+		FS_TEST(an_owners_change_is_its_callers),
+		FS_TEST(roots_room_is_roots),
 		FS_TEST(remote_shares_get_their_ids_back),
 		FS_TEST(ids_are_per_thread),
 	};
 
 	if (creds_setup())
 		return 1;
+	fixture_private_mounts();
 	return cmocka_run_group_tests_name("detached", tests, NULL, NULL);
 }
 

@@ -376,9 +376,9 @@ static void a_hole_below_a_mapping_has_room_first(void **state)
 	assert_int_equal(told.growth, 1 << 20);
 	assert_int_equal(write_at(fs, handle, 100000, "x", 1), -ENOSPC);
 	assert_int_equal(told.growth, 100000);
-	assert_int_equal(fs_fallocate(fs, node, handle, 0, 200000, 10), -ENOSPC);
+	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, 0, 200000, 10), -ENOSPC);
 	assert_int_equal(told.growth, 200000);
-	assert_int_equal(fs_copy_file_range(fs, source, 0, node, handle, 300000, 4, 0), -ENOSPC);
+	assert_int_equal(fs_copy_file_range(fs, &root_caller, source, 0, node, handle, 300000, 4, 0), -ENOSPC);
 	assert_int_equal(told.growth, 300000);
 	assert_int_equal(host_stat(f, "a").st_size, 8192);
 	assert_int_equal(told.growths, 4);

@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What the requests that come by the million do beside their system call: no
- * heap, and no lock but the one said here. The linker leads the file system's
- * calls of both kinds through the counters below (--wrap, see meson.build).
+ * heap, no lock but the one said here, and no raw system call, such as those
+ * that change a thread's ids and capabilities. The linker leads the file system's
+ * calls of these kinds through the counters below (--wrap, see meson.build).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "daemon/fs/creds.h"
 #include "tests/unit/fs_fixture.h"
 
 #define TIMES 100
 
-static unsigned int allocations, locks;
+static unsigned int allocations, locks, raw_calls;
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
 void *__real_aligned_alloc(size_t alignment, size_t size);
 int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+long __real_syscall(long number, long a, long b, long c, long d, long e);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
@@ -46,6 +50,13 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
 {
 	locks++;
 	return __real_pthread_mutex_lock(mutex);
+}
+
+/* None has more than five arguments; what it did not get is passed on and not looked at. */
+long __wrap_syscall(long number, long a, long b, long c, long d, long e)
+{
+	raw_calls++;
+	return __real_syscall(number, a, b, c, d, e);
 }
 
 static struct fixture *f;
@@ -125,13 +136,28 @@ static void write_some(void)
 	assert_int_equal(write_at(fs, handle, 0, "some text", 9), 9);
 }
 
+/* Another caller than the last costs; the same one again does not. */
+static void change_as_user(void)
+{
+	static const struct fs_write how = { .caller = &user_caller };
+	struct fs_setattr times = { .valid = FS_SET_MTIME_NOW };
+	struct iovec iov = { (char[]){ "some text" }, 9 };
+	struct iov_cursor from;
+	struct fs_attr attr;
+
+	iov_cursor_init(&from, &iov, 1);
+	assert_int_equal(fs_write(fs, node, handle, 0, 9, &from, &how), 9);
+	assert_int_equal(fs_setattr(fs, &user_caller, node, handle, &times, &attr), 0);
+}
+
 static void check(void (*run)(void), unsigned int locks_each)
 {
 	run();			/* what a thread learns at its first */
-	allocations = locks = 0;
+	allocations = locks = raw_calls = 0;
 	for (unsigned int i = 0; i < TIMES; i++)
 		run();
 	assert_int_equal(allocations, 0);
+	assert_int_equal(raw_calls, 0);
 	assert_int_equal(locks, TIMES * locks_each);
 }
 
@@ -145,6 +171,7 @@ static void no_heap_and_one_lock(void **state)
 	check(getattr_by_handle, 0);
 	check(read_some, 0);
 	check(write_some, 0);
+	check(change_as_user, 0);
 }
 
 /* By handle, the shard of the kept descriptor, 1 of 16, as it is taken and given back. */
@@ -169,6 +196,8 @@ int main(void)
 				   .handles = FS_HANDLES_MANDATORY };
 	size_t n = sizeof(tests) / sizeof(*tests);
 
+	if (creds_setup())
+		return 1;
 	/* Where there are no handles only the first says something. */
 	if (fs_new(&probe, &fs))
 		n = 1;
