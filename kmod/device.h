@@ -37,7 +37,8 @@ struct cs_queue {
 	u64 n_waited;			/* [L:lock] sent late as the ring was full */
 	u64 n_polled;			/* [L:lock] whose caller did not sleep */
 	u64 n_bad;			/* [L:lock] replies that were none */
-	unsigned int n_pollers;		/* [L:lock] who look for replies; no interrupts meanwhile */
+	/* [L:lock] whose caller looks for its reply, the only one waited for: no interrupts; or NULL */
+	const struct cs_request *polled;
 	unsigned int n_polls_in_vain;	/* [A] in a row */
 	unsigned int poll_pause;	/* [A] calls that will not poll */
 	unsigned int poll_last_pause;	/* [A] what that began with, less since */
@@ -99,8 +100,8 @@ void cs_queue_init(struct cs_device *device, unsigned int index);
 void cs_queue_returned(struct virtqueue *vq);
 
 /*
- * Take what the device returned, aborted requests as well. In the interrupt, or where preemption
- * has been off since the queue was seen not to be dead: removal waits for both.
+ * Take what the device returned, aborted requests as well. In the interrupt, or in a read-side section
+ * of RCU, such as where preemption is off, since the queue was seen not to be dead: removal waits for both.
  */
 void cs_queue_take(struct cs_queue *queue);
 

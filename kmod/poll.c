@@ -47,44 +47,79 @@ static void learn(struct cs_queue *queue, bool in_vain)
 		WRITE_ONCE(queue->poll_pause, pause);
 }
 
-void cs_poll_start(struct cs_poll *poll, struct cs_queue *queue)
+/* Nobody waits for a reply of it. Its lock held. */
+static bool is_quiet(const struct cs_queue *queue)
 {
+	const struct cs_request *request;
+
+	if (queue->polled || !list_empty(&queue->pending))
+		return false;
+	list_for_each_entry(request, &queue->in_flight, link)
+		if (request->end)
+			return false;
+	return true;
+}
+
+/* Preemption off. */
+static void begin(struct cs_poll *poll)
+{
+	struct cs_queue *queue = poll->queue;
 	unsigned long flags;
 
-	preempt_disable();
-	*poll = (struct cs_poll){ .queue = queue };
-	if (!is_wanted(queue))
-		return;
 	spin_lock_irqsave(&queue->lock, flags);
 	if (!queue->dead && !queue->paused) {
 		poll->until = local_clock() + min(READ_ONCE(poll_us), POLL_US_MOST) * NSEC_PER_USEC;
-		queue->n_pollers++;
-		virtqueue_disable_cb(queue->vq);
+		if (is_quiet(queue)) {
+			queue->polled = poll->request;
+			virtqueue_disable_cb(queue->vq);
+		}
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
 }
 
-void cs_poll_run(struct cs_poll *poll, const struct cs_request *request)
+void cs_poll_start(struct cs_poll *poll, struct cs_queue *queue, const struct cs_request *request)
+{
+	*poll = (struct cs_poll){ .queue = queue, .request = request };
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))
+		return;
+	preempt_disable();
+	if (is_wanted(queue))
+		begin(poll);
+	if (!poll->until)
+		preempt_enable();
+}
+
+/* Look for it. True if it came. */
+static bool look(const struct cs_poll *poll)
+{
+	bool came = false, in_time = true;
+
+	while (!came && in_time && !need_resched() && single_task_running()) {
+		cpu_relax();
+		cs_queue_take(poll->queue);
+		came = READ_ONCE(poll->request->wait) != CS_WAITING;
+		in_time = local_clock() < poll->until;
+	}
+	if (came || !in_time)
+		learn(poll->queue, !came);
+	return came;
+}
+
+void cs_poll_run(struct cs_poll *poll)
 {
 	struct cs_queue *queue = poll->queue;
-	bool came = false, in_time = true;
 	unsigned long flags;
+	bool came;
 
-	if (poll->until) {
-		while (!came && in_time && !need_resched() && single_task_running()) {
-			cpu_relax();
-			cs_queue_take(queue);
-			came = READ_ONCE(request->wait) != CS_WAITING;
-			in_time = local_clock() < poll->until;
-		}
-		if (came || !in_time)
-			learn(queue, !came);
-		spin_lock_irqsave(&queue->lock, flags);
-		queue->n_pollers--;
-		queue->n_polled += came;
-		spin_unlock_irqrestore(&queue->lock, flags);
-		/* The last one asks for interrupts again, and looks whether it is too late for one. */
-		cs_queue_take(queue);
-	}
+	if (!poll->until)
+		return;
+	came = look(poll);
+	spin_lock_irqsave(&queue->lock, flags);
+	if (queue->polled == poll->request)
+		queue->polled = NULL;
+	queue->n_polled += came;
+	spin_unlock_irqrestore(&queue->lock, flags);
+	/* It asks for interrupts again, and looks whether it is too late for one. */
+	cs_queue_take(queue);
 	preempt_enable();
 }

@@ -81,10 +81,19 @@ static bool fill_ring(struct cs_queue *queue, struct list_head *failed)
 	return virtqueue_kick_prepare(queue->vq);
 }
 
+/* Somebody waits for this one, too: who polled alone does so no longer. True then. Lock held. */
+static bool end_polling_alone(struct cs_queue *queue, const struct cs_request *request)
+{
+	if (!queue->polled || queue->polled == request || !request->end)
+		return false;
+	queue->polled = NULL;
+	return true;
+}
+
 static void send(struct cs_queue *queue, struct cs_request *request)
 {
 	LIST_HEAD(failed);
-	bool notify = false;
+	bool notify = false, look = false;
 	unsigned long flags;
 
 	cs_request_get(request);
@@ -104,10 +113,14 @@ static void send(struct cs_queue *queue, struct cs_request *request)
 		if (!queued)
 			notify = fill_ring(queue, &failed);
 		queue->n_waited += !list_empty(&queue->pending);
+		look = end_polling_alone(queue, request);
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
 	if (notify)
 		virtqueue_notify(queue->vq);
+	/* Interrupts are on again after that. */
+	if (unlikely(look))
+		cs_queue_take(queue);
 	rcu_read_unlock();
 	finish_all(&failed, -ENOTCONN);
 }
@@ -127,7 +140,7 @@ static void take_reply(struct cs_queue *queue, struct cs_request *request, u32 u
 	cs_request_put(request);
 }
 
-/* All that the device returned; interrupts are on afterwards unless somebody polls. Lock held. */
+/* All that the device returned; interrupts are on afterwards unless somebody polls alone. Lock held. */
 static void get_returned(struct cs_queue *queue, struct list_head *returned)
 {
 	struct cs_request *request;
@@ -143,7 +156,7 @@ static void get_returned(struct cs_queue *queue, struct list_head *returned)
 		/* One that named a buffer it has not never comes to its end. */
 		if (unlikely(virtqueue_is_broken(queue->vq)))
 			return;
-	} while (!queue->n_pollers && !virtqueue_enable_cb(queue->vq));
+	} while (!queue->polled && !virtqueue_enable_cb(queue->vq));
 }
 
 void cs_queue_take(struct cs_queue *queue)
@@ -311,9 +324,9 @@ static void call(struct cs_device *device, struct cs_request *request)
 	struct cs_poll poll;
 
 	request->end = wake_caller;
-	cs_poll_start(&poll, queue);
+	cs_poll_start(&poll, queue, request);
 	send(queue, request);
-	cs_poll_run(&poll, request);
+	cs_poll_run(&poll);
 }
 
 int cs_device_call_uninterruptible(struct cs_device *device, struct cs_request *request)
