@@ -117,7 +117,7 @@ void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expire
 	bool drop = false;
 
 	spin_lock(&inode->i_lock);
-	if (node->changed > snapshot) {
+	if (node->changed > snapshot || node->resizing) {
 		spin_unlock(&inode->i_lock);
 		return;
 	}
@@ -316,22 +316,8 @@ static void fill_setattr(struct fuse_setattr_in *in, struct mnt_idmap *idmap, co
 	fill_times(in, attr);
 }
 
-/* The cached size and pages follow the daemon's. Pages beyond either end must be zero again. */
-static void set_size(struct inode *inode, loff_t size)
+static int ask_setattr(struct mnt_idmap *idmap, struct inode *inode, struct iattr *attr, struct fuse_attr_out *out)
 {
-	loff_t old = i_size_read(inode);
-
-	spin_lock(&inode->i_lock);
-	mark_changed(inode);
-	cs_inode(inode)->mtime_is_ours = true;
-	i_size_write(inode, size);
-	spin_unlock(&inode->i_lock);
-	truncate_pagecache(inode, min(old, size));
-}
-
-static int setattr_locked(struct mnt_idmap *idmap, struct inode *inode, struct iattr *attr)
-{
-	struct fuse_attr_out out;
 	struct cs_request *request;
 	int err;
 
@@ -340,38 +326,79 @@ static int setattr_locked(struct mnt_idmap *idmap, struct inode *inode, struct i
 	if (!request)
 		return -ENOMEM;
 	fill_setattr(cs_request_args(request), idmap, attr);
-	err = run_for_attr(inode, request, &out);
+	err = run_for_attr(inode, request, out);
 	/* Until a reply is taken over: this one may be too late for that, or its sender killed. */
 	cs_attr_expire(inode);
+	return err;
+}
+
+/*
+ * The cached size is the smaller one until the daemon has said yes, and pages beyond either end
+ * are gone: what is stored to them, or was, does not follow the request and make the file long
+ * again. The size that there was.
+ */
+static loff_t begin_resize(struct inode *inode, loff_t size)
+{
+	loff_t old = i_size_read(inode);
+
+	spin_lock(&inode->i_lock);
+	cs_inode(inode)->resizing = true;
+	i_size_write(inode, min(old, size));
+	spin_unlock(&inode->i_lock);
+	truncate_pagecache(inode, min(old, size));
+	return old;
+}
+
+static void end_resize(struct inode *inode, loff_t size)
+{
+	spin_lock(&inode->i_lock);
+	mark_changed(inode);
+	cs_inode(inode)->resizing = false;
+	cs_inode(inode)->mtime_is_ours = true;
+	i_size_write(inode, size);
+	spin_unlock(&inode->i_lock);
+}
+
+/* With all sent that is dirty: where the daemon says no, nothing is lost. Invalidate lock held. */
+static int resize(struct mnt_idmap *idmap, struct inode *inode, struct iattr *attr, struct fuse_attr_out *out)
+{
+	int err = IS_DAX(inode) ? cs_dax_wait_unpinned(inode) : 0;
+	loff_t old;
+
+	err = err ?: cs_direct_wait(inode);
 	if (err)
 		return err;
-	if (attr->ia_valid & ATTR_SIZE)
-		set_size(inode, attr->ia_size);
-	else
-		cs_attr_wrote(inode, 0);
-	/* The VFS holds the inode's lock: no change of ours came between. */
-	apply_reply(inode, &out, cs_attr_snapshot(inode->i_sb));
-	return 0;
+	/* Who failed to write hears of it at close() or fsync(). */
+	cs_write_out(inode);
+	old = begin_resize(inode, attr->ia_size);
+	err = ask_setattr(idmap, inode, attr, out);
+	end_resize(inode, err ? old : attr->ia_size);
+	return err;
 }
 
 int cs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
 {
 	struct inode *inode = d_inode(dentry);
 	int err = mode_is_fresh(inode) ? 0 : cs_attr_refresh(inode, false);
+	struct fuse_attr_out out;
 
 	err = err ?: setattr_prepare(idmap, dentry, attr);
 	if (err)
 		return err;
-	/* A page written after the cut would make the file longer again; and any, new times. */
-	if (attr->ia_valid & ATTR_SIZE || cs_attr_is_unsent(inode))
-		err = cs_write_out(inode);
-	if (!(attr->ia_valid & ATTR_SIZE))
-		return setattr_locked(idmap, inode, attr);
-	if (err)
-		return err;
-	filemap_invalidate_lock(inode->i_mapping);
-	err = IS_DAX(inode) ? cs_dax_wait_unpinned(inode) : 0;
-	err = err ?: setattr_locked(idmap, inode, attr);
-	filemap_invalidate_unlock(inode->i_mapping);
+	if (attr->ia_valid & ATTR_SIZE) {
+		filemap_invalidate_lock(inode->i_mapping);
+		err = resize(idmap, inode, attr, &out);
+		filemap_invalidate_unlock(inode->i_mapping);
+	} else {
+		/* What is written after that has new times. */
+		if (cs_attr_is_unsent(inode))
+			cs_write_out(inode);
+		err = ask_setattr(idmap, inode, attr, &out);
+		if (!err)
+			cs_attr_wrote(inode, 0);
+	}
+	/* The VFS holds the inode's lock: no change of ours came between. */
+	if (!err)
+		apply_reply(inode, &out, cs_attr_snapshot(inode->i_sb));
 	return err;
 }

@@ -2,6 +2,7 @@
 /* Direct I/O: the caller's own pages go to the device, nothing is copied. */
 #include <linux/pagemap.h>
 #include <linux/uio.h>
+#include <linux/wait_bit.h>
 
 #include "direct.h"
 
@@ -27,6 +28,13 @@ static bool in_any_order(const struct kiocb *iocb, struct iov_iter *iter, bool w
 			  iocb->ki_pos + iov_iter_count(iter) <= i_size_read(file_inode(iocb->ki_filp)));
 }
 
+int cs_direct_wait(struct inode *inode)
+{
+	atomic_t *n = &cs_inode(inode)->n_direct;
+
+	return wait_var_event_killable(n, !atomic_read(n)) ? -EINTR : 0;
+}
+
 /* One request, waited for. As cs_transfer_wait(). */
 static ssize_t move_one(struct kiocb *iocb, struct iov_iter *iter, bool write, size_t *asked)
 {
@@ -37,6 +45,7 @@ static ssize_t move_one(struct kiocb *iocb, struct iov_iter *iter, bool write, s
 	if (IS_ERR(request))
 		return PTR_ERR(request);
 	*asked = request->data_len;
+	request->before_wake = cs_direct_ended;
 	done = cs_device_call(cs_session(file_inode(iocb->ki_filp)->i_sb)->device, request);
 	if (!done)
 		done = cs_direct_got(request, write);
@@ -111,6 +120,7 @@ ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from)
 					      filemap_write_and_wait_range(inode->i_mapping, start, end);
 	if (done)
 		return done;
+	cs_pages_end(inode, start);
 	/* After a write that nobody waits for, nobody is there to sync it. */
 	if (can_be_async(iocb, from, true) && !iocb_is_dsync(iocb))
 		return cs_transfer_start(iocb, from, true);

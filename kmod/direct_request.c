@@ -5,6 +5,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
+#include <linux/wait_bit.h>
 
 /* ---- a user's pages ---- */
 
@@ -122,6 +123,15 @@ static void copy_back(struct cs_request *request)
 
 /* ---- both ---- */
 
+void cs_direct_ended(struct cs_request *request)
+{
+	atomic_t *n = request->inode ? &cs_inode(request->inode)->n_direct : NULL;
+
+	/* With the last of them the inode may go. */
+	if (n && atomic_dec_and_test(n))
+		wake_up_var(n);
+}
+
 static void set_args(struct cs_request *request, struct kiocb *iocb, loff_t pos, bool write)
 {
 	struct cs_file *open = iocb->ki_filp->private_data;
@@ -161,6 +171,10 @@ struct cs_request *cs_direct_request(struct kiocb *iocb, loff_t pos, struct iov_
 		return ERR_PTR(err);
 	}
 	set_args(request, iocb, pos, write);
+	if (write) {
+		request->inode = inode;
+		atomic_inc(&cs_inode(inode)->n_direct);
+	}
 	cs_direct_dirty(request);
 	return request;
 }

@@ -331,11 +331,11 @@ static int mmap(struct file *file, struct vm_area_struct *vma)
 	if (IS_DAX(file_inode(file)))
 		return cs_dax_mmap(file, vma);
 	if (!(open->flags & FOPEN_DIRECT_IO))
-		return generic_file_mmap(file, vma);
+		return cs_mmap(file, vma);
 	if ((vma->vm_flags & VM_MAYSHARE) && !cs_session_has(open->session, FUSE_DIRECT_IO_ALLOW_MMAP))
 		return -ENODEV;
 	err = invalidate_inode_pages2(file->f_mapping);
-	return err ?: generic_file_mmap(file, vma);
+	return err ?: cs_mmap(file, vma);
 }
 
 const struct file_operations cs_file_operations = {

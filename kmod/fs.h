@@ -21,6 +21,8 @@ struct cs_inode {
 	u64 attr_expires;		/* [A] jiffies64 until which the attributes hold; 0: ask */
 	u64 mode_expires;		/* [A] the same of mode, owner and group alone */
 	u64 changed;			/* [L:vfs.i_lock] session->changes at our last change of it */
+	bool resizing;			/* [L:vfs.i_lock] the daemon is being told a size: no reply knows it */
+	atomic_t n_direct;		/* [A] direct writes under way */
 	bool mtime_is_ours;		/* [L:vfs.i_lock] we wrote: the next new mtime is of that */
 	u64 written;			/* [L:vfs.i_lock] number of the last write that went to the page cache only */
 	u64 sent;			/* [L:vfs.i_lock] number of the last of them whose folios were all sent */
@@ -173,7 +175,7 @@ void cs_super_kill(struct super_block *sb);
 /* The dentry operation. */
 struct vfsmount *cs_automount(struct path *path);
 
-/* ---- namei.c, dir.c, file.c, read.c, write.c, write_back.c, direct.c, range.c, lock.c, xattr.c ---- */
+/* ---- namei.c, dir.c, file.c, mapped.c, read.c, write.c, write_back.c, direct.c, range.c, lock.c, xattr.c ---- */
 
 extern const struct inode_operations cs_dir_inode_operations;
 extern const struct inode_operations cs_symlink_inode_operations;
@@ -264,8 +266,23 @@ int cs_write_end(cs_writer *writer, struct address_space *mapping, loff_t pos, u
 /* Send all dirty folios and wait until the daemon has them. */
 int cs_write_out(struct inode *inode);
 
+/*
+ * The same of the range, from `start` to `end` itself, and of direct writes; then nothing of it is
+ * cached. The invalidate lock is held: until it is let go of nothing of it is cached or written again.
+ */
+int cs_pages_away(struct inode *inode, loff_t start, loff_t end);
+
+/* The file is to be made longer by what begins at `start`: nothing that is cached past its end comes to light. */
+void cs_pages_end(struct inode *inode, loff_t start);
+
+/* The file operation, by the page cache. */
+int cs_mmap(struct file *file, struct vm_area_struct *vma);
+
 ssize_t cs_direct_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from);
+
+/* Until no direct write is under way: 0, or -EINTR after a kill. */
+int cs_direct_wait(struct inode *inode);
 
 /* By requests that are waited for, past what is cached here. */
 ssize_t cs_direct_move(struct kiocb *iocb, struct iov_iter *iter, bool write);

@@ -3,6 +3,7 @@
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
+#include <linux/wait_bit.h>
 
 #include "dax.h"
 #include "fs.h"
@@ -21,6 +22,8 @@ struct inode *cs_inode_alloc(struct super_block *sb)
 	node->attr_expires = 0;
 	node->mode_expires = 0;
 	node->changed = 0;
+	node->resizing = false;
+	atomic_set(&node->n_direct, 0);
 	node->mtime_is_ours = false;
 	node->written = 0;
 	node->sent = 0;
@@ -43,6 +46,8 @@ void cs_inode_free(struct inode *inode)
 void cs_inode_evict(struct inode *inode)
 {
 	cs_dax_evict(inode);
+	/* Of callers that were killed. */
+	wait_var_event(&cs_inode(inode)->n_direct, !atomic_read(&cs_inode(inode)->n_direct));
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
 	/* The root's look-up is nobody's. */

@@ -3,9 +3,13 @@
 #include <linux/mm.h>
 #include <linux/falloc.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/splice.h>
 
 #include "fs.h"
+
+/* Bytes of one copy by the daemon: others wait for the file that long, and a late reply is one of a dead daemon. */
+#define COPY_AT_ONCE (16U << 20)
 
 /* SEEK_DATA and SEEK_HOLE are the daemon's to know; dirty pages of mappings first. */
 static loff_t seek_data(struct file *file, loff_t offset, int whence)
@@ -51,14 +55,6 @@ loff_t cs_llseek(struct file *file, loff_t offset, int whence)
 	return at;
 }
 
-/* After the daemon's change of a range: pages of it are dropped, a longer file is known. */
-static void range_changed(struct inode *inode, int mode, loff_t offset, loff_t len)
-{
-	cs_attr_wrote(inode, mode & FALLOC_FL_KEEP_SIZE ? 0 : offset + len);
-	if (!IS_DAX(inode) && mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
-		truncate_pagecache_range(inode, offset, offset + len - 1);
-}
-
 static int fallocate_locked(struct file *file, int mode, loff_t offset, loff_t len)
 {
 	struct inode *inode = file_inode(file);
@@ -67,10 +63,15 @@ static int fallocate_locked(struct file *file, int mode, loff_t offset, loff_t l
 	struct fuse_fallocate_in *in;
 	int err;
 
-	err = filemap_write_and_wait_range(inode->i_mapping, offset, offset + len - 1);
-	if (!err && !(mode & FALLOC_FL_KEEP_SIZE))
+	if (!(mode & FALLOC_FL_KEEP_SIZE)) {
 		err = inode_newsize_ok(inode, max(offset + len, i_size_read(inode)));
-	err = err ?: file_modified(file);
+		if (err)
+			return err;
+		cs_pages_end(inode, offset + len);
+	}
+	err = file_modified(file);
+	if (!err && mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+		err = cs_pages_away(inode, offset, offset + len - 1);
 	if (err)
 		return err;
 	request = cs_inode_request(inode, FUSE_FALLOCATE, sizeof(*in), 0);
@@ -83,7 +84,7 @@ static int fallocate_locked(struct file *file, int mode, loff_t offset, loff_t l
 	in->mode = mode;
 	err = cs_inode_run(inode, request);
 	if (!err)
-		range_changed(inode, mode, offset, len);
+		cs_attr_wrote(inode, mode & FALLOC_FL_KEEP_SIZE ? 0 : offset + len);
 	return err == -ENOSYS ? -EOPNOTSUPP : err;
 }
 
@@ -128,38 +129,34 @@ static ssize_t ask_copy(struct file *from, loff_t from_at, struct file *to, loff
 	return done > (ssize_t)len ? -EIO : done;
 }
 
-/* Dirty pages of both first, then the target's of that range away. Target's locks held. */
+/* One piece. Target's locks held. */
 static ssize_t copy_locked(struct file *from, loff_t from_at, struct file *to, loff_t to_at, size_t len)
 {
 	struct inode *inode = file_inode(to);
 	ssize_t done;
 
-	done = filemap_write_and_wait_range(inode->i_mapping, to_at, to_at + len - 1) ?: file_modified(to);
+	done = file_modified(to) ?: cs_pages_away(inode, to_at, to_at + len - 1);
 	if (done)
 		return done;
+	cs_pages_end(inode, to_at);
 	done = ask_copy(from, from_at, to, to_at, len);
-	if (done > 0) {
+	if (done > 0)
 		cs_attr_wrote(inode, to_at + done);
-		if (!IS_DAX(inode))
-			truncate_pagecache_range(inode, round_down(to_at, PAGE_SIZE),
-						 round_up(to_at + done, PAGE_SIZE) - 1);
-	}
 	return done;
 }
 
-static ssize_t copy_at_daemon(struct file *from, loff_t from_at, struct file *to, loff_t to_at, size_t len)
+/* All that the source has: a hole before what is unsent would be taken for its end. */
+static int send_source(struct inode *inode, loff_t start, loff_t end)
 {
-	struct inode *source = file_inode(from), *target = file_inode(to);
-	struct cs_session *session = cs_session(target->i_sb);
-	ssize_t done;
+	return cs_attr_is_unsent(inode) ? cs_write_out(inode) :
+					  filemap_write_and_wait_range(inode->i_mapping, start, end);
+}
 
-	if (source->i_sb != target->i_sb)
-		return -EXDEV;
-	if (READ_ONCE(session->no_copy))
-		return -EOPNOTSUPP;
-	/* The reply counts in 32 bits. */
-	len = min_t(size_t, len, round_down(U32_MAX, PAGE_SIZE));
-	done = filemap_write_and_wait_range(source->i_mapping, from_at, from_at + len - 1);
+static ssize_t copy_piece(struct file *from, loff_t from_at, struct file *to, loff_t to_at, size_t len)
+{
+	struct inode *target = file_inode(to);
+	ssize_t done = send_source(file_inode(from), from_at, from_at + len - 1);
+
 	if (done)
 		return done;
 	inode_lock(target);
@@ -167,8 +164,29 @@ static ssize_t copy_at_daemon(struct file *from, loff_t from_at, struct file *to
 	done = copy_locked(from, from_at, to, to_at, len);
 	filemap_invalidate_unlock(target->i_mapping);
 	inode_unlock(target);
-	if (done != -ENOSYS)
-		return done;
+	return done;
+}
+
+static ssize_t copy_at_daemon(struct file *from, loff_t from_at, struct file *to, loff_t to_at, size_t len)
+{
+	struct inode *source = file_inode(from), *target = file_inode(to);
+	struct cs_session *session = cs_session(target->i_sb);
+	ssize_t done = 0, total = 0;
+
+	if (source->i_sb != target->i_sb)
+		return -EXDEV;
+	if (READ_ONCE(session->no_copy))
+		return -EOPNOTSUPP;
+	while (total < len && !fatal_signal_pending(current)) {
+		size_t piece = min_t(size_t, len - total, COPY_AT_ONCE);
+
+		done = copy_piece(from, from_at + total, to, to_at + total, piece);
+		total += max(done, 0);
+		if (done < (ssize_t)piece)
+			break;
+	}
+	if (total || done != -ENOSYS)
+		return total ?: done;
 	WRITE_ONCE(session->no_copy, true);
 	return -EOPNOTSUPP;
 }

@@ -43,6 +43,7 @@ struct cs_request {
 	/* At the last put, in any context: lets go of the pages of `data`. */
 	void (*release)(struct cs_request *request);
 	void *private;			/* of end(), undo() and release() */
+	struct inode *inode;		/* [I] which it writes to directly, and counts it; or NULL */
 	struct work_struct work;
 	enum cs_data direction;		/* [I] */
 	struct scatterlist *data;	/* [I] owned; NULL without data */

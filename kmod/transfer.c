@@ -104,6 +104,7 @@ static void end_part(struct cs_request *request)
 	struct transfer *transfer = request->private;
 	u32 done = request->error ? 0 : cs_direct_got(request, transfer->write);
 
+	cs_direct_ended(request);
 	if (done < request->data_len)
 		note_stop(transfer, ((struct fuse_read_in *)cs_request_args(request))->offset + done, request->error);
 	if (!done || cs_direct_is_dirty(request)) {

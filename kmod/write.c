@@ -205,11 +205,8 @@ static ssize_t write_through(struct kiocb *iocb, struct iov_iter *from)
 ssize_t cs_write_cached(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	loff_t size = i_size_read(inode);
 
-	/* What a mapping stored behind the end must not appear when the end moves. */
-	if (iocb->ki_pos > size && (size & ~PAGE_MASK))
-		truncate_pagecache(inode, size);
+	cs_pages_end(inode, iocb->ki_pos);
 	if (cs_session_has(cs_session(inode->i_sb), FUSE_WRITEBACK_CACHE))
 		return generic_perform_write(iocb, from);
 	return write_through(iocb, from);

@@ -132,6 +132,27 @@ int cs_write_out(struct inode *inode)
 	return err;
 }
 
+int cs_pages_away(struct inode *inode, loff_t start, loff_t end)
+{
+	struct address_space *mapping = inode->i_mapping;
+	int err = cs_direct_wait(inode);
+
+	if (!err)
+		err = filemap_write_and_wait_range(mapping, start, end);
+	/* Pages that a device transfers to are dirty when that says so, and stay: as in local file systems. */
+	if (!err && !IS_DAX(inode))
+		invalidate_inode_pages2_range(mapping, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
+	return err;
+}
+
+void cs_pages_end(struct inode *inode, loff_t start)
+{
+	loff_t size = i_size_read(inode);
+
+	if (start > size && !IS_DAX(inode))
+		truncate_pagecache(inode, size);
+}
+
 /* ---- write(2) ---- */
 
 /* What the folio has beside the bytes to come is zeros now, for nothing of the file is there. Else false. */
