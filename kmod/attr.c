@@ -77,6 +77,17 @@ void cs_attr_sent(struct inode *inode, u64 written)
 	spin_unlock(&inode->i_lock);
 }
 
+void cs_attr_ends(struct inode *inode, loff_t end, u64 snapshot)
+{
+	struct cs_inode *node = cs_inode(inode);
+
+	cs_attr_expire(inode);
+	spin_lock(&inode->i_lock);
+	if (node->changed <= snapshot && !node->resizing && !cs_attr_is_unsent(inode) && end < i_size_read(inode))
+		i_size_write(inode, end);
+	spin_unlock(&inode->i_lock);
+}
+
 /* All but the size. i_lock held, or the inode is new. */
 static void set_fields(struct inode *inode, const struct fuse_attr *attr, u64 expires)
 {

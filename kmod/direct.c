@@ -98,11 +98,12 @@ ssize_t cs_direct_read(struct kiocb *iocb, struct iov_iter *to)
 
 	if (!len)
 		return 0;
+	/* While it lacks something further on, the daemon would take a hole there for the file's end. */
 	if (iocb->ki_flags & IOCB_NOWAIT)
-		err = !can_be_async(iocb, to, false) ||
+		err = !can_be_async(iocb, to, false) || cs_attr_is_unsent(mapping->host) ||
 		      filemap_range_needs_writeback(mapping, iocb->ki_pos, iocb->ki_pos + len - 1) ? -EAGAIN : 0;
 	else
-		err = filemap_write_and_wait_range(mapping, iocb->ki_pos, iocb->ki_pos + len - 1);
+		err = cs_write_out_range(mapping->host, iocb->ki_pos, iocb->ki_pos + len - 1);
 	if (err)
 		return err;
 	return can_be_async(iocb, to, false) ? cs_transfer_start(iocb, to, false) :

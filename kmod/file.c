@@ -313,7 +313,8 @@ static ssize_t write_iter(struct kiocb *iocb, struct iov_iter *from)
 	/* There is always something to wait for: the daemon's reply, or room for dirty pages. */
 	if (iocb->ki_flags & IOCB_NOWAIT)
 		return -EAGAIN;
-	inode_lock(inode);
+	if (down_write_killable(&inode->i_rwsem))
+		return -EINTR;
 	done = know_size(iocb, inode);
 	if (!done)
 		done = generic_write_checks(iocb, from);

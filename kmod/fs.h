@@ -138,6 +138,12 @@ static inline bool cs_attr_is_unsent(const struct inode *inode)
 	return READ_ONCE(cs_inode(inode)->written) != READ_ONCE(cs_inode(inode)->sent);
 }
 
+/*
+ * The daemon says that the file ends there, earlier than we think: so it does, unless we changed it
+ * since that snapshot.
+ */
+void cs_attr_ends(struct inode *inode, loff_t end, u64 snapshot);
+
 /* They have not expired. */
 bool cs_attr_is_fresh(const struct inode *inode);
 
@@ -258,6 +264,8 @@ void cs_readahead(struct readahead_control *control);
 int cs_writepages(struct address_space *mapping, struct writeback_control *wbc);
 /* Through the page cache, or into it. */
 ssize_t cs_write_cached(struct kiocb *iocb, struct iov_iter *from);
+/* The folio at `pos`, or a new one that is as long as `len` if it can be: locked and held; or an error pointer. */
+struct folio *cs_folio_to_write(struct address_space *mapping, loff_t pos, size_t len);
 int cs_write_begin(cs_writer *writer, struct address_space *mapping, loff_t pos, unsigned int len,
 		   struct folio **found, void **unused);
 int cs_write_end(cs_writer *writer, struct address_space *mapping, loff_t pos, unsigned int len,
@@ -265,6 +273,12 @@ int cs_write_end(cs_writer *writer, struct address_space *mapping, loff_t pos, u
 
 /* Send all dirty folios and wait until the daemon has them. */
 int cs_write_out(struct inode *inode);
+
+/*
+ * The same before the daemon reads the range: all, or else just the range where nothing is unsent.
+ * Without the rest the file would end too early for it.
+ */
+int cs_write_out_range(struct inode *inode, loff_t start, loff_t end);
 
 /*
  * The same of the range, from `start` to `end` itself, and of direct writes; then nothing of it is

@@ -145,17 +145,10 @@ static ssize_t copy_locked(struct file *from, loff_t from_at, struct file *to, l
 	return done;
 }
 
-/* All that the source has: a hole before what is unsent would be taken for its end. */
-static int send_source(struct inode *inode, loff_t start, loff_t end)
-{
-	return cs_attr_is_unsent(inode) ? cs_write_out(inode) :
-					  filemap_write_and_wait_range(inode->i_mapping, start, end);
-}
-
 static ssize_t copy_piece(struct file *from, loff_t from_at, struct file *to, loff_t to_at, size_t len)
 {
 	struct inode *target = file_inode(to);
-	ssize_t done = send_source(file_inode(from), from_at, from_at + len - 1);
+	ssize_t done = cs_write_out_range(file_inode(from), from_at, from_at + len - 1);
 
 	if (done)
 		return done;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /*
  * Filling the page cache. Readahead becomes requests of many folios, all in flight
- * at once; the interrupt of each reply unlocks its folios, no worker in between.
+ * at once; the interrupt of each reply unlocks its folios, no worker in between. But where
+ * the file ends earlier than was known, a worker moves its end first: nobody may read zeros
+ * that are not in the file.
  */
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
@@ -22,15 +24,24 @@ static void zero_rest(struct folio *folio, size_t size, size_t came)
 		folio_zero_segment(folio, came, size);
 }
 
-static void end_read(struct cs_request *request)
+/* Folios keep their inode while they are locked. */
+static struct inode *inode_of(const struct cs_request *request)
+{
+	return page_folio(sg_page(request->data))->mapping->host;
+}
+
+/* Where the file ends, if the reply is short. */
+static loff_t end_of(struct cs_request *request)
+{
+	return ((struct fuse_read_in *)cs_request_args(request))->offset + request->got;
+}
+
+static void unlock_folios(struct cs_request *request)
 {
 	struct cs_file *open = request->private;
 	unsigned int n = request->n_data;
 	size_t at = 0;
 
-	/* Shorter than we thought, perhaps. Folios keep their inode while they are locked. */
-	if (!request->error && request->got < request->data_len)
-		cs_attr_expire(page_folio(sg_page(request->data))->mapping->host);
 	/* Our hold first: unlocked folios with a hold too many cannot be invalidated. */
 	if (request->returned)
 		request->n_data = 0;
@@ -46,6 +57,25 @@ static void end_read(struct cs_request *request)
 		folio_end_read(folio, !request->error);
 	}
 	cs_file_put(open);
+}
+
+static void end_file(struct work_struct *work)
+{
+	struct cs_request *request = container_of(work, struct cs_request, work);
+
+	cs_attr_ends(inode_of(request), end_of(request), request->snapshot);
+	unlock_folios(request);
+	cs_request_put(request);
+}
+
+static void end_read(struct cs_request *request)
+{
+	if (request->error || request->got == request->data_len || end_of(request) >= i_size_read(inode_of(request))) {
+		unlock_folios(request);
+	} else {
+		cs_request_get(request);
+		cs_request_defer(request, end_file);
+	}
 }
 
 static struct cs_request *new_read(struct inode *inode, struct cs_file *open, loff_t pos, u32 max)
@@ -64,6 +94,7 @@ static struct cs_request *new_read(struct inode *inode, struct cs_file *open, lo
 	request->end = end_read;
 	request->release = release_folios;
 	request->private = open;
+	request->snapshot = cs_attr_snapshot(inode->i_sb);
 	return request;
 }
 

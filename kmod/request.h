@@ -54,6 +54,7 @@ struct cs_request {
 	bool no_reply;			/* [I] FORGET: the device gives the buffer back, no more */
 	bool patient;			/* [I] a wait for others: no reply is too late */
 	unsigned long sent;		/* [L:queue->lock] jiffies */
+	u64 snapshot;			/* [I] of attributes, where its maker took one */
 	bool returned;			/* when end() is called: the device is done with the buffers */
 	int error;			/* [I] from end() on: 0 or -errno */
 	u32 used;			/* what the device says it wrote; of the interrupt */

@@ -60,7 +60,10 @@ struct cs_request *cs_write_new(struct inode *inode, u32 max, gfp_t gfp)
 /* private: the last folio is zeros behind what was written, to its end. */
 #define TAIL_IS_ZERO ((void *)1)
 
-/* The reply came, or never will: the folios are whole where all of them was written. */
+/*
+ * The reply came, or never will: the folios are whole where all of them was written. If something was
+ * not, or nobody knows, they are read again; but for one that has more that is to be sent.
+ */
 static void unlock_folios(struct cs_request *request)
 {
 	bool all = !request->error && cs_write_done(request) == request->data_len;
@@ -75,9 +78,31 @@ static void unlock_folios(struct cs_request *request)
 
 		if (all && !data->offset && (tail || data->length == folio_size(folio)))
 			folio_mark_uptodate(folio);
+		else if (!all && !folio_test_dirty(folio))
+			folio_clear_uptodate(folio);
 		folio_unlock(folio);
 		if (request->returned)
 			folio_put(folio);
+	}
+}
+
+struct folio *cs_folio_to_write(struct address_space *mapping, loff_t pos, size_t len)
+{
+	struct folio *folio;
+
+	for (;;) {
+		folio = filemap_get_folio(mapping, pos >> PAGE_SHIFT);
+		if (IS_ERR(folio))
+			return __filemap_get_folio(mapping, pos >> PAGE_SHIFT, FGP_WRITEBEGIN | fgf_set_order(len),
+						   mapping_gfp_mask(mapping));
+		if (folio_lock_killable(folio)) {
+			folio_put(folio);
+			return ERR_PTR(-EINTR);
+		}
+		if (folio->mapping == mapping)
+			return folio;
+		folio_unlock(folio);
+		folio_put(folio);
 	}
 }
 
@@ -87,21 +112,21 @@ static ssize_t copy_to_folio(struct cs_request *request, struct address_space *m
 {
 	size_t offset, copied;
 	struct folio *folio;
+	int err;
 
-	folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT, FGP_WRITEBEGIN | fgf_set_order(len),
-				    mapping_gfp_mask(mapping));
+	folio = cs_folio_to_write(mapping, pos, len);
 	if (IS_ERR(folio))
 		return PTR_ERR(folio);
-	folio_wait_writeback(folio);
+	err = folio_wait_writeback_killable(folio);
 	offset = offset_in_folio(folio, pos);
 	len = min(len, folio_size(folio) - offset);
 	if (mapping_writably_mapped(mapping))
 		flush_dcache_folio(folio);
-	copied = copy_folio_from_iter_atomic(folio, offset, len, from);
+	copied = err ? 0 : copy_folio_from_iter_atomic(folio, offset, len, from);
 	if (!copied) {
 		folio_unlock(folio);
 		folio_put(folio);
-		return 0;
+		return err;
 	}
 	/* The hold of the look-up is the request's. */
 	cs_request_add(request, &folio->page, copied, offset);
@@ -177,12 +202,12 @@ static ssize_t write_some(struct kiocb *iocb, struct iov_iter *from)
 	if (!done)
 		done = (ssize_t)cs_write_done(request) ?: -EIO;
 	cs_request_put(request);
-	if (done < len) {
-		/* What the folios have is not what the daemon has. */
+	/* What the folios have is not what the daemon has. But who was killed does not wait for their reply. */
+	if (done < len && done != -EINTR)
 		invalidate_inode_pages2_range(inode->i_mapping, iocb->ki_pos >> PAGE_SHIFT,
 					      (iocb->ki_pos + len - 1) >> PAGE_SHIFT);
+	if (done < len)
 		iov_iter_revert(from, len - max_t(ssize_t, done, 0));
-	}
 	return done;
 }
 

@@ -132,6 +132,12 @@ int cs_write_out(struct inode *inode)
 	return err;
 }
 
+int cs_write_out_range(struct inode *inode, loff_t start, loff_t end)
+{
+	return cs_attr_is_unsent(inode) ? cs_write_out(inode) :
+					  filemap_write_and_wait_range(inode->i_mapping, start, end);
+}
+
 int cs_pages_away(struct inode *inode, loff_t start, loff_t end)
 {
 	struct address_space *mapping = inode->i_mapping;
@@ -185,8 +191,7 @@ int cs_write_begin(cs_writer *writer, struct address_space *mapping, loff_t pos,
 	int err;
 
 	for (;;) {
-		folio = __filemap_get_folio(mapping, pos >> PAGE_SHIFT, FGP_WRITEBEGIN | fgf_set_order(len),
-					    mapping_gfp_mask(mapping));
+		folio = cs_folio_to_write(mapping, pos, len);
 		if (IS_ERR(folio))
 			return PTR_ERR(folio);
 		*found = folio;

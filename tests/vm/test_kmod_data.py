@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Our own guest driver: what several do to one file at once leaves the bytes and the size that it must."""
+import hashlib
+import os
+import random
 import shutil
 import signal
 import subprocess
@@ -45,4 +48,46 @@ def test_stores_beside_what_changes_the_file(agent, share, args):
         if not said.startswith("0\n") or f"{(share / 'race').stat().st_size} bytes" not in said:
             wrong += f"{race}: {(share / 'race').stat().st_size} on the host, {said}"
     assert not wrong
+    agent.end()
+
+
+@pytest.mark.parametrize("args", [[], WRITE_BACK], ids=["through", "back"])
+def test_a_file_that_the_host_cuts(agent, share, args):
+    """Its end is where a read finds it, however long its old size may be believed: no zeros follow."""
+    data = random.Random(1).randbytes(3 * 8192)
+    (share / "cut").write_bytes(data)
+    agent = agent("--share-arg", "--timeout=1000", *args)
+    assert agent.ask("stat -c %s cut; exec 5< cut") == "24576\n"
+    os.truncate(share / "cut", 8192 + 100)
+    assert agent.ask("cat cut > /tmp/got; cmp /tmp/got cut; stat -c %s /tmp/got cut") == "8292\n8292\n"
+    assert (share / "cut").read_bytes() == data[:8292]
+    # By who had it open, past the end of a page, and by who made it long again.
+    (share / "again").write_bytes(data)
+    assert agent.ask("exec 5<> again; stat -c %s again") == "24576\n"
+    os.truncate(share / "again", 4096)
+    said = agent.ask("cat <&5 | wc -c; printf end | dd of=again bs=1 seek=9000 conv=notrunc 2>/dev/null; sha256sum < again")
+    expected = data[:4096] + bytes(9000 - 4096) + b"end"
+    assert said == f"4096\n{hashlib.sha256(expected).hexdigest()}  -\n"
+    assert (share / "again").read_bytes() == expected
+    agent.end()
+
+
+def test_who_writes_can_be_killed(agent, share):
+    """While the daemon is silent: who waits for it, and who waits for that one, of pages that are here or not."""
+    (share / "file").write_bytes(bytes(1 << 20))
+    agent = agent()
+    # The first write asks if there are extended attributes.
+    agent.ask("exec 7<> file 8<> file; printf x >&8; settle; echo 3 > /proc/sys/vm/drop_caches")
+    signal_daemon(share, signal.SIGSTOP)
+    try:
+        said = agent.ask("printf y >&7 & one=$!\nuntil grep -q 'in_flight=[1-9]' $sysfs/statistics; do :; done\n"
+                         "head -c 100000 /dev/zero >&8 & two=$!\n"
+                         "until grep -q '^State:.*D' /proc/$two/status; do :; done\n"
+                         "kill -9 $one $two; wait $one; echo $?; wait $two; echo $?")
+        assert said.replace("Killed\n", "") == "137\n137\n"
+    finally:
+        signal_daemon(share, signal.SIGCONT)
+    agent.ask("settle; printf z | dd of=file bs=1 seek=3 conv=notrunc; sync")
+    assert (share / "file").read_bytes()[1:5] == b"\0\0z\0"
+    assert agent.ask("cat file | cmp - file && echo same") == "same\n"
     agent.end()

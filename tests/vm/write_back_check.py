@@ -82,6 +82,23 @@ def appends():
         os.close(fd)
 
 
+def holes():
+    """What lies before something that was not sent is zeros, not the end: for direct reads, and for a copy."""
+    fd, other = (os.open(name, os.O_RDWR | os.O_CREAT) for name in ("holes", "copied"))
+    direct = os.open("holes", os.O_RDONLY | os.O_DIRECT)
+    block = mmap.mmap(-1, 4096)
+    for round in range(4):
+        os.pwrite(fd, b"far", (round + 1) << 20)
+        block[:] = b"x" * 4096
+        at = (round << 20) + 8192
+        if round % 2:
+            assert os.copy_file_range(fd, other, 4096, at, 0) == 4096
+        assert os.preadv(direct, [block], at) == 4096 and block[:] == bytes(4096)
+    assert os.fstat(fd).st_size == (4 << 20) + 3
+    for each in (fd, other, direct):
+        os.close(each)
+
+
 def gone():
     """A file without a name is written to its end."""
     fd = os.open("gone", os.O_RDWR | os.O_CREAT)
@@ -111,7 +128,7 @@ def full(directory):
         assert file.read() == b"fits"
 
 
-for check in (times_stay, sizes_and_holes, parts_of_pages, appends, gone):
+for check in (times_stay, sizes_and_holes, parts_of_pages, appends, holes, gone):
     check()
 if os.path.isdir("small"):
     full("small")
