@@ -136,10 +136,12 @@ static int open_share(const struct config *config, struct share *share)
 		err = sandbox_enter(&config->sandbox, &roots);
 	}
 	if (!err && sandbox_has_users()) {
-		err = creds_setup();
+		err = creds_setup(sandbox_keeps(&config->sandbox));
 		if (err)
 			log_error("cannot drop the groups of the process: %s", strerror(-err));
 	}
+	if (!err)
+		err = sandbox_renounce(&config->sandbox);
 	if (!err)
 		err = share_open(config, &roots, share);
 	return err ? err : sandbox_seal(&config->sandbox);

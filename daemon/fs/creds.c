@@ -240,7 +240,7 @@ static bool caps_detach(const struct __user_cap_data_struct *caps)
 	return prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP) == 0;
 }
 
-int creds_setup(void)
+int creds_setup(uint64_t stay)
 {
 	struct __user_cap_data_struct caps[CAP_WORDS];
 	int err;
@@ -252,6 +252,8 @@ int creds_setup(void)
 	err = caps_read(caps);
 	if (err)
 		return err;
+	for (unsigned int i = 0; i < CAP_WORDS; i++)
+		caps[i].effective &= (uint32_t)(stay >> 32 * i);
 	creds_switch = caps_have(caps, CAP_SETUID) && caps_have(caps, CAP_SETGID);
 	if (!creds_switch) {
 		log_info("new files will belong to root: this process may not change its ids");

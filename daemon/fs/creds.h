@@ -30,12 +30,13 @@
 
 /*
  * Call once at start, before any thread. As root: drops the supplementary
- * groups, and from then on files belong to the guest's callers. As anybody
- * else: does nothing, and files belong to the daemon's user. Changing
+ * groups, and from then on files belong to the guest's callers, as far as the
+ * capabilities let it that will stay: `caps`, bits by their numbers, UINT64_MAX for
+ * those there are. As anybody else: does nothing, and files belong to the daemon's user. Changing
  * file system ids resets the process' dumpable flag and parent-death signal.
  * 0, or -errno when groups could not be dropped.
  */
-int creds_setup(void);
+int creds_setup(uint64_t caps);
 
 /* False where all that is made belongs to the daemon's user. */
 bool creds_follow_callers(void);

@@ -124,6 +124,18 @@ static int keep_capabilities(uint64_t keep)
 	return err;
 }
 
+uint64_t sandbox_keeps(const struct sandbox_config *config)
+{
+	return caps_wanted(&config->modcaps, config->file_handles) & caps_held();
+}
+
+int sandbox_renounce(const struct sandbox_config *config)
+{
+	uint64_t held = caps_held(), gone = held & config->modcaps.remove & ~CAPS_BIT(CAP_SETPCAP);
+
+	return gone ? keep_capabilities(held & ~gone) : 0;
+}
+
 int sandbox_seal(const struct sandbox_config *config)
 {
 	int err = no_new_privileges();

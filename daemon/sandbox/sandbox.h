@@ -45,6 +45,13 @@ int sandbox_fork(const struct sandbox_config *config, pid_t *child);
 int sandbox_enter(const struct sandbox_config *config, struct sandbox_roots *roots);
 /* Can files be made for other users than the daemon's own? Known after sandbox_check(). */
 bool sandbox_has_users(void);
+/* The capabilities that sandbox_seal() will leave to this process. */
+uint64_t sandbox_keeps(const struct sandbox_config *config);
+/*
+ * Drop what --modcaps takes away, before anything is decided by what the process may
+ * do; but not CAP_SETPCAP, which sealing takes. 0, or -errno, logged.
+ */
+int sandbox_renounce(const struct sandbox_config *config);
 /* The last stage. 0, or -errno, logged. */
 int sandbox_seal(const struct sandbox_config *config);
 

@@ -457,7 +457,7 @@ static int run_attached(void)
 	};
 
 	drop_setpcap();
-	if (creds_setup())
+	if (creds_setup(UINT64_MAX))
 		return 1;
 	return cmocka_run_group_tests_name("attached", tests, NULL, NULL);
 }
@@ -479,7 +479,7 @@ static int run_detached(void)
 		FS_TEST(ids_are_per_thread),
 	};
 
-	if (creds_setup())
+	if (creds_setup(UINT64_MAX))
 		return 1;
 	fixture_private_mounts();
 	return cmocka_run_group_tests_name("detached", tests, NULL, NULL);

@@ -196,7 +196,7 @@ int main(void)
 				   .handles = FS_HANDLES_MANDATORY };
 	size_t n = sizeof(tests) / sizeof(*tests);
 
-	if (creds_setup())
+	if (creds_setup(UINT64_MAX))
 		return 1;
 	/* Where there are no handles only the first says something. */
 	if (fs_new(&probe, &fs))

@@ -41,6 +41,12 @@ static const struct fixture_config other_caps = {
 	.needs = "sandbox", .args = { "--modcaps", "+sys_admin:-mknod", "--sandbox", "namespace" },
 };
 
+static const struct fixture_config no_override = {
+	.needs = "modcaps", .args = { "--modcaps", "-dac_override" } };
+static const struct fixture_config no_setuid = { .needs = "modcaps", .args = { "--modcaps", "-setuid" } };
+static const struct fixture_config no_setgid = { .needs = "modcaps", .args = { "--modcaps", "-setgid" } };
+static const struct fixture_config no_search = {
+	.needs = "modcaps", .args = { "--modcaps", "-dac_read_search", "--inode-file-handles=prefer" } };
 static const struct fixture_config filtered_log = {
 	.needs = "sandbox", .args = { "--seccomp", "log" },
 };
@@ -266,6 +272,61 @@ static void modcaps_change_what_stays(void **state)
 	serves(f);
 }
 
+/* What a request may do does not hang on who asked before. */
+static void without_all_rights_the_last_caller_is_forgotten(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+	uint64_t node;
+
+	if (geteuid())
+		SKIP_BECAUSE("needs root");
+	share_fill(&f->daemon, "secret", 10, 1);
+	assert_int_equal(chmod(share_path(&f->daemon, "secret"), 0600), 0);
+	assert_int_equal(chmod(f->daemon.share, 0777), 0);
+	node = lookup_node(f->q, "secret");
+	ok(casement_open(f->q, node, O_RDONLY, &open));
+	casement_set_caller(f->q, 1000, 1000, 1);
+	ok(casement_mkdir(f->q, CASEMENT_ROOT, "dir", 0755, &entry));
+	assert_int_equal(entry.attr.uid, 1000);
+	casement_set_caller(f->q, 0, 0, 1);
+	ok(casement_open(f->q, node, O_RDONLY, &open));
+}
+
+static void without_other_ids_files_are_roots(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_entry_out entry;
+
+	if (geteuid())
+		SKIP_BECAUSE("needs root");
+	assert_true(daemon_logged(&f->daemon, "new files will belong to root"));
+	casement_set_caller(f->q, 1000, 1000, 1);
+	ok(casement_mkdir(f->q, CASEMENT_ROOT, "dir", 0755, &entry));
+	assert_int_equal(entry.attr.uid, 0);
+	assert_int_equal(entry.attr.gid, 0);
+}
+
+/* More files than descriptors are kept of: all are still to be had. */
+static void without_the_right_to_handles_there_are_none(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_attr_out attr;
+	uint64_t nodes[1000];
+	char name[16];
+
+	if (geteuid())
+		SKIP_BECAUSE("needs root");
+	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++) {
+		snprintf(name, sizeof(name), "f%zu", i);
+		share_fill(&f->daemon, name, 1, 1);
+		nodes[i] = lookup_node(f->q, name);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(nodes); i++)
+		ok(casement_getattr(f->q, nodes[i], CASEMENT_NO_FH, &attr));
+}
+
 /* By default, in each mode: unless it was asked not to be. */
 static void system_calls_are_filtered(void **state)
 {
@@ -390,6 +451,10 @@ int main(void)
 		FIXTURE_TEST(chroot_has_the_share_as_its_root, &changed_root),
 		FIXTURE_TEST(none_still_drops_capabilities, &none),
 		FIXTURE_TEST(modcaps_change_what_stays, &other_caps),
+		FIXTURE_TEST(without_all_rights_the_last_caller_is_forgotten, &no_override),
+		FIXTURE_TEST(without_other_ids_files_are_roots, &no_setuid),
+		FIXTURE_TEST(without_other_ids_files_are_roots, &no_setgid),
+		FIXTURE_TEST(without_the_right_to_handles_there_are_none, &no_search),
 		FIXTURE_TEST(system_calls_are_filtered, &shut_in),
 		FIXTURE_TEST(system_calls_are_filtered, &changed_root),
 		FIXTURE_TEST(system_calls_are_filtered, &none),
