@@ -8,6 +8,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import time
 
 from booted import BOOTED
 
@@ -27,6 +28,9 @@ ROUNDS = int(os.environ.get("CASEMENT_TEST_ROUNDS", 1))
 COMPLAINTS = re.compile(
     r"WARNING:|BUG:|UBSAN:|Oops|hung task|blocked for more than|Call Trace|general protection|"
     r"rcu_preempt detected stalls|suspected memory leaks|possible recursive locking|circular locking")
+
+# Lines of the log that are shown from the first complaint on: a call trace and what is held.
+CONTEXT = 80
 
 
 class Guest:
@@ -52,6 +56,14 @@ class Guest:
         assert self.process.returncode == expect, f"{self.output}\n{said}\n{self.kernel_log()}"
         return self.output
 
+    def wait_for(self, path):
+        """Until it has made that file. Polled: nothing tells of another machine's files."""
+        end = time.monotonic() + PATIENCE
+        while not path.exists():
+            assert self.process.poll() is None, self.stderr()
+            assert time.monotonic() < end, f"{path} did not appear"
+            time.sleep(0.05)
+
     def kernel_log(self):
         return self.log.read_text(errors="replace") if self.log.exists() else "no kernel log"
 
@@ -64,9 +76,9 @@ class Guest:
             self.process.communicate(timeout=30)
         if self.panics:
             return
-        complaints = [line for line in self.kernel_log().splitlines()
-                      if COMPLAINTS.search(line)]
-        assert not complaints, "the guest's kernel complained:\n" + "\n".join(complaints)
+        lines = self.kernel_log().splitlines()
+        first = next((number for number, line in enumerate(lines) if COMPLAINTS.search(line)), None)
+        assert first is None, "the guest's kernel complained:\n" + "\n".join(lines[first:first + CONTEXT])
 
 
 def close_all(guests):

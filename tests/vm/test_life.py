@@ -4,22 +4,12 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 
 import pytest
 
 from booted import BOOTED
 from guests import CASEMENTD, PATIENCE, TOP
 from monitor import Monitor
-
-
-def wait_for(path, guest):
-    """Until the guest has made a file. Polled: nothing tells of another machine's files."""
-    end = time.monotonic() + PATIENCE
-    while not path.exists():
-        assert guest.process.poll() is None, guest.stderr()
-        assert time.monotonic() < end, f"{path} did not appear"
-        time.sleep(0.05)
 
 
 def children(pid):
@@ -70,7 +60,7 @@ cat f0 f1 f2 f3 | md5sum > sum; work; work; : > ready
 while [ ! -e enough ]; do work; done
 echo done
 """, "--share", f"{share}:t", "--cache", "never", "--monitor", tmp_path / "qmp", *device)
-    wait_for(share / "ready", guest)
+    guest.wait_for(share / "ready")
     monitor = Monitor(tmp_path / "qmp")
     for _ in range(20):
         monitor.call("stop")
@@ -85,7 +75,7 @@ def kill_one_of(start, share, victim, *args):
 : > ready; i=0
 while :; do i=$((i+1)); echo line $i >> lines; done
 """, "--share", f"{share}:t", *args)
-    wait_for(share / "lines", guest)
+    guest.wait_for(share / "lines")
     family = children(guest.process.pid)
     pid = next(p for p, line in family.items() if victim in line and
                (victim != "casementd" or str(share) in line))
