@@ -14,6 +14,7 @@ from kmod_guest import TAKE
 LEAVE = r"""
 cd /; umount /mnt/t
 [ -s $sysfs/statistics ] || exit 70
+settle
 if grep -v ' in_flight=0 pending=0 orphans=0$' $sysfs/statistics; then exit 70; fi
 rmmod casement && echo left
 """
