@@ -30,7 +30,7 @@ demo:
 
 # Everything: units, the daemon over its socket (also under ASan and UBSan, and TSan), guests,
 # native ones and real machines. SLOWEST=10 lists the slowest ten.
-SLOWEST := 0
+SLOWEST ?= 0
 check: prepare-fast prepare-race prepare-vm
 	@tests/check --slowest $(SLOWEST) units sanitized races machines
 
