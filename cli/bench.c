@@ -13,6 +13,7 @@
 
 #include "cli/bench_config.h"
 #include "cli/bench_report.h"
+#include "cli/bench_stop.h"
 #include "cli/bench_target.h"
 #include "cli/subcommand.h"
 #include "common/checked.h"
@@ -30,24 +31,6 @@ struct bench {
 	struct bench_rowset *sets;
 	unsigned int n_sets;
 };
-
-static atomic_bool stopped;
-
-static void on_signal(int number)
-{
-	(void)number;
-	atomic_store(&stopped, true);
-}
-
-static void catch_signals(void)
-{
-	struct sigaction action = { .sa_handler = on_signal };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
-}
 
 static void progress(const struct bench *bench, const struct bench_row *row, unsigned int run)
 {
@@ -115,7 +98,7 @@ static int run_row(struct bench *bench, const struct bench_row *row)
 		return err;
 	bench->n_sets++;
 	report_row(set);
-	return atomic_load(&stopped) ? -ECANCELED : 0;
+	return atomic_load(stop_flag()) ? -ECANCELED : 0;
 }
 
 static int open_all(struct bench *bench)
@@ -176,11 +159,12 @@ int bench_main(int argc, char **argv)
 		bench->how = (struct bench_how){
 			.warm_ns = config->warm_ms * 1000000,
 			.run_ns = config->time_ms * 1000000, .cpus = config->cpus,
-			.n_cpus = config->n_cpus, .stop = &stopped,
+			.n_cpus = config->n_cpus, .stop = stop_flag(),
 		};
 		bench->sets = calloc(config->n_rows, sizeof(bench->sets[0]));
-		catch_signals();
-		err = bench->sets ? measure(bench) : -ENOMEM;
+		err = bench->sets ? stop_catch() : -ENOMEM;
+		if (!err)
+			err = measure(bench);
 		free(bench->sets);
 	}
 	free(bench);

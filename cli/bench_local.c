@@ -310,35 +310,50 @@ int local_open(const char *dir, uint64_t file_size, unsigned int n_entries, size
 	return err;
 }
 
-static void remove_dir(int parent, const char *name)
+static int remove_dir(int parent, const char *name);
+
+static int remove_entry(int dir, const char *name)
+{
+	if (!strcmp(name, ".") || !strcmp(name, "..") || !unlinkat(dir, name, 0))
+		return 0;
+	return errno == EISDIR ? remove_dir(dir, name) : -errno;
+}
+
+/* All that can be removed goes, with the directory if that was everything; the first error, or 0. */
+static int remove_dir(int parent, const char *name)
 {
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
+	int err = 0;
 
 	if (!dir) {
+		err = -errno;
 		close_fd(&fd);
-		return;
+		return err;
 	}
-	while ((entry = readdir(dir))) {
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
-		if (unlinkat(fd, entry->d_name, 0) && errno == EISDIR)
-			remove_dir(fd, entry->d_name);
-	}
+	while (errno = 0, (entry = readdir(dir)))
+		err = remove_entry(fd, entry->d_name) ?: err;
+	if (errno)
+		err = -errno;
 	closedir(dir);
-	unlinkat(parent, name, AT_REMOVEDIR);
+	if (unlinkat(parent, name, AT_REMOVEDIR) && !err)
+		err = -errno;
+	return err;
 }
 
 void local_close(struct bench_local *local)
 {
+	int err;
+
 	close_fd(&local->data);
 	close_fd(&local->files);
 	close_fd(&local->many);
 	close_fd(&local->scratch);
 	close_fd(&local->dirs);
-	if (local->top >= 0)
-		remove_dir(local->parent, local->name);
+	err = local->top >= 0 ? remove_dir(local->parent, local->name) : 0;
+	if (err)
+		log_warn("--local: %s could not be removed: %s", local->name, strerror(-err));
 	close_fd(&local->top);
 	close_fd(&local->parent);
 	free(local->from);

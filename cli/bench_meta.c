@@ -219,6 +219,7 @@ static void dir_ask(struct bench_lane *lane)
 	switch (lane->step) {
 	case DIR_OPEN:
 		lane->offset = 0;
+		lane->at = 0;
 		ask_open(lane, FUSE_OPENDIR, lane->node, O_RDONLY | O_DIRECTORY);
 		break;
 	case DIR_READ:
@@ -234,7 +235,10 @@ static void dir_ask(struct bench_lane *lane)
 	}
 }
 
-/* Count the entries of a READDIRPLUS answer, and find where the next is to go on. */
+/*
+ * Count the entries of a READDIRPLUS answer, and find where the next is to go on. A directory that
+ * has more than was made, or an answer without an entry, would have no end.
+ */
 static int dir_count(struct bench_lane *lane, size_t size)
 {
 	const struct fuse_direntplus *entry;
@@ -246,6 +250,9 @@ static int dir_count(struct bench_lane *lane, size_t size)
 		lane->offset = entry->dirent.off;
 		n++;
 	}
+	lane->at += (unsigned int)n;
+	if ((size && !n) || lane->at > lane->tree->n_entries + BENCH_DOTS)
+		return -EPROTO;
 	return n;
 }
 

@@ -49,7 +49,7 @@ static void status_ask(struct bench_lane *lane)
 	case STATUS_OPENDIR:
 		lane->node = lane->tree->dir_nodes[bench_random(&lane->random) % BENCH_DIRS];
 		lane->offset = 0;
-		lane->n_found = 0;
+		lane->at = lane->n_found = 0;
 		PUT_ARGS(lane, FUSE_OPENDIR, lane->node,
 			 struct fuse_open_in args = { .flags = O_RDONLY | O_DIRECTORY });
 		lane_out(lane, &lane->answer.opened, sizeof(lane->answer.opened));
@@ -75,10 +75,11 @@ static void status_ask(struct bench_lane *lane)
 	}
 }
 
-/* Keep the files' nodes of a READDIRPLUS answer. False when it was empty. */
-static bool status_found(struct bench_lane *lane)
+/* Keep the files' nodes of a READDIRPLUS answer. How many entries; -EPROTO where there would be no end. */
+static int status_found(struct bench_lane *lane)
 {
 	size_t size = (size_t)lane->request.result;
+	int n = 0;
 
 	for (size_t at = 0; at + FUSE_NAME_OFFSET_DIRENTPLUS <= size;) {
 		const struct fuse_direntplus *entry = (const void *)(lane->entries + at);
@@ -88,12 +89,16 @@ static bool status_found(struct bench_lane *lane)
 		if (entry->dirent.type == S_IFREG >> 12 && entry->entry_out.nodeid &&
 		    lane->n_found < BENCH_DIR_FILES)
 			lane->found[lane->n_found++] = entry->entry_out.nodeid;
+		n++;
 	}
-	return size;
+	lane->at += (unsigned int)n;
+	return (size && !n) || lane->at > BENCH_DIR_FILES + BENCH_DOTS ? -EPROTO : n;
 }
 
 static int status_take(struct bench_lane *lane)
 {
+	int n;
+
 	if (lane->step == STATUS_IGNORE) {
 		lane->step = lane->n_found ? STATUS_GETATTR : STATUS_OPENDIR;
 		lane->at = 0;
@@ -107,9 +112,10 @@ static int status_take(struct bench_lane *lane)
 		lane->step = STATUS_READ;
 		return 0;
 	case STATUS_READ:
-		if (!status_found(lane))
+		n = status_found(lane);
+		if (!n)
 			lane->step = STATUS_RELEASE;
-		return 0;
+		return MIN(n, 0);
 	case STATUS_RELEASE:
 		lane->step = STATUS_IGNORE;
 		return 0;

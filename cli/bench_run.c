@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "cli/bench_count.h"
+#include "cli/bench_stop.h"
 #include "common/checked.h"
 #include "common/log.h"
 
@@ -20,6 +21,7 @@
 #define LOCAL_ROUND 16u			/* operations between two looks at the clock */
 #define COUNTED_NS 100000000u
 #define COUNTED_TRIES 3
+#define NAP_NS 50000000u
 
 /* What a queue's thread knows. */
 struct runner {
@@ -101,10 +103,9 @@ static int receive(struct runner *runner, struct casement_request **done)
 {
 	int n = casement_complete(runner->queue, done, BATCH_MAX, -1);
 
-	if (n > 0)
-		return n;
-	log_error("%s: no answer: %s", runner->target->socket, casement_error());
-	return n ? n : -ETIMEDOUT;
+	if (n < 0 && n != -ECANCELED)
+		log_error("%s: no answer: %s", runner->target->socket, casement_error());
+	return n;
 }
 
 static bool is_over(const struct runner *runner, uint64_t now)
@@ -147,6 +148,7 @@ static void run_requests(struct runner *runner)
 			runner->err = got;
 			return;
 		}
+		stop_grant();
 		now = now_ns();
 		n = take_all(runner, batch, (unsigned int)got, now);
 		flying -= (unsigned int)got - n;
@@ -209,14 +211,17 @@ static void *runner_main(void *arg)
 	return NULL;
 }
 
-static void sleep_until(uint64_t when)
+/* In naps, as a signal may come to any thread. */
+static void sleep_until(const struct bench_how *how, uint64_t when)
 {
-	struct timespec ts = {
-		.tv_sec = (time_t)(when / 1000000000u), .tv_nsec = (long)(when % 1000000000u),
-	};
+	while (!atomic_load(how->stop) && now_ns() < when) {
+		uint64_t nap = MIN(when, now_ns() + NAP_NS);
+		struct timespec ts = {
+			.tv_sec = (time_t)(nap / 1000000000u), .tv_nsec = (long)(nap % 1000000000u),
+		};
 
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
-		continue;
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+	}
 }
 
 static int start(struct runner *runners, struct bench_target *target, const struct bench_row *row,
@@ -270,9 +275,9 @@ int bench_run(struct bench_target *target, const struct bench_row *row,
 	if (!runners)
 		return -ENOMEM;
 	err = start(runners, target, row, how);
-	sleep_until(runners[0].begin);
+	sleep_until(how, runners[0].begin);
 	cpu = count_cpu_ns(target->pid);
-	sleep_until(atomic_load(how->stop) ? 0 : runners[0].end);
+	sleep_until(how, runners[0].end);
 	cpu = count_cpu_ns(target->pid) - cpu;
 	err = finish(runners, target->queues, how) ?: err;
 	*result = (struct bench_result){
@@ -340,9 +345,9 @@ static double count_once(struct bench_target *target, const struct bench_row *ro
 	if (!runners)
 		return calls;
 	start(runners, target, row, how);
-	sleep_until(runners[0].begin);
+	sleep_until(how, runners[0].begin);
 	before = count_read(counter);
-	sleep_until(runners[0].end);
+	sleep_until(how, runners[0].end);
 	after = count_read(counter);
 	if (!finish(runners, target->queues, how) && runners->ops)
 		calls = (double)(after - before) / (double)runners->ops;

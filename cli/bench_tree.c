@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "cli/bench_stop.h"
 #include "common/checked.h"
 #include "common/log.h"
 #include "proto/virtio_fs.h"
@@ -55,6 +56,8 @@ static int make_files(struct bench_target *target, uint64_t parent, unsigned int
 	for (unsigned int i = 0; i < n && !err; i++) {
 		bench_name(name, 'f', i);
 		err = make_file(target, parent, name, nodes ? &nodes[i] : NULL);
+		if (!err && atomic_load(stop_flag()))
+			err = -ECANCELED;
 	}
 	return err;
 }
@@ -97,6 +100,8 @@ static int make_data(struct bench_target *target, unsigned int i)
 		size_t n = MIN(FILL, tree->file_size - at);
 		ssize_t put = casement_write(queue, entry.nodeid, open.fh, at, fill, n);
 
+		if (atomic_load(stop_flag()))
+			return -ECANCELED;
 		if (put != (ssize_t)n)
 			return put < 0 ? (int)put : -EIO;
 	}
@@ -173,37 +178,61 @@ int tree_make(struct bench_target *target, unsigned int n_entries, uint64_t file
 
 	if (!err)
 		err = make_parts(target, n_entries, file_size);
-	if (err)
+	if (err && err != -ECANCELED)
 		log_error("%s: the files to work on cannot be made: %s", target->socket,
 			  casement_error());
 	return err;
+}
+
+/* Most names that a run can have left in one directory; a directory with more is not ours to empty. */
+static unsigned int names_most(const struct bench_target *target)
+{
+	return target->tree.n_entries + BENCH_FILES + 2 * target->queues * target->depth_max;
+}
+
+/* Unlink what one READDIR answered; how many went, or -EPROTO. */
+static int remove_entries(struct bench_target *target, uint64_t node, const char *entries, size_t size)
+{
+	int n = 0;
+
+	while (size && !stop_insisted()) {
+		const struct fuse_dirent *entry = (const void *)entries;
+		char name[256] = "";
+		size_t bytes;
+
+		if (size < FUSE_NAME_OFFSET || entry->namelen >= sizeof(name))
+			return -EPROTO;
+		bytes = FUSE_DIRENT_SIZE(entry);
+		if (bytes > size)
+			return -EPROTO;
+		memcpy(name, entry->name, entry->namelen);
+		if (strcmp(name, ".") && strcmp(name, ".."))
+			n += !casement_unlink(queue_of(target), node, name);
+		stop_grant();
+		entries += bytes;
+		size -= bytes;
+	}
+	return n;
 }
 
 /* What a run that failed left behind is not known by name: list it. */
 static void remove_all(struct bench_target *target, uint64_t node)
 {
 	struct casement_queue *queue = queue_of(target);
-	char *buffer = target->lanes[0]->entries;
+	char *entries = target->lanes[0]->entries;
+	unsigned int left = names_most(target);
 	struct fuse_open_out dir;
-	bool again = !casement_opendir(queue, node, &dir);
-	bool opened = again;
+	int gone = 1;
 
-	while (again) {
-		ssize_t size = casement_readdir(queue, node, dir.fh, 0, buffer, BENCH_DIR_BUFFER);
+	if (casement_opendir(queue, node, &dir))
+		return;
+	while (gone > 0 && left) {
+		ssize_t size = casement_readdir(queue, node, dir.fh, 0, entries, BENCH_DIR_BUFFER);
 
-		again = false;
-		for (ssize_t at = 0; at + (ssize_t)FUSE_NAME_OFFSET <= size;) {
-			const struct fuse_dirent *entry = (const void *)(buffer + at);
-			char name[256] = "";
-
-			at += (ssize_t)FUSE_DIRENT_SIZE(entry);
-			memcpy(name, entry->name, MIN(entry->namelen, sizeof(name) - 1));
-			if (strcmp(name, ".") && strcmp(name, ".."))
-				again |= !casement_unlink(queue, node, name);
-		}
+		gone = size > 0 ? remove_entries(target, node, entries, (size_t)size) : 0;
+		left -= MIN(left, (unsigned int)MAX(gone, 0));
 	}
-	if (opened)
-		casement_releasedir(queue, node, dir.fh);
+	casement_releasedir(queue, node, dir.fh);
 }
 
 static void remove_dir(struct bench_target *target, uint64_t parent, const char *name, uint64_t node)

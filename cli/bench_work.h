@@ -16,6 +16,7 @@
 #define BENCH_QUEUES_MAX 64
 #define BENCH_NAME_MAX 16
 #define BENCH_DIR_BUFFER 32768u		/* what glibc's readdir(3) asks for */
+#define BENCH_DOTS 2u			/* "." and "..", which a directory may name */
 #define BENCH_DIR_FILES 40u		/* files in each directory of the tree */
 #define BENCH_FILES 1000u
 #define BENCH_DIRS 50u
