@@ -147,7 +147,7 @@ static const struct option_row rows[] = {
 	{ "announce-submounts", 0, OPTION_FLAG, AT(announce_submounts), NULL,
 	  "Show file systems mounted inside the shared directory as mounts of their own, so that device and inode numbers tell files apart. The default." },
 	{ "no-announce-submounts", 0, OPTION_UNFLAG, AT(announce_submounts), NULL,
-	  "Show them as plain directories." },
+	  "Show them as plain directories; inode numbers of their files have the device mixed in." },
 	{ "xattr", 0, OPTION_FLAG, AT(xattr), NULL,
 	  "Serve extended attributes: those of the host's files, as far as casementd may change them." },
 	{ "xattrmap", 0, OPTION_STRING, AT(xattrmap), "RULES",

@@ -9,10 +9,12 @@
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 
 #include "common/checked.h"
 #include "daemon/fs/dir_stream.h"
+#include "daemon/fs/file_number.h"
 #include "daemon/fs/fs_kind.h"
 
 /* Descriptors kept for the session: queues, memory regions, mappings under way. */
@@ -73,6 +75,15 @@ uint8_t fs_kind_of(const struct handle *open)
 {
 	/* Where the mount has no entry, nobody remembers. */
 	return open->inode->mount ? inode_fs_kind(open->inode) : fs_kind(open->fd);
+}
+
+struct fs_number fs_number_of(const struct fs *fs, uint32_t device, uint64_t ino)
+{
+	return (struct fs_number){
+		.own = ino,
+		.mixed = file_number_mixed(fs->number_seed, device, ino),
+		.below = device != fs->inodes.root->key.device || file_number_is_like_mixed(ino),
+	};
 }
 
 int fs_check_writable(const struct fs *fs)
@@ -145,6 +156,8 @@ int fs_new(const struct fs_config *config, struct fs **out)
 	fs->config.root_fd = -1;
 	fs->budget.limit = fd_limit();
 	fs->listings.limit = DIR_STREAMS_BYTES;
+	if (getrandom(&fs->number_seed, sizeof(fs->number_seed), 0) != sizeof(fs->number_seed))
+		fs->number_seed = (uintptr_t)fs;
 	fs->remote = fs_kind(config->root_fd) & FS_KIND_REMOTE;
 	err = safe_open_init(&fs->open, config->proc_fd ? config->proc_fd : -1, config->root_fd);
 	if (err)

@@ -108,9 +108,22 @@ struct fs_caller {
 	struct fs_label label;	/* of what is made */
 };
 
+/*
+ * A file's inode number. A guest that mounts the file systems below the share as such
+ * is given `own`, but for what is `foreign`; one that sees a single file system is
+ * given `own`, but for what is `below`. The others are given `mixed` (file_number.h).
+ */
+struct fs_number {
+	uint64_t own;		/* the host's */
+	uint64_t mixed;
+	bool below;		/* on another file system than the share's root */
+	bool foreign;		/* in a directory of another file system, and no directory itself */
+};
+
 /* Attributes of one file: the host's own words, and what we say of it. */
 struct fs_attr {
 	struct statx stx;
+	struct fs_number number;
 	bool dax;		/* may go through the window: FUSE_ATTR_DAX */
 	bool submount;		/* of an entry: another file system starts at this directory */
 };
@@ -285,7 +298,7 @@ int fs_opendir(struct fs *fs, uint64_t node, uint64_t *handle);
 int fs_releasedir(struct fs *fs, uint64_t handle);
 int fs_fsyncdir(struct fs *fs, uint64_t handle, bool datasync);
 struct fs_dirent {
-	uint64_t ino;
+	struct fs_number number;
 	uint64_t next;		/* offset that continues after this entry */
 	uint8_t type;		/* DT_* */
 	bool last;		/* fs_list(): it is the directory's last one */

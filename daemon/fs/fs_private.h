@@ -39,6 +39,7 @@ struct fs {
 	struct safe_open open;		/* [I] */
 	struct fs_config config;	/* root_fd is -1: the root inode owns it; [I] */
 	struct fs_watch watch;		/* [I] from the first request on */
+	uint64_t number_seed;		/* for file_number.h; [I] */
 	bool remote;			/* the root is on a network file system; [I] */
 	char capability[XATTR_MAP_NAME_SIZE];	/* where the map moves security.capability; "": nowhere; [I] */
 };
@@ -66,6 +67,8 @@ void fs_at_put(struct fs_at *at);
 int fs_handle_get(struct fs *fs, uint64_t fh, enum handle_kind kind, struct handle **out);
 /* FS_KIND_* bits of the file system that an open file or directory is on. */
 uint8_t fs_kind_of(const struct handle *open);
+/* The number of a file with the host's number `ino` on `device`. */
+struct fs_number fs_number_of(const struct fs *fs, uint32_t device, uint64_t ino);
 /* 0, or -EROFS for a read-only share. */
 int fs_check_writable(const struct fs *fs);
 /* The same, or -ENFILE where what is made could not be handed out: it is not made then. */

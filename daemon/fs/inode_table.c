@@ -6,18 +6,10 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "common/mix.h"
+
 #define FIRST_BUCKETS 16
 #define NOT_KEYED UINT32_MAX	/* inode.next of one that is not in a bucket */
-
-/* Mix all bits of a number into all bits of the result. */
-static uint64_t mix64(uint64_t v)
-{
-	v ^= v >> 30;
-	v *= 0xbf58476d1ce4e5b9ULL;
-	v ^= v >> 27;
-	v *= 0x94d049bb133111ebULL;
-	return v ^ (v >> 31);
-}
 
 /* The seed keeps a guest that picks among host inode numbers from aiming at one bucket. */
 static uint64_t key_hash(const struct inode_table *table, const struct inode_key *key)

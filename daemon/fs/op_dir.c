@@ -83,12 +83,27 @@ static void resolve_entry(struct fs *fs, const struct fs_at *dir, const struct d
 		memset(entry, 0, sizeof(*entry));
 }
 
+/*
+ * The number that is listed. At the root of a mount ".." is the root itself by the
+ * host's listing, and a directory of another file system by its path.
+ */
+static struct fs_number listed_number(struct fs *fs, const struct fs_at *dir,
+				      const struct dir_record *record)
+{
+	struct statx stx;
+
+	if (!strcmp(record->name, "..") && inode_has(dir->inode, INODE_ELSEWHERE) &&
+	    !statx(dir->fd, "..", AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_INO, &stx))
+		return fs_number_of(fs, inode_device(&stx), stx.stx_ino);
+	return fs_number_of(fs, dir->inode->key.device, record->ino);
+}
+
 static bool offer(struct fs *fs, const struct fs_at *dir, const struct dir_record *record,
 		  bool last, bool plus, fs_emit_fn emit, void *ctx)
 {
 	struct fs_entry entry;
 	struct fs_dirent dirent = {
-		.ino = record->ino,
+		.number = listed_number(fs, dir, record),
 		.next = (uint64_t)record->next,
 		.type = record->type,
 		.last = last,
@@ -99,6 +114,8 @@ static bool offer(struct fs *fs, const struct fs_at *dir, const struct dir_recor
 	if (plus) {
 		resolve_entry(fs, dir, record, &entry);
 		dirent.entry = &entry;
+		if (entry.node)
+			dirent.number = entry.attr.number;
 	}
 	if (emit(ctx, &dirent))
 		return true;

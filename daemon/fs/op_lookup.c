@@ -71,20 +71,28 @@ static void note_habit(struct inode *dir, bool was_new)
 		__atomic_store_n(&dir->habit, next, __ATOMIC_RELAXED);
 }
 
-/* A mount starts here, or what has a device number of its own, as a subvolume does. */
-static bool is_submount(const struct inode *dir, const struct inode *inode)
+/*
+ * A mount starts at this directory, or what has a device number of its own, as a
+ * subvolume does. Or this file is of another file system than its directory: bound
+ * there, or seen through a union of several. It stays so as long as it is known.
+ */
+static bool is_elsewhere(const struct inode *dir, const struct inode *inode)
 {
-	return S_ISDIR(inode->type) &&
-	       (inode->key.mount != dir->key.mount || inode->key.device != dir->key.device);
+	return inode->key.device != dir->key.device ||
+	       (S_ISDIR(inode->type) && inode->key.mount != dir->key.mount);
 }
 
 /* One lookup is counted on the inode: what else the entry of a name has. */
 static int complete_child(struct fs *fs, const struct fs_at *dir, struct inode *inode, bool was_new,
 			  struct fs_entry *entry)
 {
-	int err = fs_entry_complete(fs, inode, entry);
+	bool elsewhere = is_elsewhere(dir->inode, inode);
+	int err;
 
-	entry->attr.submount = is_submount(dir->inode, inode);
+	if (elsewhere)
+		inode_set(inode, INODE_ELSEWHERE);
+	err = fs_entry_complete(fs, inode, entry);
+	entry->attr.submount = elsewhere && S_ISDIR(inode->type);
 	note_habit(dir->inode, was_new);
 	return err;
 }

@@ -37,7 +37,7 @@ static size_t dir_fill_head(const struct dir_fill *fill, const struct fs_dirent 
 			    struct fuse_direntplus *plus)
 {
 	struct fuse_dirent head = {
-		.ino = dirent->ino,
+		.ino = reply_number(fill->req, &dirent->number),
 		.off = dirent->next,
 		.namelen = dirent->name_len,
 		.type = dirent->type | (dirent->last ? FUSE_DIRENT_LAST : 0),

@@ -90,13 +90,20 @@ static uint32_t reply_blksize(const struct request *req, const struct statx *stx
 	return req->server->window.setup && S_ISREG(stx->stx_mode) ? WINDOW_PAGE : stx->stx_blksize;
 }
 
+uint64_t reply_number(const struct request *req, const struct fs_number *number)
+{
+	bool mixed = req->session & SESSION_SUBMOUNTS ? number->foreign : number->below;
+
+	return mixed ? number->mixed : number->own;
+}
+
 static void reply_fill_attr(const struct request *req, const struct fs_attr *attr,
 			    struct fuse_attr *out)
 {
 	const struct statx *stx = &attr->stx;
 
 	*out = (struct fuse_attr){
-		.ino = stx->stx_ino,
+		.ino = reply_number(req, &attr->number),
 		.size = stx->stx_size,
 		.blocks = stx->stx_blocks,
 		.atime = (uint64_t)stx->stx_atime.tv_sec,
@@ -162,9 +169,11 @@ static struct fuse_sx_time reply_sx_time(const struct statx_timestamp *from)
 	return (struct fuse_sx_time){ .tv_sec = from->tv_sec, .tv_nsec = from->tv_nsec };
 }
 
-static void reply_fill_statx(const struct request *req, const struct statx *stx,
+static void reply_fill_statx(const struct request *req, const struct fs_attr *attr,
 			     struct fuse_statx *out)
 {
+	const struct statx *stx = &attr->stx;
+
 	*out = (struct fuse_statx){
 		.mask = stx->stx_mask & (STATX_BASIC_STATS | STATX_BTIME),
 		.blksize = reply_blksize(req, stx),
@@ -173,7 +182,7 @@ static void reply_fill_statx(const struct request *req, const struct statx *stx,
 		.uid = reply_id(req->server->config.uid_map, stx->stx_uid),
 		.gid = reply_id(req->server->config.gid_map, stx->stx_gid),
 		.mode = stx->stx_mode,
-		.ino = stx->stx_ino,
+		.ino = reply_number(req, &attr->number),
 		.size = stx->stx_size,
 		.blocks = stx->stx_blocks,
 		.attributes_mask = stx->stx_attributes_mask & STATX_ATTRS_PASSED,
@@ -193,7 +202,7 @@ int reply_statx(struct request *req, const struct fs_attr *attr)
 	struct fuse_statx_out out = { .flags = 0 };
 
 	reply_fill_valid(req, &out.attr_valid, &out.attr_valid_nsec);
-	reply_fill_statx(req, &attr->stx, &out.stat);
+	reply_fill_statx(req, attr, &out.stat);
 	return reply_put(req, &out, sizeof(out));
 }
 

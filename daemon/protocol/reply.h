@@ -32,6 +32,9 @@ int reply_create(struct request *req, const struct fs_entry *entry, uint64_t han
 /* "There is no such name", worth remembering; -ENOENT where the cache mode forbids that. */
 int reply_no_entry(struct request *req);
 
+/* The inode number that this guest is given. */
+uint64_t reply_number(const struct request *req, const struct fs_number *number);
+
 /* The wire's words for an entry, for READDIRPLUS. */
 void reply_fill_entry(const struct request *req, const struct fs_entry *entry,
 		      struct fuse_entry_out *out);

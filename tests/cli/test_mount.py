@@ -143,6 +143,35 @@ def test_files_whose_size_says_nothing(shares, mounts, options):
         assert first.end() == (0, "")
 
 
+def test_file_systems_below_are_not_mixed_up(shares, mounts, tmp_path):
+    """Files of one number on two file systems, each with two links: a copy of all has the content of each."""
+    source = tmp_path / "source"
+    names = ["a", "b", "bound"]
+    for name in names:
+        (source / name).mkdir(parents=True)
+    mounted = []
+    try:
+        for name in names[:2]:
+            run("mount", "-t", "tmpfs", "-o", "size=1M", "none", source / name)
+            mounted.append(source / name)
+            (source / name / "file").write_text(f"content of {name}")
+            os.link(source / name / "file", source / name / "link")
+        run("mount", "--bind", source / "a", source / "bound")
+        mounted.append(source / "bound")
+        seen = mounts(shares(directory=source))
+        run("cp", "-a", seen.dir, tmp_path / "copy")
+        for name in names[:2]:
+            assert (tmp_path / "copy" / name / "file").read_text() == f"content of {name}"
+        assert not os.path.samefile(seen.dir / "a/file", seen.dir / "b/file")
+        # What the host's kernel takes for one file is one.
+        assert os.path.samefile(source / "a/file", source / "bound/link")
+        assert os.path.samefile(seen.dir / "a/file", seen.dir / "bound/link")
+        assert seen.end() == (0, "")
+    finally:
+        for directory in reversed(mounted):
+            run("umount", "-l", directory)
+
+
 @pytest.mark.parametrize("queues", [1, 2])
 def test_every_request(shares, mounts, queues):
     share = shares("--posix-lock", "--flock", "--queues", queues)

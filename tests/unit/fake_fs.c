@@ -356,7 +356,7 @@ static bool fake_emit(uint64_t index, bool plus, fs_emit_fn emit, void *ctx)
 	struct fs_entry entry = fake.entry;
 	char name[1024];
 	struct fs_dirent dirent = {
-		.ino = 1000 + index, .next = index + 1, .type = 8,
+		.number = { .own = 1000 + index }, .next = index + 1, .type = 8,
 		.name = name, .name_len = (uint16_t)fake.dirent_name_len,
 		.entry = plus ? &entry : NULL,
 	};

@@ -93,7 +93,7 @@ static bool take(void *ctx, const struct fs_dirent *d)
 	if (d->entry && d->entry->node) {
 		l->resolved++;
 		l->last_node = d->entry->node;
-		assert_int_equal(d->entry->attr.stx.stx_ino, d->ino);
+		assert_int_equal(d->entry->attr.stx.stx_ino, d->number.own);
 		if (l->forget)
 			fs_forget(fs, d->entry->node, 1);
 	}

@@ -30,6 +30,7 @@ static void fill_attr(void)
 	stx->stx_gid = 1002;
 	stx->stx_mode = S_IFCHR | 0640;
 	stx->stx_ino = 0x123456789abcULL;
+	fake.entry.attr.number.own = 0x123456789abcULL;
 	stx->stx_size = 0x1ffffffffULL;
 	stx->stx_blocks = 77;
 	stx->stx_atime = (struct statx_timestamp){ .tv_sec = -5, .tv_nsec = 1 };

@@ -170,6 +170,134 @@ static void test_listed(void **state)
 	unmount_all(f);
 }
 
+/* ---- inode numbers ---- */
+
+/* The number listed for a name; 0: it is not listed. */
+static uint64_t listed_number(struct fixture *f, uint64_t dir, const char *name, bool plus)
+{
+	size_t head = plus ? FUSE_NAME_OFFSET_DIRENTPLUS : FUSE_NAME_OFFSET;
+	struct fuse_open_out open;
+	uint64_t found = 0;
+	char buf[8192];
+	ssize_t n;
+
+	ok(casement_opendir(f->q, dir, &open));
+	n = plus ? casement_readdirplus(f->q, dir, open.fh, 0, buf, sizeof(buf)) :
+		   casement_readdir(f->q, dir, open.fh, 0, buf, sizeof(buf));
+	ok(n);
+	for (size_t at = 0; at + head <= (size_t)n;) {
+		struct fuse_dirent entry;
+
+		memcpy(&entry, buf + at + head - FUSE_NAME_OFFSET, FUSE_NAME_OFFSET);
+		if (entry.namelen == strlen(name) && !memcmp(buf + at + head, name, entry.namelen))
+			found = entry.ino;
+		at += FUSE_REC_ALIGN(head + entry.namelen);
+	}
+	ok(casement_releasedir(f->q, dir, open.fh));
+	return found;
+}
+
+/* Every request that tells the number of this file tells this one. */
+static uint64_t number_of(struct fixture *f, uint64_t parent, const char *name, uint64_t *node)
+{
+	struct fuse_entry_out entry = look(f, parent, name);
+	struct fuse_statx_out statx;
+	struct fuse_attr_out attr;
+
+	ok(casement_getattr(f->q, entry.nodeid, CASEMENT_NO_FH, &attr));
+	assert_int_equal(attr.attr.ino, entry.attr.ino);
+	ok(casement_statx(f->q, entry.nodeid, CASEMENT_NO_FH, STATX_INO, &statx));
+	assert_int_equal(statx.stat.ino, entry.attr.ino);
+	assert_int_equal(listed_number(f, parent, name, true), entry.attr.ino);
+	if (S_ISDIR(entry.attr.mode)) {
+		assert_int_equal(listed_number(f, entry.nodeid, ".", false), entry.attr.ino);
+		assert_int_equal(listed_number(f, entry.nodeid, ".", true), entry.attr.ino);
+	}
+	if (node)
+		*node = entry.nodeid;
+	return entry.attr.ino;
+}
+
+/* To a guest that sees one file system no two files are one, and one file is one by each of its names. */
+static void check_numbers_of_one(struct fixture *f)
+{
+	uint64_t one, two, sub, all[9];
+	struct fuse_attr_out root;
+	unsigned int n = 0;
+
+	ok(casement_getattr(f->q, CASEMENT_ROOT, CASEMENT_NO_FH, &root));
+	assert_int_equal(mkdir(share_path(&f->daemon, "one/sub"), 0755), 0);
+	all[n++] = root.attr.ino;
+	all[n++] = number_of(f, CASEMENT_ROOT, "one", &one);
+	all[n++] = number_of(f, CASEMENT_ROOT, "two", &two);
+	all[n++] = number_of(f, CASEMENT_ROOT, "plain", NULL);
+	all[n++] = number_of(f, CASEMENT_ROOT, "file", NULL);
+	all[n++] = number_of(f, one, "a", NULL);
+	all[n++] = number_of(f, two, "a", NULL);
+	all[n++] = number_of(f, one, "sub", &sub);
+	for (unsigned int i = 0; i < n; i++) {
+		for (unsigned int j = 0; j < i; j++)
+			assert_int_not_equal(all[i], all[j]);
+	}
+	assert_int_equal(number_of(f, CASEMENT_ROOT, "bound", NULL),
+			 number_of(f, CASEMENT_ROOT, "plain", NULL));
+	assert_int_equal(number_of(f, CASEMENT_ROOT, "bound-file", NULL),
+			 number_of(f, CASEMENT_ROOT, "file", NULL));
+	/* What is on the share's own file system has the host's number. */
+	assert_int_equal(listed_number(f, CASEMENT_ROOT, "file", false), number_of(f, CASEMENT_ROOT, "file", NULL));
+	assert_int_equal(listed_number(f, one, "a", false), number_of(f, one, "a", NULL));
+	assert_int_equal(listed_number(f, one, "..", false), root.attr.ino);
+	assert_int_equal(listed_number(f, one, "..", true), root.attr.ino);
+	assert_int_equal(listed_number(f, sub, "..", false), number_of(f, CASEMENT_ROOT, "one", NULL));
+}
+
+static void test_numbers_not_announced(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct stat st;
+
+	mount_all(f);
+	check_numbers_of_one(f);
+	assert_int_equal(stat(share_path(&f->daemon, "file"), &st), 0);
+	assert_int_equal(number_of(f, CASEMENT_ROOT, "file", NULL), st.st_ino);
+	unmount_all(f);
+}
+
+static void test_numbers_not_offered(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_init_in in = { .major = 7, .minor = 39, .flags = FUSE_ASYNC_READ | FUSE_DO_READDIRPLUS };
+
+	mount_all(f);
+	ok(casement_init(f->q, &in, &f->init));
+	check_numbers_of_one(f);
+	unmount_all(f);
+}
+
+/*
+ * A guest that mounts what is mounted has the host's numbers, but for a file of
+ * another file system that is bound into a directory: it mounts directories only.
+ */
+static void test_numbers_announced(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t foreign;
+	struct stat st;
+
+	mount_all(f);
+	share_fill(&f->daemon, "foreign", 10, 5);
+	assert_int_equal(mount(share_path(&f->daemon, "two/a"), share_path(&f->daemon, "foreign"),
+			       NULL, MS_BIND, NULL), 0);
+	assert_int_equal(stat(share_path(&f->daemon, "two/a"), &st), 0);
+	assert_int_equal(number_of(f, look(f, CASEMENT_ROOT, "two").nodeid, "a", NULL), st.st_ino);
+	assert_int_equal(number_of(f, CASEMENT_ROOT, "bound-file", NULL),
+			 number_of(f, CASEMENT_ROOT, "file", NULL));
+	foreign = number_of(f, CASEMENT_ROOT, "foreign", NULL);
+	assert_int_not_equal(foreign, st.st_ino);
+	umount2(share_path(&f->daemon, "foreign"), MNT_DETACH);
+	unmount_all(f);
+}
+
 int main(void)
 {
 	static const struct fixture_config plain;
@@ -183,6 +311,9 @@ int main(void)
 		FIXTURE_TEST(test_told_apart, &plain),
 		FIXTURE_TEST(test_told_apart, &handles),
 		FIXTURE_TEST(test_listed, &plain),
+		FIXTURE_TEST(test_numbers_not_announced, &silent),
+		FIXTURE_TEST(test_numbers_not_offered, &no_init),
+		FIXTURE_TEST(test_numbers_announced, &plain),
 	};
 
 	may_mount = unshare(CLONE_NEWNS) == 0 &&
