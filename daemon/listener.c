@@ -22,48 +22,64 @@
 #include "common/log.h"
 
 #define PID_SUFFIX ".pid"
-#define PID_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) + sizeof(PID_SUFFIX))
 
-static void pid_path(char out[PID_PATH_MAX], const char *path)
+static int dir_open(const char *path, const char *name)
 {
-	snprintf(out, PID_PATH_MAX, "%s%s", path, PID_SUFFIX);
+	cleanup_free char *dir = strndup(path, (size_t)(name - path));
+	int fd = dir ? open(*dir ? dir : ".", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	int err = fd < 0 ? -errno : 0;
+
+	if (err)
+		log_error("%s: %s; choose a --socket-path in a directory that exists", path, strerror(-err));
+	return err ? err : fd;
 }
 
-static int lock_take(const char *path)
+/* What is there may be another user's doing: a link to some file of ours would be cut below. */
+static bool is_own_file(int fd)
 {
-	char name[PID_PATH_MAX];
-	cleanup_close int fd = -1;
+	struct stat st;
 
-	pid_path(name, path);
-	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	return !fstat(fd, &st) && S_ISREG(st.st_mode) && st.st_nlink == 1;
+}
+
+static int lock_take(const struct listener *listener, const char *path)
+{
+	cleanup_close int fd = openat(listener->dir_fd, listener->lock_name,
+				      O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+
 	if (fd < 0) {
 		int err = -errno;
 
-		log_error("%s: cannot be made: %m; choose a --socket-path in a directory you may write", name);
+		log_error("%s" PID_SUFFIX ": cannot be made: %m; choose a --socket-path in a directory you may write",
+			  path);
 		return err;
 	}
+	if (!is_own_file(fd)) {
+		log_error("%s" PID_SUFFIX ": exists and is no file of casementd's; choose another --socket-path", path);
+		return -EEXIST;
+	}
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		log_error("%s: in use by another daemon (%s is locked); stop it or choose another --socket-path",
-			  path, name);
+		log_error("%s: in use by another daemon (%s" PID_SUFFIX " is locked); stop it or choose another --socket-path",
+			  path, path);
 		return -EADDRINUSE;
 	}
 	if (ftruncate(fd, 0) || dprintf(fd, "%d\n", getpid()) < 0)
-		log_warn("%s: cannot write the pid: %m", name);
+		log_warn("%s" PID_SUFFIX ": cannot write the pid: %m", path);
 	return take_fd(&fd);
 }
 
 /* Only a socket that nobody holds is removed to make room; anything else is somebody's file. */
-static int path_clear(const char *path)
+static int path_clear(const struct listener *listener, const char *path)
 {
 	struct stat st;
 
-	if (lstat(path, &st))
+	if (fstatat(listener->dir_fd, listener->name, &st, AT_SYMLINK_NOFOLLOW))
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode)) {
 		log_error("%s: exists and is not a socket; choose another --socket-path", path);
 		return -EEXIST;
 	}
-	return unlink(path) ? -errno : 0;
+	return unlinkat(listener->dir_fd, listener->name, 0) ? -errno : 0;
 }
 
 static int socket_bind(int fd, const char *path, bool for_group)
@@ -81,51 +97,79 @@ static int socket_bind(int fd, const char *path, bool for_group)
 	return err;
 }
 
-static int socket_give(const char *path, const char *name)
+/* A socket of that name, if it is one: never what a link there leads to. */
+static int socket_chgrp(const struct listener *listener, gid_t gid)
+{
+	cleanup_close int fd = openat(listener->dir_fd, listener->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -ENOTSOCK;
+	return fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) ? -errno : 0;
+}
+
+static int socket_give(const struct listener *listener, const char *path, const char *name)
 {
 	struct group *group = getgrnam(name);
+	int err;
 
 	if (!group) {
 		log_error("--socket-group %s: there is no such group", name);
 		return -ENOENT;
 	}
-	if (chown(path, (uid_t)-1, group->gr_gid)) {
-		int err = -errno;
-
-		log_error("%s: cannot be given to group %s: %m", path, name);
-		return err;
-	}
-	return 0;
+	err = socket_chgrp(listener, group->gr_gid);
+	if (err)
+		log_error("%s: cannot be given to group %s: %s", path, name, strerror(-err));
+	return err;
 }
 
-int listener_open(struct listener *listener, const char *path, const char *group)
+/* The names, and the directory they are in: who serves may have another working directory later. */
+static int name_socket(struct listener *listener, const char *path)
 {
-	cleanup_close int fd = -1;
-	int err;
+	const char *slash = strrchr(path, '/');
 
-	*listener = (struct listener){ .fd = -1, .lock_fd = -1 };
 	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
 		log_error("%s: longer than a socket's name may be (107 bytes); choose a shorter --socket-path", path);
 		return -ENAMETOOLONG;
 	}
-	listener->lock_fd = lock_take(path);
-	if (listener->lock_fd < 0)
-		return listener->lock_fd;
-	err = path_clear(path);
-	if (!err) {
-		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-		err = fd < 0 ? -errno : socket_bind(fd, path, group);
-	}
-	if (!err) {
-		listener->path = path;
-		err = group ? socket_give(path, group) : 0;
-	}
+	listener->name = slash ? slash + 1 : path;
+	snprintf(listener->lock_name, sizeof(listener->lock_name), "%s" PID_SUFFIX, listener->name);
+	listener->dir_fd = dir_open(path, listener->name);
+	return listener->dir_fd < 0 ? listener->dir_fd : 0;
+}
+
+static int open_socket(struct listener *listener, const char *path, const char *group)
+{
+	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int err = fd < 0 ? -errno : socket_bind(fd, path, group);
+
+	if (err)
+		return err;
+	listener->bound = true;
+	err = group ? socket_give(listener, path, group) : 0;
 	if (!err && listen(fd, 1))
 		err = -errno;
+	if (!err)
+		listener->fd = take_fd(&fd);
+	return err;
+}
+
+int listener_open(struct listener *listener, const char *path, const char *group)
+{
+	int err;
+
+	*listener = (struct listener)LISTENER_NONE;
+	err = name_socket(listener, path);
+	if (err)
+		return err;
+	listener->lock_fd = lock_take(listener, path);
+	err = listener->lock_fd < 0 ? listener->lock_fd : path_clear(listener, path);
+	if (!err)
+		err = open_socket(listener, path, group);
 	if (err)
 		listener_close(listener);
-	else
-		listener->fd = take_fd(&fd);
 	return err;
 }
 
@@ -134,7 +178,7 @@ int listener_adopt(struct listener *listener, int fd)
 	int listening = 0;
 	socklen_t len = sizeof(listening);
 
-	*listener = (struct listener){ .fd = -1, .lock_fd = -1 };
+	*listener = (struct listener)LISTENER_NONE;
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) || !listening) {
 		log_error("--fd %d: not a listening socket", fd);
 		return -EINVAL;
@@ -161,23 +205,21 @@ void listener_refuse(struct listener *listener)
 
 void listener_disown(struct listener *listener)
 {
-	listener->path = NULL;
+	listener->bound = false;
 	close_fd(&listener->lock_fd);
+	close_fd(&listener->dir_fd);
 }
 
 void listener_close(struct listener *listener)
 {
-	char name[PID_PATH_MAX];
-
 	close_fd(&listener->fd);
-	if (listener->path)
-		unlink(listener->path);
-	if (listener->path && listener->lock_fd >= 0) {
-		pid_path(name, listener->path);
-		unlink(name);
-	}
+	if (listener->bound)
+		unlinkat(listener->dir_fd, listener->name, 0);
+	if (listener->bound && listener->lock_fd >= 0)
+		unlinkat(listener->dir_fd, listener->lock_name, 0);
+	listener->bound = false;
 	close_fd(&listener->lock_fd);
-	listener->path = NULL;
+	close_fd(&listener->dir_fd);
 }
 
 int listener_accept(struct listener *listener, int stop_fd)

@@ -3,11 +3,17 @@
 #ifndef CASEMENT_DAEMON_LISTENER_H
 #define CASEMENT_DAEMON_LISTENER_H
 
+#include <stdbool.h>
+
 struct listener {
 	int fd;			/* listening; -1 once deaf */
 	int lock_fd;		/* locked PATH.pid, or -1 */
-	const char *path;	/* borrowed; NULL with a socket that was handed to us */
+	int dir_fd;		/* O_PATH, of what was made; -1 with a socket that was handed to us */
+	const char *name;	/* in it; borrowed */
+	char lock_name[128];
+	bool bound;		/* the name is ours to remove */
 };
+#define LISTENER_NONE { .fd = -1, .lock_fd = -1, .dir_fd = -1 }
 
 /* Make, lock and listen on the socket at `path`, for `group` too unless NULL. 0, or -errno, logged. */
 int listener_open(struct listener *listener, const char *path, const char *group);

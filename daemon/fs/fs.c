@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/checked.h"
 #include "daemon/fs/dir_stream.h"
@@ -162,7 +163,10 @@ int fs_new(const struct fs_config *config, struct fs **out)
 	err = safe_open_init(&fs->open, config->proc_fd ? config->proc_fd : -1, config->root_fd);
 	if (err)
 		goto free_fs;
-	err = make_inodes(fs);
+	/* For attributes, see op_xattr.c. */
+	err = fchdir(fs->open.proc_fd) < 0 ? -errno : 0;
+	if (!err)
+		err = make_inodes(fs);
 	if (err)
 		goto close_open;
 	err = enter_root(fs, config);

@@ -156,7 +156,8 @@ struct fs_setattr {
  * Make a file system of config->root_fd. On success *out is the new object and
  * owns root_fd and proc_fd; on error they stay the caller's; -EOPNOTSUPP: handles are
  * mandatory, and the root has none, or CAP_DAC_READ_SEARCH is not ours. Raises
- * nothing, drops nothing: privileges are the sandbox's business.
+ * nothing, drops nothing: privileges are the sandbox's business. The process'
+ * working directory is /proc/self/fd from here on, and must stay.
  */
 int fs_new(const struct fs_config *config, struct fs **out);
 /* Close everything. No other thread may be inside the file system. */

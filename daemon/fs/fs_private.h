@@ -138,7 +138,7 @@ void fs_xattr_setup(struct fs *fs);
  */
 int fs_drop_capability(const struct fs *fs, const struct inode *inode, int fd, bool opened);
 /* False when the file of an O_PATH descriptor certainly has no access ACL. */
-bool fs_has_acl(const struct fs *fs, int fd);
+bool fs_has_acl(int fd);
 /* Give a new file its label; `opened` as above. 0, or -errno of setxattr(2) or the map. */
 int fs_set_label(const struct fs *fs, int fd, bool opened, const struct fs_label *label);
 

@@ -37,7 +37,7 @@ static int become_maker(const struct fs *fs, const struct fs_caller *caller,
 		.n_groups = caller->n_groups, .groups = caller->groups,
 		.remote = fs_is_remote(fs, dir->inode),
 	};
-	int err = caller->umask ? thread_fs_enter(fs->open.proc_fd) : 0;
+	int err = caller->umask ? thread_fs_enter() : 0;
 
 	if (err)
 		return err;
@@ -144,8 +144,8 @@ static uint32_t wanted_bits(uint32_t flags)
  * asks. Root of the guest need not have all of root's rights there; only where
  * owners say nothing, because all that is made belongs to one user, it is believed.
  */
-static bool surely_may(const struct fs *fs, const struct fs_caller *caller, int fd,
-		       const struct statx *stx, uint32_t flags)
+static bool surely_may(const struct fs_caller *caller, int fd, const struct statx *stx,
+		       uint32_t flags)
 {
 	uint32_t owner = stx->stx_mode >> 6, all = owner & stx->stx_mode >> 3 & stx->stx_mode;
 	uint32_t wanted = wanted_bits(flags);
@@ -154,7 +154,7 @@ static bool surely_may(const struct fs *fs, const struct fs_caller *caller, int 
 		return !(wanted & ~owner);
 	if (caller->uid == 0 && !creds_follow_callers())
 		return true;
-	return !(flags & O_TRUNC) && !(wanted & ~all) && !fs_has_acl(fs, fd);
+	return !(flags & O_TRUNC) && !(wanted & ~all) && !fs_has_acl(fd);
 }
 
 /* Open the file of an entry, which is the caller's to forget when that fails. */
@@ -166,7 +166,7 @@ static int open_existing(struct fs *fs, const struct fs_caller *caller, uint32_t
 
 	if (err)
 		return err;
-	if (!S_ISREG(at.inode->type) || !surely_may(fs, caller, at.fd, &entry->attr.stx, flags))
+	if (!S_ISREG(at.inode->type) || !surely_may(caller, at.fd, &entry->attr.stx, flags))
 		return -ESTALE;
 	err = fs_open_inode(fs, caller, at.inode, flags, handle);
 	if (!err && (flags & O_TRUNC)) {

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Extended attributes of files of every type, by path below /proc/self/fd
- * (thread_fs.h): nothing is opened for it, so that a device or a FIFO never is,
- * and a symbolic link's own attributes are meant, never its target's.
+ * Extended attributes of files of every type, by path below /proc/self/fd, which
+ * is the process' working directory (fs_new()): a descriptor's number is a path to
+ * the thing itself, whatever it is, also where /proc is out of sight. Nothing is
+ * opened for it, so that a device or a FIFO never is, and a symbolic link's own
+ * attributes are meant, never its target's. There is no other way: a path from
+ * the root would be the guest's.
  *
  * Names pass through the map (xattr_map.h) on their way in and out. Where it
  * moves security.capability, the host's kernel does not know what it is any
  * more and does not drop it from a file that changes: fs_drop_capability() does.
  *
- * System calls: 1, and 2 more the first time on a thread; see fs_at_get() for its own.
+ * System calls: 1; see fs_at_get() for its own.
  */
 #include <stdio.h>
 #include <string.h>
@@ -21,21 +24,6 @@
 
 #define CAPABILITY "security.capability"
 #define ACL_ACCESS "system.posix_acl_access"
-
-/* A path that leads to what a descriptor refers to, a link itself where it is one. */
-struct fd_path {
-	char text[32];
-};
-
-static struct fd_path path_of(const struct fs *fs, int fd)
-{
-	/* Where a thread cannot have its own working directory, /proc may be in sight. */
-	bool own = thread_fs_enter(fs->open.proc_fd) == 0;
-	struct fd_path path;
-
-	snprintf(path.text, sizeof(path.text), "%s%d", own ? "" : "/proc/self/fd/", fd);
-	return path;
-}
 
 static int host_name(const struct fs *fs, const char *name, char host[XATTR_MAP_NAME_SIZE])
 {
@@ -50,15 +38,15 @@ void fs_xattr_setup(struct fs *fs)
 		fs->capability[0] = '\0';
 }
 
-static ssize_t get_value(const struct fs *fs, int fd, bool opened, const char *name)
+static ssize_t get_value(int fd, bool opened, const char *name)
 {
-	return opened ? fgetxattr(fd, name, NULL, 0) : getxattr(path_of(fs, fd).text, name, NULL, 0);
+	return opened ? fgetxattr(fd, name, NULL, 0) : getxattr(safe_open_name(fd).text, name, NULL, 0);
 }
 
-static ssize_t get_names(const struct fs *fs, int fd, bool opened, char *names)
+static ssize_t get_names(int fd, bool opened, char *names)
 {
 	return opened ? flistxattr(fd, names, FS_XATTR_LIST_MAX) :
-			listxattr(path_of(fs, fd).text, names, FS_XATTR_LIST_MAX);
+			listxattr(safe_open_name(fd).text, names, FS_XATTR_LIST_MAX);
 }
 
 static bool names_have(const char *names, size_t n, const char *name)
@@ -78,14 +66,14 @@ static int has_capability(const struct fs *fs, int fd, bool opened)
 	cleanup_free char *names = NULL;
 	ssize_t n;
 
-	if (get_value(fs, fd, opened, fs->capability) >= 0)
+	if (get_value(fd, opened, fs->capability) >= 0)
 		return 1;
 	if (errno == ENODATA || errno == EOPNOTSUPP)
 		return 0;
 	names = malloc(FS_XATTR_LIST_MAX);
 	if (!names)
 		return -ENOMEM;
-	n = get_names(fs, fd, opened, names);
+	n = get_names(fd, opened, names);
 	return n < 0 ? -errno : names_have(names, (size_t)n, fs->capability);
 }
 
@@ -101,13 +89,13 @@ int fs_drop_capability(const struct fs *fs, const struct inode *inode, int fd, b
 	if (rc <= 0)
 		return rc;
 	rc = opened ? fremovexattr(fd, fs->capability) :
-		      removexattr(path_of(fs, fd).text, fs->capability);
+		      removexattr(safe_open_name(fd).text, fs->capability);
 	return rc < 0 && errno != ENODATA ? -errno : 0;
 }
 
-bool fs_has_acl(const struct fs *fs, int fd)
+bool fs_has_acl(int fd)
 {
-	return getxattr(path_of(fs, fd).text, ACL_ACCESS, NULL, 0) >= 0 ||
+	return getxattr(safe_open_name(fd).text, ACL_ACCESS, NULL, 0) >= 0 ||
 	       (errno != ENODATA && errno != EOPNOTSUPP);
 }
 
@@ -119,13 +107,14 @@ int fs_set_label(const struct fs *fs, int fd, bool opened, const struct fs_label
 	if (rc)
 		return rc;
 	rc = opened ? fsetxattr(fd, host, label->value, label->size, 0) :
-		      setxattr(path_of(fs, fd).text, host, label->value, label->size, 0);
+		      setxattr(safe_open_name(fd).text, host, label->value, label->size, 0);
 	return rc < 0 ? -errno : 0;
 }
 
 int fs_umask_ready(struct fs *fs)
 {
-	return thread_fs_enter(fs->open.proc_fd);
+	(void)fs;
+	return thread_fs_enter();
 }
 
 /*
@@ -160,7 +149,7 @@ int fs_setxattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, co
 		err = fs_act_as(fs, at.inode, caller, setid_of(host, acl_kill_sgid), &as);
 	if (err)
 		return err;
-	return setxattr(path_of(fs, at.fd).text, host, value, size, (int)flags) < 0 ? -errno : 0;
+	return setxattr(safe_open_name(at.fd).text, host, value, size, (int)flags) < 0 ? -errno : 0;
 }
 
 ssize_t fs_getxattr(struct fs *fs, uint64_t node, const char *name, void *value, size_t size)
@@ -176,7 +165,7 @@ ssize_t fs_getxattr(struct fs *fs, uint64_t node, const char *name, void *value,
 		return -ENODATA;
 	if (err)
 		return err;
-	n = getxattr(path_of(fs, at.fd).text, host, value, size);
+	n = getxattr(safe_open_name(at.fd).text, host, value, size);
 	return n < 0 ? -errno : n;
 }
 
@@ -188,7 +177,7 @@ ssize_t fs_listxattr(struct fs *fs, uint64_t node, char *names)
 
 	if (err)
 		return err;
-	n = listxattr(path_of(fs, at.fd).text, names, FS_XATTR_LIST_MAX);
+	n = listxattr(safe_open_name(at.fd).text, names, FS_XATTR_LIST_MAX);
 	if (n < 0)
 		return -errno;
 	if (fs->config.xattr_map)
@@ -211,5 +200,5 @@ int fs_removexattr(struct fs *fs, const struct fs_caller *caller, uint64_t node,
 		err = fs_act_as(fs, at.inode, caller, CREDS_SETID_ANY, &as);
 	if (err)
 		return err;
-	return removexattr(path_of(fs, at.fd).text, host) < 0 ? -errno : 0;
+	return removexattr(safe_open_name(at.fd).text, host) < 0 ? -errno : 0;
 }

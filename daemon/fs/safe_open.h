@@ -62,7 +62,7 @@ int safe_open_again(const struct safe_open *so, int fd, int flags);
 /* What a guest is told when no more files can be opened, here or by file handle: -ENFILE. */
 int safe_open_no_more(void);
 
-/* For the calls that take a path but no O_PATH descriptor: use with safe_open.proc_fd. */
+/* For the calls that take a path but no O_PATH descriptor: below safe_open.proc_fd, or the working directory. */
 struct fd_name safe_open_name(int fd);
 
 #endif

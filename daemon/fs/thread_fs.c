@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A thread's own working directory and umask; see thread_fs.h. */
+/* A thread's own umask; see thread_fs.h. */
 #include "daemon/fs/thread_fs.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/log.h"
 
@@ -16,14 +15,14 @@ static __thread struct {
 	mode_t mask;	/* what umask(2) was last told here; the process serves with 0 */
 } thread_fs;
 
-int thread_fs_enter(int proc_fd)
+int thread_fs_enter(void)
 {
 	if (thread_fs.tried)
 		return thread_fs.result;
 	thread_fs.tried = true;
-	if (unshare(CLONE_FS) < 0 || fchdir(proc_fd) < 0) {
+	if (unshare(CLONE_FS) < 0) {
 		thread_fs.result = -errno;
-		log_guest(LOG_LEVEL_WARN, "a thread cannot have its own working directory: %m");
+		log_guest(LOG_LEVEL_WARN, "a thread cannot have a umask of its own: %m");
 	}
 	return thread_fs.result;
 }

@@ -95,10 +95,8 @@ static const struct filter_group serving_groups[] = {
 		"open", "openat", "openat2", "stat", "lstat", "fstat", "newfstatat", "statx", "fstatfs",
 		"statfs", "access", "faccessat", "faccessat2", "readlinkat", "getdents64", "mkdirat",
 		"mknodat", "symlinkat", "linkat", "unlinkat", "renameat", "renameat2", "fchmod",
-		"fchmodat", "fchmodat2", "fchown", "fchownat", "utimensat", "umask", "fchdir", "chdir",
+		"fchmodat", "fchmodat2", "fchown", "fchownat", "utimensat", "umask", "chdir",
 		"getcwd", } },
-	{ "the socket's own name, at the end, without a parent (--sandbox none)", {
-		"unlink", } },
 	{ "extended attributes, by descriptor or by /proc/self/fd", {
 		"fgetxattr", "fsetxattr", "flistxattr", "fremovexattr", "getxattr", "setxattr",
 		"listxattr", "removexattr", "lgetxattr", "lsetxattr", "llistxattr", "lremovexattr",
@@ -125,7 +123,7 @@ static const struct filter_limit serving_limits[] = {
 	{ "socket", 0, INT_MASK, VALUES(unix_only), "to syslog, again" },
 	{ "socketpair", 0, INT_MASK, VALUES(unix_only), "nothing beyond this machine" },
 	{ "prctl", 0, INT_MASK, VALUES(prctl_options), "names of threads; what creds.c asks" },
-	{ "unshare", 0, ALL_BITS, VALUES(fs_only), "a thread's own working directory and umask" },
+	{ "unshare", 0, ALL_BITS, VALUES(fs_only), "a thread's own umask" },
 	{ "prlimit64", 2, ALL_BITS, VALUES(no_pointer), "read, not set" },
 };
 

@@ -40,8 +40,8 @@ def daemons():
     """Starts daemons that wait for a VMM; ends them."""
     running = []
 
-    def start(*args):
-        daemon = subprocess.Popen([CASEMENTD, *map(str, args)], stderr=subprocess.PIPE, text=True)
+    def start(*args, **more):
+        daemon = subprocess.Popen([CASEMENTD, *map(str, args)], stderr=subprocess.PIPE, text=True, **more)
         running.append(daemon)
         line = daemon.stderr.readline()
         assert "waiting for the VMM" in line, line
@@ -131,6 +131,33 @@ def test_a_signal_ends_it_and_nothing_is_left(shared, tmp_path, daemons, number)
     daemon.send_signal(number)
     assert daemon.wait(timeout=PATIENCE) == 0
     assert [p.name for p in tmp_path.iterdir()] == ["dir"]
+
+
+@pytest.mark.parametrize("mode", ["none", "chroot"])
+def test_a_relative_socket_is_removed_too(shared, tmp_path, daemons, mode):
+    """Who serves has a working directory of its own."""
+    if mode == "chroot" and os.geteuid():
+        pytest.skip("--sandbox chroot needs root")
+    daemon = daemons("--shared-dir", "dir", "--socket-path", "s", "--sandbox", mode, cwd=tmp_path)
+    assert (tmp_path / "s").is_socket()
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.wait(timeout=PATIENCE) == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["dir"]
+
+
+def test_a_pid_file_that_is_another_file(shared, tmp_path):
+    """Who may write to the socket's directory leads casementd to no other file."""
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (tmp_path / "s.pid").hardlink_to(precious)
+    refused(1, "s.pid", "--shared-dir", shared, "--socket-path", tmp_path / "s")
+    (tmp_path / "s.pid").unlink()
+    (tmp_path / "s.pid").symlink_to(precious)
+    refused(1, "s.pid", "--shared-dir", shared, "--socket-path", tmp_path / "s")
+    (tmp_path / "s.pid").unlink()
+    os.mkfifo(tmp_path / "s.pid")
+    refused(1, "s.pid", "--shared-dir", shared, "--socket-path", tmp_path / "s")
+    assert precious.read_text() == "precious"
 
 
 def test_it_ends_when_the_vmm_leaves(shared, tmp_path, daemons):

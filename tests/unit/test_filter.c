@@ -95,7 +95,7 @@ static const struct call_row allowed[] = {
 	{ "the same, as an int is passed", SYS_ioctl, { -1, (long)(int)0x80086601, 0 } },
 	{ "a lock", SYS_fcntl, { -1, F_OFD_SETLK, 0 } },
 	{ "a Unix socket", SYS_socket, { AF_UNIX, SOCK_DGRAM } },
-	{ "its own working directory", SYS_unshare, { CLONE_FS } },
+	{ "its own umask", SYS_unshare, { CLONE_FS } },
 	{ "its own name", SYS_prctl, { PR_SET_NAME, (long)"x" } },
 	{ "its own end", SYS_tgkill, { 0, 0, 0 } },	/* pid and thread are filled in */
 	{ "clone3, which is not there", SYS_clone3, { 0, 0 } },

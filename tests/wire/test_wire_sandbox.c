@@ -151,8 +151,13 @@ static void check_root(const struct fixture *f)
 	assert_int_equal(stat(f->daemon.share, &outside), 0);
 	assert_int_equal(inside.st_ino, outside.st_ino);
 	assert_int_equal(inside.st_dev, outside.st_dev);
+	/* Its working directory is that of its descriptors, a mount that hangs nowhere. */
 	assert_int_equal(stat(proc_path(f, "cwd"), &inside), 0);
+	assert_int_equal(stat(proc_path(f, "cwd/.."), &outside), 0);
 	assert_int_equal(inside.st_ino, outside.st_ino);
+	assert_int_equal(inside.st_dev, outside.st_dev);
+	assert_int_equal(lstat(proc_path(f, "cwd/0"), &inside), 0);
+	assert_true(S_ISLNK(inside.st_mode));
 }
 
 static void namespaces_are_its_own(void **state)
