@@ -127,6 +127,37 @@ static void test_list(void **state)
 	assert_int_equal(x.answer_len, 0);
 }
 
+static void ask_list(uint32_t uid, uint32_t size)
+{
+	struct fuse_getxattr_in in = { .size = size };
+
+	exchange_start(&x, FUSE_LISTXATTR, 7);
+	exchange_add(&x, &in, sizeof(in));
+	x.head.uid = uid;
+	assert_int_equal(exchange_run(&x, sq), 0);
+}
+
+/* Names of trusted.* are root's to see, in the length of a list, too. */
+static void test_list_trusted(void **state)
+{
+	static const char names[] = "user.a\0trusted.b\0trustedc.d\0security.e";
+	static const char users[] = "user.a\0trustedc.d\0security.e";
+	struct fuse_getxattr_out out;
+
+	(void)state;
+	fake.value = names;
+	fake.value_len = sizeof(names);
+	ask_list(0, 0);
+	ANSWER(out);
+	assert_int_equal(out.size, sizeof(names));
+	ask_list(1000, 0);
+	ANSWER(out);
+	assert_int_equal(out.size, sizeof(users));
+	ask_list(1000, 1000);
+	assert_int_equal(x.answer_len, sizeof(users));
+	assert_memory_equal(x.answer, users, sizeof(users));
+}
+
 /* The umask is ours to apply with ACLs, and the guest's own without. */
 static void test_umask(void **state)
 {
@@ -328,6 +359,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_set_sizes, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_get, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_list, share_setup, share_teardown),
+		cmocka_unit_test_setup_teardown(test_list_trusted, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_umask, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_extensions, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_killpriv, share_setup, share_teardown),
