@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/cleanup.h"
 #include "daemon/fs/fs_private.h"
 
 /* What is changed: through the guest's handle where it gave one, else through the inode. */
@@ -72,32 +71,34 @@ static enum creds_setid setid_of_size(const struct fs_setattr *set)
 	return set->valid & FS_SET_KILL_SUIDGID ? CREDS_SETID_LOSE : CREDS_SETID_KEEP;
 }
 
+/*
+ * As the guest's program said it: ftruncate(2) sets the times of a file whose size stays
+ * what it is, truncate(2) of some file systems does not.
+ */
+static int cut(const struct target *t, uint64_t size)
+{
+	int rc = t->handle ? ftruncate(t->fd, (off_t)size) :
+			     truncate(safe_open_name(t->fd).text, (off_t)size);
+
+	return rc < 0 ? -errno : 0;
+}
+
 static int set_size(struct fs *fs, const struct target *t, const struct fs_setattr *set)
 {
 	cleanup_creds struct creds as = CREDS_NONE;
-	cleanup_close int opened = -1;
-	int fd, err = fs_check_regular(t->inode);
+	int err = fs_check_regular(t->inode);
 
 	if (!err && set->size > INT64_MAX)
 		err = -EINVAL;
 	if (!err)
 		err = announce_size(fs, t, set->size);
-	if (err)
-		return err;
-	if (!t->handle) {
-		opened = inode_fd_open(t->inode, O_WRONLY);
-		if (opened < 0)
-			return opened;
-	}
-	fd = t->handle ? t->handle->fd : opened;
-	err = fs_drop_capability(fs, t->inode, fd, true);
+	if (!err)
+		err = fs_drop_capability(fs, t->inode, t->fd, t->handle);
 	if (!err)
 		err = fs_act_as(fs, t->inode, t->caller, setid_of_size(set), &as);
-	if (err)
-		return err;
-	if (ftruncate(fd, (off_t)set->size) < 0)
-		return -errno;
-	return fs_watch_size(fs, t->inode, set->size);
+	if (!err)
+		err = cut(t, set->size);
+	return err ? err : fs_watch_size(fs, t->inode, set->size);
 }
 
 /*

@@ -89,7 +89,7 @@ static const struct filter_group serving_groups[] = {
 		"close", "close_range", "dup", "dup3", "memfd_create", } },
 	{ "the guest's data", {
 		"read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev",
-		"preadv2", "pwritev2", "lseek", "copy_file_range", "fallocate", "ftruncate", "fsync",
+		"preadv2", "pwritev2", "lseek", "copy_file_range", "fallocate", "truncate", "ftruncate", "fsync",
 		"fdatasync", "syncfs", "sync_file_range", "fadvise64", "readahead", "flock", } },
 	{ "names and attributes: from a directory that we hold, or by /proc/self/fd", {
 		"open", "openat", "openat2", "stat", "lstat", "fstat", "newfstatat", "statx", "fstatfs",

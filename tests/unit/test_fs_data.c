@@ -465,6 +465,46 @@ static void a_read_only_mount_is_never_mapped(void **state)
 	assert_int_equal(fs_open_dax(fs, entry.node, &told.mapped), -EROFS);
 }
 
+/* Whether a file's modification time was moved: by truncate(2) of the host, or through us. */
+static bool moves_mtime(const char *name, uint64_t size, bool ours, bool by_handle)
+{
+	const struct timespec old[2] = { { .tv_sec = 1 }, { .tv_sec = 2 } };
+	struct fs_setattr set = { .valid = FS_SET_SIZE, .size = size };
+	uint64_t dir = must_lookup(fs, 1, "mnt"), node = must_lookup(fs, dir, name), handle;
+	int fd = open(host_path(f, "mnt/a"), O_RDWR | O_CLOEXEC);
+	struct fs_attr attr;
+
+	assert_int_equal(futimens(fd, old), 0);
+	handle = by_handle ? must_open(fs, node, O_RDWR) : FS_NO_HANDLE;
+	if (ours)
+		assert_int_equal(fs_setattr(fs, &root_caller, node, handle, &set, &attr), 0);
+	else
+		assert_int_equal(by_handle ? ftruncate(fd, (off_t)size) :
+				 truncate(host_path(f, "mnt/a"), (off_t)size), 0);
+	if (by_handle)
+		assert_int_equal(fs_release(fs, handle), 0);
+	close(fd);
+	return host_stat(f, "mnt/a").st_mtime != 2;
+}
+
+/* tmpfs leaves the times of a file alone that truncate(2) does not change, and ftruncate(2) moves them. */
+static void a_size_that_stays(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir(host_path(f, "mnt"), 0755), 0);
+	if (mount("none", host_path(f, "mnt"), "tmpfs", 0, NULL))
+		SKIP_BECAUSE("no tmpfs can be mounted");
+	host_write(f, "mnt/a", "text");
+	for (size_t i = 0; i < 4; i++) {
+		uint64_t size = i / 2 * 4;
+		bool by_handle = i % 2;
+
+		assert_int_equal(truncate(host_path(f, "mnt/a"), (off_t)size), 0);
+		if (moves_mtime("a", size, true, by_handle) != moves_mtime("a", size, false, by_handle))
+			fail_msg("size %u, %s", (unsigned int)size, by_handle ? "ftruncate" : "truncate");
+	}
+}
+
 #define FS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -484,6 +524,7 @@ int main(void)
 		FS_TEST(no_holes_below_a_writable_mapping),
 		FS_TEST(only_some_files_may_be_mapped),
 		FS_TEST(a_read_only_mount_is_never_mapped),
+		FS_TEST(a_size_that_stays),
 	};
 
 	fixture_private_mounts();
