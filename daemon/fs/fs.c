@@ -178,12 +178,17 @@ int fs_new(const struct fs_config *config, struct fs **out)
 	err = lock_waits_init(&fs->waits);
 	if (err)
 		goto free_kept;
+	err = fs_dax_init(fs);
+	if (err)
+		goto free_waits;
 	handle_table_init(&fs->handles, &fs->budget);
 	lock_table_init(&fs->locks, &fs->open, &fs->budget);
 	fs_xattr_setup(fs);
 	*out = fs;
 	return 0;
 
+free_waits:
+	lock_waits_fini(&fs->waits);
 free_kept:
 	kept_table_fini(&fs->kept);
 free_inodes:
@@ -205,6 +210,7 @@ void fs_free(struct fs *fs)
 	lock_table_fini(&fs->locks);
 	lock_waits_fini(&fs->waits);
 	kept_table_fini(&fs->kept);
+	dax_offers_free(fs->offers);
 	inode_table_fini(&fs->inodes);
 	safe_open_fini(&fs->open);
 	free(fs);
@@ -221,6 +227,8 @@ void fs_reset(struct fs *fs)
 	handle_table_clear(&fs->handles);
 	lock_table_clear(&fs->locks);
 	inode_table_clear(&fs->inodes);
+	if (fs->offers)
+		dax_offers_clear(fs->offers);
 	/* The C library keeps what is freed in small pieces: the next guest may need less, or never come. */
 	malloc_trim(0);
 }

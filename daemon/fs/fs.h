@@ -363,6 +363,8 @@ int fs_removexattr(struct fs *fs, const struct fs_caller *caller, uint64_t node,
 int fs_umask_ready(struct fs *fs);
 
 /* for the window (op_dax.c) */
+/* The guest maps whatever it is offered: offer what fits in together. Not from the beginning. */
+void fs_offer_what_fits(struct fs *fs, bool so);
 /* A new descriptor, O_RDWR|O_CLOEXEC, of a regular file that may be mapped, and *id; caller closes. -errno if not. */
 int fs_open_dax(struct fs *fs, uint64_t node, struct fs_file_id *id);
 

@@ -18,6 +18,7 @@
 #include "daemon/fs/fs.h"
 #include "daemon/fs/handle_table.h"
 #include "daemon/fs/inode_fd.h"
+#include "daemon/fs/dax_offer.h"
 #include "daemon/fs/inode_table.h"
 #include "daemon/fs/kept_table.h"
 #include "daemon/fs/lock_table.h"
@@ -40,6 +41,8 @@ struct fs {
 	struct fs_config config;	/* root_fd is -1: the root inode owns it; [I] */
 	struct fs_watch watch;		/* [I] from the first request on */
 	uint64_t number_seed;		/* for file_number.h; [I] */
+	struct dax_offers *offers;	/* [I] NULL: no window */
+	bool offer_what_fits;		/* [A] relaxed: INIT says so */
 	bool remote;			/* the root is on a network file system; [I] */
 	char capability[XATTR_MAP_NAME_SIZE];	/* where the map moves security.capability; "": nowhere; [I] */
 };
@@ -143,8 +146,11 @@ bool fs_has_acl(int fd);
 int fs_set_label(const struct fs *fs, int fd, bool opened, const struct fs_label *label);
 
 /* op_dax.c */
-/* May this file, with these attributes, go through the window? */
-bool fs_dax_allowed(struct fs *fs, struct inode *inode, const struct statx *stx);
+/* May this file, with these attributes, go through the window? `begin`: it may be about to be opened. */
+bool fs_dax_offered(struct fs *fs, struct inode *inode, const struct statx *stx, bool begin);
+/* Of a file's name that was looked up for the guest. */
+void fs_dax_looked_up(struct fs *fs, struct fs_entry *entry);
+int fs_dax_init(struct fs *fs);
 /* Is any of the file mapped, by whichever node? */
 bool fs_is_mapped(const struct fs *fs, const struct inode *inode);
 /* Tell the watch, if so. 0 or the watch's -errno. */

@@ -71,6 +71,16 @@ bool inode_try_ref(struct inode *inode)
 	return true;
 }
 
+unsigned int inode_users(struct inode_slab *slab, uint64_t id)
+{
+	const struct inode *inode = inode_at(slab, (uint32_t)id);
+	uint64_t state = inode ? __atomic_load_n(&inode->state, __ATOMIC_RELAXED) : 0;
+
+	if (state >> GENERATION_SHIFT != id >> GENERATION_SHIFT || !(state & STATE_ALIVE))
+		return 0;
+	return (unsigned int)(state & STATE_USERS);
+}
+
 struct inode *inode_get(struct inode_slab *slab, uint64_t id)
 {
 	struct inode *inode = inode_at(slab, (uint32_t)id);

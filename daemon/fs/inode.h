@@ -111,6 +111,9 @@ struct inode *inode_at(const struct inode_slab *slab, uint32_t slot);
 /* The id of the alive inode at or after slot *from, which moves on; 0 when there is none. */
 uint64_t inode_slab_next(struct inode_slab *slab, uint32_t *from);
 
+/* How many use the inode of a number, the table included: a glance, nothing is held. 0: it is gone. */
+unsigned int inode_users(struct inode_slab *slab, uint64_t id);
+
 /* One user more, of an inode in hand. */
 struct inode *inode_ref(struct inode *inode);
 /* The same of one that may be on its way out: false if it is. */

@@ -33,7 +33,7 @@ int fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr)
 	attr->submount = false;
 	attr->number = fs_number_of(fs, inode->key.device, attr->stx.stx_ino);
 	attr->number.foreign = !S_ISDIR(inode->type) && inode_has(inode, INODE_ELSEWHERE);
-	attr->dax = fs_dax_allowed(fs, inode, &attr->stx);
+	attr->dax = fs_dax_offered(fs, inode, &attr->stx, false);
 	return fs_watch_size(fs, inode, attr->stx.stx_size);
 }
 

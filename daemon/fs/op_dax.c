@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "daemon/fs/fs_private.h"
@@ -30,7 +31,7 @@ static bool can_write(struct inode *inode)
 	return flags & INODE_DAX_WRITABLE;
 }
 
-bool fs_dax_allowed(struct fs *fs, struct inode *inode, const struct statx *stx)
+static bool may_be_mapped(struct fs *fs, struct inode *inode, const struct statx *stx)
 {
 	if (!fs->config.dax_min_size || fs->config.readonly || !S_ISREG(inode->type))
 		return false;
@@ -39,6 +40,54 @@ bool fs_dax_allowed(struct fs *fs, struct inode *inode, const struct statx *stx)
 	if (stx->stx_mode & 0111)
 		return false;
 	return can_write(inode);
+}
+
+static uint64_t seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec;
+}
+
+bool fs_dax_offered(struct fs *fs, struct inode *inode, const struct statx *stx, bool begin)
+{
+	if (!may_be_mapped(fs, inode, stx))
+		return false;
+	return !__atomic_load_n(&fs->offer_what_fits, __ATOMIC_RELAXED) ||
+	       dax_offers_has(fs->offers, inode_id(inode), stx->stx_size, begin, seconds());
+}
+
+/* Not of names in listings: those are many, and few of them are opened. */
+void fs_dax_looked_up(struct fs *fs, struct fs_entry *entry)
+{
+	cleanup_inode struct inode *inode = NULL;
+
+	if (!fs->offers || entry->attr.dax || !S_ISREG(entry->attr.stx.stx_mode))
+		return;
+	if (!fs_node_get(fs, entry->node, &inode))
+		entry->attr.dax = fs_dax_offered(fs, inode, &entry->attr.stx, true);
+}
+
+/* The table is one of an inode's users, and each open file of it. */
+static enum dax_offer_user user_of(void *ctx, uint64_t node)
+{
+	struct fs *fs = ctx;
+	unsigned int users = inode_users(&fs->inodes.slab, node);
+
+	return users > 1 ? DAX_OFFER_BUSY : users ? DAX_OFFER_IDLE : DAX_OFFER_GONE;
+}
+
+int fs_dax_init(struct fs *fs)
+{
+	if (!fs->config.dax_min_size || fs->config.readonly)
+		return 0;
+	return dax_offers_new(fs->config.dax_max_size, fs->config.dax_min_size, user_of, fs, &fs->offers);
+}
+
+void fs_offer_what_fits(struct fs *fs, bool so)
+{
+	__atomic_store_n(&fs->offer_what_fits, so && fs->offers, __ATOMIC_RELAXED);
 }
 
 static struct fs_file_id id_of(const struct inode *inode)

@@ -130,7 +130,11 @@ int fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry 
 	if (!strcmp(name, ".") || !strcmp(name, ".."))
 		return -EINVAL;
 	err = fs_at_get(fs, parent, &dir);
-	return err ? err : fs_lookup_child(fs, &dir, name, LOOK_BY_HABIT, entry);
+	if (!err)
+		err = fs_lookup_child(fs, &dir, name, LOOK_BY_HABIT, entry);
+	if (!err)
+		fs_dax_looked_up(fs, entry);
+	return err;
 }
 
 void fs_forget(struct fs *fs, uint64_t node, uint64_t n)

@@ -26,6 +26,8 @@ int session_end(struct server *server)
 
 void session_begin(struct server *server, uint32_t bits)
 {
+	/* Who can do without a range also knows which of its files are used. */
+	fs_offer_what_fits(server->fs, !(bits & SESSION_SOME_RANGES));
 	atomic_store_explicit(&server->session, bits | SESSION_STARTED, memory_order_release);
 }
 

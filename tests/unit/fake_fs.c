@@ -432,6 +432,12 @@ static bool window_present(void *ctx)
 	return ((struct fake_window *)ctx)->present;
 }
 
+void fs_offer_what_fits(struct fs *fs, bool so)
+{
+	(void)fs;
+	(void)so;
+}
+
 const struct window_ops fake_window_ops = {
 	.ctx = &fake_window,
 	.setup = window_setup,

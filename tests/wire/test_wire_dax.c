@@ -311,6 +311,36 @@ static void test_limit(void **state)
 	ok(map(f, lookup_node(f->q, "file"), 0, RANGE, READ, 0));
 }
 
+/* A guest maps all that it is offered: files that are offered at one time fit into the window together. */
+static void test_offers_fit_together(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t nodes[8];
+	char name[8];
+
+	for (unsigned int i = 0; i < 8; i++) {
+		cleanup_close int fd = -1;
+
+		snprintf(name, sizeof(name), "file-%u", i);
+		fd = open(share_path(&f->daemon, name), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+		assert_int_equal(ftruncate(fd, 32 * MIB), 0);
+		nodes[i] = lookup_node(f->q, name);
+	}
+	for (unsigned int i = 0; i < 8; i++) {
+		struct fuse_attr_out attr;
+
+		ok(casement_getattr(f->q, nodes[i], CASEMENT_NO_FH, &attr));
+		assert_int_equal(attr.attr.flags & FUSE_ATTR_DAX, i < 2 ? FUSE_ATTR_DAX : 0);
+	}
+	assert_false(attr_flags(f, "file-2") & FUSE_ATTR_DAX);
+	/* Whose names the guest forgets make room. */
+	ok(casement_forget(casement_hiprio_queue(f->client), nodes[0], 1));
+	assert_true(attr_flags(f, "file-7") & FUSE_ATTR_DAX);
+	assert_false(attr_flags(f, "file-2") & FUSE_ATTR_DAX);
+	ok(casement_init(f->q, NULL, &f->init));
+	assert_true(attr_flags(f, "file-2") & FUSE_ATTR_DAX);
+}
+
 /* Another process loads a byte of the window, and what it meets is not a page past the end of a file. */
 static bool can_load(const volatile char *at)
 {
@@ -488,6 +518,7 @@ int main(void)
 		FIXTURE_TEST(test_readonly_share, &readonly_window),
 		FIXTURE_TEST(test_mapping_outlives, &window_64),
 		FIXTURE_TEST(test_limit, &four_mappings),
+		FIXTURE_TEST(test_offers_fit_together, &window_64),
 		FIXTURE_TEST(test_found_again, &window_64),
 		/* The last: they move this process into a mount namespace of its own. */
 		cmocka_unit_test_prestate_setup_teardown(test_two_mounts, mounts_setup,
