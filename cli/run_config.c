@@ -156,7 +156,7 @@ static const struct option_row rows[] = {
 	  "Give each share that is not read-only a DAX window of SIZE, a multiple of 2M: the guest then reads and writes the host's page cache directly. Needs QEMU 11.1, which is fetched once where the installed one is older. An emulated guest must not run programs from such a share, but with --driver casement: QEMU could run another in a program's place. Default: 0, no window." },
 	{ "no-window", 0, OPTION_FLAG, AT(no_window), NULL, "No window, whatever --window says." },
 	{ "dax", 0, OPTION_CHOICE, AT(dax), "MODE",
-	  "The shares' mount option dax=: always, inode, never, or auto for none, where the daemon decides for each file. Default: auto.",
+	  "The mount option dax= of the shares that have a window: always, inode, never, or auto for none, where the daemon decides for each file. Default: auto.",
 	  .choices = run_dax_names },
 	{ "cache", 0, OPTION_CHOICE, AT(cache), "MODE",
 	  "casementd's --cache for the shares: auto, always, never or metadata. Default: auto.",

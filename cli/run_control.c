@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cli/run_qemu.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -148,7 +149,7 @@ static void put_share(FILE *file, const struct run_config *config, const struct 
 
 	if (share->is_9p)
 		snprintf(options, sizeof(options), "trans=virtio,version=9p2000.L,msize=512000,cache=none");
-	else if (config->dax)
+	else if (config->dax && run_share_has_window(parts, share))
 		snprintf(options, sizeof(options), "dax=%s", run_dax_names[config->dax]);
 	fprintf(file, "mount=%s,%s,%s,%s%c", type, share->tag,
 		share->readonly ? "ro" : "rw", options, '\0');

@@ -56,8 +56,11 @@ static void announce_window(const struct machine *machine)
 {
 	unsigned long long most;
 
-	if (!run_count_windows(machine->config, machine->parts))
+	if (!run_count_windows(machine->config, machine->parts)) {
+		if (machine->config->dax)
+			log_warn("--dax: no share has a window; give --window, and a share that is not read-only");
 		return;
+	}
 	most = window_mappings(machine) * WINDOW_RANGE;
 	if (machine->config->window > most)
 		log_warn("--window: a share's window is %llu MiB: a guest maps 2 MiB at a time, and QEMU 11.1 gets slow with many mappings",

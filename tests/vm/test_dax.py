@@ -103,6 +103,14 @@ def test_forced_dax_on_a_running_program_is_an_error_and_no_more(machines, share
     assert (share / "other").read_text() == "fine\n"
 
 
+def test_forced_dax_is_for_shares_with_a_window(machines, share, tmp_path):
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "file").write_text("read\n")
+    seen = machines(r"grep -c dax=always /proc/mounts; cat /mnt/plain/file", *window(share, "64M", "--dax", "always"),
+                    "--share", f"{tmp_path}/plain:plain:ro").finish()
+    assert seen == "1\nread\n"
+
+
 def test_two_guests_and_the_host_share_memory(machines, share):
     shutil.copy(BUILD / "demo" / "three", share)
     with open(share / "shared", "w+b") as file:
