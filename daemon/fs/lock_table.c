@@ -59,70 +59,128 @@ static void owner_free(struct lock_table *table, struct lock_owner *owner)
 {
 	close_fd(&owner->fd);
 	fd_budget_give(table->budget);
+	if (owner->read_fd >= 0) {
+		close_fd(&owner->read_fd);
+		fd_budget_give(table->budget);
+	}
+	lock_ranges_clear(&owner->held);
 	inode_put(owner->inode);
 	free(owner);
 }
 
-/* A write lock wants a writable file, which the handle at hand need not be. */
-static int owner_open(const struct lock_table *table, const struct handle *handle, bool readonly)
+/* Only who has the file open for writing locks it for that. */
+static int open_writable(const struct lock_table *table, const struct handle *handle)
 {
-	int fd = readonly ? -EROFS : safe_open_again(table->open, handle->fd, O_RDWR);
+	int mode = fcntl(handle->fd, F_GETFL) & O_ACCMODE, fd;
 
-	return fd < 0 ? safe_open_again(table->open, handle->fd, O_RDONLY) : fd;
+	if (mode == O_RDONLY)
+		return -EBADF;
+	fd = safe_open_again(table->open, handle->fd, O_RDWR);
+	/* What may be written, and not read, is locked for writing alone. */
+	return fd == -EACCES && mode == O_WRONLY ? safe_open_again(table->open, handle->fd, O_WRONLY) : fd;
 }
 
-static int owner_new(struct lock_table *table, const struct handle *handle, uint64_t id, bool readonly,
+/* An open file of the owner's own, counted: a descriptor or -errno. */
+static int owner_open(const struct lock_table *table, const struct handle *handle, bool write)
+{
+	int fd;
+
+	if (!fd_budget_take(table->budget))
+		return -ENOLCK;
+	fd = write ? open_writable(table, handle) : safe_open_again(table->open, handle->fd, O_RDONLY);
+	if (fd < 0)
+		fd_budget_give(table->budget);
+	return fd;
+}
+
+static int owner_new(struct lock_table *table, const struct handle *handle, uint64_t id, bool write,
 		     struct lock_owner **out)
 {
 	struct lock_owner *owner = malloc(sizeof(*owner));
-	int fd;
+	int fd = owner ? owner_open(table, handle, write) : -ENOMEM;
 
-	if (!owner)
-		return -ENOMEM;
-	if (!fd_budget_take(table->budget)) {
-		free(owner);
-		return -ENOLCK;
-	}
-	fd = owner_open(table, handle, readonly);
 	if (fd < 0) {
-		fd_budget_give(table->budget);
 		free(owner);
 		return fd;
 	}
 	inode_ref(handle->inode);
-	*owner = (struct lock_owner){ .inode = handle->inode, .owner = id, .through = handle,
-				       .fd = fd, .users = 2 };
+	*owner = (struct lock_owner){ .inode = handle->inode, .owner = id, .through = handle, .fd = fd,
+				       .read_fd = -1, .writable = write, .users = 2 };
 	*out = owner;
 	return 0;
 }
 
-int lock_table_get(struct lock_table *table, const struct handle *handle, uint64_t owner, bool readonly,
-		   struct lock_owner **out)
+static int set_lock(int fd, short type, struct lock_range range)
 {
-	struct lock_owner *new, **link;
-	int err;
+	struct flock fl = {
+		.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)range.start,
+		.l_len = range.end == INT64_MAX ? 0 : (off_t)(range.end - range.start + 1),
+	};
 
-	*out = lock_table_find(table, handle, owner);
-	if (*out)
-		return 0;
-	err = owner_new(table, handle, owner, readonly, &new);
+	return fcntl(fd, F_OFD_SETLK, &fl) < 0 ? -errno : 0;
+}
+
+/* Called with the lock. What is held for reading is held by both for a moment: nobody comes between. */
+static int owner_move_locked(struct lock_owner *owner, int fd)
+{
+	const struct lock_range all = { 0, INT64_MAX };
+	int err = 0;
+
+	for (unsigned int i = 0; i < owner->held.n && !err; i++)
+		err = set_lock(fd, F_RDLCK, owner->held.at[i]);
 	if (err)
 		return err;
+	owner->read_fd = owner->fd;
+	owner->fd = fd;
+	owner->writable = true;
+	lock_ranges_clear(&owner->held);
+	return set_lock(owner->read_fd, F_UNLCK, all);
+}
+
+/* 0, also when another thread has done it, or -errno. */
+static int owner_make_writable(struct lock_table *table, const struct handle *handle,
+			       struct lock_owner *owner)
+{
+	int fd, err = 0;
+	bool spare;
+
 	pthread_mutex_lock(&table->lock);
-	link = find_link(table, handle->inode, owner);
-	*out = *link;
-	if (*link) {
-		(*link)->users++;
+	spare = owner->writable;
+	pthread_mutex_unlock(&table->lock);
+	if (spare)
+		return 0;
+	fd = owner_open(table, handle, true);
+	if (fd < 0)
+		return fd;
+	pthread_mutex_lock(&table->lock);
+	if (!owner->writable)
+		err = owner_move_locked(owner, fd);
+	spare = owner->fd != fd;
+	pthread_mutex_unlock(&table->lock);
+	if (spare) {
+		close(fd);
+		fd_budget_give(table->budget);
+	}
+	return err;
+}
+
+/* The owner that is in the table already, or the new one, which is in it then. */
+static struct lock_owner *table_add(struct lock_table *table, struct lock_owner *new)
+{
+	struct lock_owner *owner, **link;
+
+	pthread_mutex_lock(&table->lock);
+	link = find_link(table, new->inode, new->owner);
+	owner = *link;
+	if (owner) {
+		owner->users++;
 	} else {
 		new->next = NULL;
-		*link = *out = new;
+		*link = owner = new;
 		__atomic_store_n(&table->count, table->count + 1, __ATOMIC_RELAXED);
 	}
 	pthread_mutex_unlock(&table->lock);
-	/* Two threads of one guest process: the other was quicker. */
-	if (*out != new)
-		owner_free(table, new);
-	return 0;
+	return owner;
 }
 
 void lock_table_put(struct lock_table *table, struct lock_owner *owner)
@@ -136,6 +194,57 @@ void lock_table_put(struct lock_table *table, struct lock_owner *owner)
 	pthread_mutex_unlock(&table->lock);
 	if (last)
 		owner_free(table, owner);
+}
+
+int lock_table_get(struct lock_table *table, const struct handle *handle, uint64_t owner, bool write,
+		   struct lock_owner **out)
+{
+	struct lock_owner *new;
+	int err = 0;
+
+	*out = lock_table_find(table, handle, owner);
+	if (!*out) {
+		err = owner_new(table, handle, owner, write, &new);
+		if (err)
+			return err;
+		*out = table_add(table, new);
+		/* Two threads of one guest process: the other was quicker. */
+		if (*out != new)
+			owner_free(table, new);
+	}
+	if (write)
+		err = owner_make_writable(table, handle, *out);
+	if (err) {
+		lock_table_put(table, *out);
+		*out = NULL;
+	}
+	return err;
+}
+
+int lock_table_fd(struct lock_table *table, struct lock_owner *owner)
+{
+	int fd;
+
+	pthread_mutex_lock(&table->lock);
+	fd = owner->fd;
+	pthread_mutex_unlock(&table->lock);
+	return fd;
+}
+
+int lock_table_note(struct lock_table *table, struct lock_owner *owner, int fd,
+		    struct lock_range range, bool held)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&table->lock);
+	if (!owner->writable)
+		err = lock_ranges_set(&owner->held, range, held);
+	else if (fd != owner->fd)	/* it became writable meanwhile, which waits for nobody */
+		err = set_lock(owner->fd, held ? F_RDLCK : F_UNLCK, range);
+	if (held && (err || fd != owner->fd))
+		set_lock(fd, F_UNLCK, range);
+	pthread_mutex_unlock(&table->lock);
+	return err;
 }
 
 /* Called with the lock. */

@@ -4,6 +4,10 @@
  * each owner has, for each file, an open file of its own, and the locks are
  * that open file's (F_OFD_SETLK), so that owners of one guest, of several
  * guests, and the host's programs exclude each other.
+ *
+ * It is open for writing only when a lock for writing was asked for: a program
+ * that somebody has open for writing cannot be run. When that comes second, the
+ * owner gets another open file, and takes what it has locked for reading along.
  */
 #ifndef CASEMENT_DAEMON_FS_LOCK_TABLE_H
 #define CASEMENT_DAEMON_FS_LOCK_TABLE_H
@@ -13,6 +17,7 @@
 #include <stdint.h>
 
 #include "daemon/fs/fd_budget.h"
+#include "daemon/fs/lock_ranges.h"
 
 #define LOCK_BUCKETS 64u
 
@@ -25,7 +30,10 @@ struct lock_owner {
 	struct inode *inode;		/* [I] one user of it is ours */
 	uint64_t owner;			/* [I] */
 	const struct handle *through;	/* [I] the handle of its first lock: compared, never followed */
-	int fd;				/* [I] owned */
+	int fd;				/* owned; changes once, when it becomes writable [L:lock_table.lock] */
+	int read_fd;			/* what it was then, for those who still wait by it; -1 [L:lock_table.lock] */
+	bool writable;			/* [L:lock_table.lock] */
+	struct lock_ranges held;	/* until it is writable [L:lock_table.lock] */
 	unsigned int users;		/* [L:lock_table.lock] the table is one while it has it */
 };
 
@@ -42,9 +50,21 @@ void lock_table_fini(struct lock_table *table);
 
 /* The owner's open file of this handle's file, if it has one; NULL else. */
 struct lock_owner *lock_table_find(struct lock_table *table, const struct handle *handle, uint64_t owner);
-/* The same, made if need be; writable where the host lets us. 0, -ENOLCK, -ENOMEM or -errno of the open. */
-int lock_table_get(struct lock_table *table, const struct handle *handle, uint64_t owner, bool readonly,
+/*
+ * The same, made if need be, and made writable for a lock of that kind (`write`). 0, -EBADF
+ * where the handle itself is not, -ENOLCK, -ENOMEM or -errno of the open.
+ */
+int lock_table_get(struct lock_table *table, const struct handle *handle, uint64_t owner, bool write,
 		   struct lock_owner **out);
+/* The descriptor to lock by; the caller's as long as the owner is. */
+int lock_table_fd(struct lock_table *table, struct lock_owner *owner);
+/*
+ * A lock (or with `held` false none) was set by `fd`, for reading if that is not writable: the
+ * owner has it from here on, whatever happened to the descriptor meanwhile. 0, or -errno:
+ * then it is set no more.
+ */
+int lock_table_note(struct lock_table *table, struct lock_owner *owner, int fd,
+		    struct lock_range range, bool held);
 void lock_table_put(struct lock_table *table, struct lock_owner *owner);
 
 /* The owner closed the file: all its locks on it are gone, once nobody waits for one. */

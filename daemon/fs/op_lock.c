@@ -34,10 +34,10 @@ int fs_getlk(struct fs *fs, uint64_t handle, uint64_t owner, struct fs_lock *loc
 	if (!err)
 		err = lock_range(lock, &fl);
 	if (!err)
-		err = lock_table_get(&fs->locks, open, owner, fs->config.readonly, &file);
+		err = lock_table_get(&fs->locks, open, owner, false, &file);
 	if (err)
 		return err;
-	if (fcntl(file->fd, F_OFD_GETLK, &fl))
+	if (fcntl(lock_table_fd(&fs->locks, file), F_OFD_GETLK, &fl))
 		err = -errno;
 	lock_table_put(&fs->locks, file);
 	if (err)
@@ -92,6 +92,18 @@ static int lock_target(struct fs *fs, const struct target *target, const struct 
 	return err;
 }
 
+/* The same of an owner's file, which keeps account. target->fd is set here. */
+static int lock_owned(struct fs *fs, struct lock_owner *file, const struct fs_lock *lock,
+		      struct target *target, const struct lock_wait_keys *keys, bool wait)
+{
+	const struct lock_range range = { lock->start, lock->end };
+	int err;
+
+	target->fd = lock_table_fd(&fs->locks, file);
+	err = lock_target(fs, target, keys, wait);
+	return err ? err : lock_table_note(&fs->locks, file, target->fd, range, lock->type != F_UNLCK);
+}
+
 int fs_setlk(struct fs *fs, uint64_t handle, uint64_t owner, const struct fs_lock *lock,
 	     uint64_t unique, bool wait)
 {
@@ -111,10 +123,10 @@ int fs_setlk(struct fs *fs, uint64_t handle, uint64_t owner, const struct fs_loc
 		if (!file)
 			return 0;
 	} else if (!err) {
-		err = lock_table_get(&fs->locks, open, owner, fs->config.readonly, &file);
+		err = lock_table_get(&fs->locks, open, owner, lock->type == F_WRLCK, &file);
 	}
 	if (!err)
-		err = lock_target(fs, &(struct target){ .fd = file->fd, .range = &fl }, &keys, wait);
+		err = lock_owned(fs, file, lock, &(struct target){ .range = &fl }, &keys, wait);
 	lock_table_put(&fs->locks, file);
 	return err;
 }

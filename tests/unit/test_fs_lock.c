@@ -9,10 +9,13 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/stop_token.h"
+#include "daemon/fs/lock_ranges.h"
+#include "tests/skip.h"
 #include "tests/unit/fs_fixture.h"
 
 #define A 0xaaaaaaaaaaaaaaaau	/* two lock owners */
@@ -187,6 +190,94 @@ static void a_readonly_share_locks_for_reading(void **state)
 	fs_free(reader);
 }
 
+static uint64_t reader(void)
+{
+	return must_open(fs, must_lookup(fs, FS_ROOT_NODE, "a"), O_RDONLY);
+}
+
+static int set_by(uint64_t handle, uint32_t type, uint64_t start, uint64_t end)
+{
+	return fs_setlk(fs, handle, A, &(struct fs_lock){ start, end, type }, 1, false);
+}
+
+/* True when the host may run it: nobody has it open for writing. */
+static bool can_be_run(const char *path)
+{
+	char *const argv[] = { (char *)(uintptr_t)"true", NULL };
+	int status = -1;
+	pid_t child = fork();
+
+	if (child == 0) {
+		execv(path, argv);
+		_exit(errno == ETXTBSY ? 1 : 2);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WEXITSTATUS(status) == 0;
+}
+
+/* Who may only read a program, and asks for its locks or takes one, leaves it one. */
+static void a_reader_does_not_write(void **state)
+{
+	struct fs_lock lock = { 0, 9, F_WRLCK };
+	char command[600];
+	uint64_t handle;
+
+	(void)state;
+	snprintf(command, sizeof(command), "cp /bin/true %s", host_path(f, "b"));
+	if (system(command))
+		SKIP_BECAUSE("needs /bin/true");
+	handle = must_open(fs, must_lookup(fs, FS_ROOT_NODE, "b"), O_RDONLY);
+	assert_int_equal(fs_getlk(fs, handle, A, &lock), 0);
+	assert_int_equal(set_by(handle, F_RDLCK, 0, 9), 0);
+	assert_true(can_be_run(host_path(f, "b")));
+	assert_int_equal(set_by(handle, F_WRLCK, 0, 9), -EBADF);
+	assert_true(can_be_run(host_path(f, "b")));
+}
+
+/* A program has a file open for reading, and once more for writing: its locks are one owner's. */
+static void locks_for_reading_are_taken_along(void **state)
+{
+	uint64_t handle = reader();
+	unsigned int before = open_fds();
+
+	(void)state;
+	assert_int_equal(set_by(handle, F_RDLCK, 0, 9), 0);
+	assert_int_equal(set_by(handle, F_RDLCK, 20, 29), 0);
+	assert_int_equal(set_by(handle, F_RDLCK, 8, 21), 0);
+	assert_int_equal(set_by(handle, F_UNLCK, 10, 19), 0);
+	assert_int_equal(set_by(handle, F_UNLCK, 5, 5), 0);
+	assert_int_equal(set_by(file, F_WRLCK, 100, TO_END), 0);
+	assert_int_equal(host_can(F_WRLCK, 0, 5), -EAGAIN);
+	assert_int_equal(host_can(F_RDLCK, 0, 30), 0);
+	assert_int_equal(host_can(F_WRLCK, 5, 1), 0);
+	assert_int_equal(host_can(F_WRLCK, 10, 10), 0);
+	assert_int_equal(host_can(F_WRLCK, 29, 1), -EAGAIN);
+	assert_int_equal(host_can(F_WRLCK, 30, 70), 0);
+	assert_int_equal(host_can(F_RDLCK, 1000, 1), -EAGAIN);
+	/* None of them is in its own way. */
+	assert_int_equal(set_by(file, F_WRLCK, 0, TO_END), 0);
+	assert_int_equal(set_by(handle, F_UNLCK, 0, TO_END), 0);
+	assert_int_equal(host_can(F_WRLCK, 0, 0), 0);
+	assert_int_equal(fs_lock_closed(fs, handle, A), 0);
+	assert_int_equal(open_fds(), before);
+}
+
+static void too_many_ranges(void **state)
+{
+	uint64_t handle = reader();
+
+	(void)state;
+	for (uint64_t i = 0; i < LOCK_RANGES_MAX; i++)
+		assert_int_equal(set_by(handle, F_RDLCK, i * 2, i * 2), 0);
+	assert_int_equal(set_by(handle, F_RDLCK, 1 << 20, 1 << 20), -ENOLCK);
+	assert_int_equal(host_can(F_WRLCK, 1 << 20, 1), 0);
+	assert_int_equal(host_can(F_WRLCK, 0, 1), -EAGAIN);
+	/* All that touch each other are one. */
+	assert_int_equal(set_by(handle, F_RDLCK, 0, 1 << 21), 0);
+	assert_int_equal(set_by(handle, F_RDLCK, 1 << 22, 1 << 22), 0);
+}
+
 /* ---- waits ---- */
 
 /* A thread that waits for a lock held by A, as owner B and request 7. */
@@ -194,6 +285,7 @@ struct waiter {
 	pthread_t thread;
 	struct stop_token *token;
 	bool flock;
+	uint64_t reader;	/* as owner A, for reading, by this handle; 0: not */
 	pid_t tid;
 	int result;
 };
@@ -222,7 +314,10 @@ static void *waiter_main(void *arg)
 	__atomic_store_n(&w->tid, gettid(), __ATOMIC_RELEASE);
 	stop_token_set_current(w->token);
 	assert_true(fs_lock_may_wait(fs));
-	w->result = w->flock ? fs_flock(fs, file, B, F_WRLCK, 7, true)
+	if (w->reader)
+		w->result = fs_setlk(fs, w->reader, A, &(struct fs_lock){ 0, 9, F_RDLCK }, 7, true);
+	else
+		w->result = w->flock ? fs_flock(fs, file, B, F_WRLCK, 7, true)
 			     : fs_setlk(fs, file, B, &lock, 7, true);
 	fs_lock_waited(fs);
 	return NULL;
@@ -250,6 +345,26 @@ static void waits_end_with_the_lock(void **state)
 	pthread_join(w.thread, NULL);
 	assert_int_equal(w.result, 0);
 	assert_int_equal(set(A, F_RDLCK, 0, 0), -EAGAIN);
+}
+
+/* Who waits to read while his owner comes to write gets the lock where the owner's others are. */
+static void a_wait_outlives_the_change_to_writing(void **state)
+{
+	struct waiter w = { .result = 1, .reader = reader() };
+
+	(void)state;
+	assert_int_equal(set(B, F_WRLCK, 0, 9), 0);
+	waiter_start(&w);
+	while (!__atomic_load_n(&w.tid, __ATOMIC_ACQUIRE) || !waits_in_the_kernel(&w))
+		sched_yield();
+	assert_int_equal(set(A, F_WRLCK, 20, 29), 0);
+	assert_int_equal(set(B, F_UNLCK, 0, 9), 0);
+	pthread_join(w.thread, NULL);
+	assert_int_equal(w.result, 0);
+	assert_int_equal(host_can(F_WRLCK, 0, 10), -EAGAIN);
+	assert_int_equal(set(A, F_WRLCK, 0, 9), 0);
+	assert_int_equal(set(A, F_UNLCK, 0, TO_END), 0);
+	assert_int_equal(host_can(F_WRLCK, 0, 0), 0);
 }
 
 /* Cancelled at any moment of its life, until it ends: there is one in which it works. */
@@ -375,6 +490,8 @@ int main(void)
 		TEST(a_release_gives_back_what_came_by_it),
 		TEST(a_reset_gives_all_back), TEST(nonsense_is_refused),
 		TEST(flocks_are_the_handles), TEST(a_readonly_share_locks_for_reading),
+		TEST(a_reader_does_not_write), TEST(locks_for_reading_are_taken_along),
+		TEST(too_many_ranges), TEST(a_wait_outlives_the_change_to_writing),
 		TEST(waits_end_with_the_lock), TEST(waits_can_be_given_up), TEST(a_release_ends_its_waits),
 		TEST(a_close_of_another_file_ends_no_wait),
 		TEST(a_fired_token_forbids_to_wait), TEST(only_so_many_wait),
