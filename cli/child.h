@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define CHILD_KEEP_MAX 3
+#define CHILD_KEEP_MAX 5
 
 /* What a child gets besides its words. */
 struct child_setup {

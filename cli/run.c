@@ -5,11 +5,8 @@
  * the streams, and says how it ended.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -27,49 +24,8 @@
 #include "cli/subcommand.h"
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "common/plain.h"
-
-#define TAIL_LINES 15
-#define TAIL_BYTES 4096
 
 /* ---- how it ended ---- */
-
-/* Others wrote it: the guest's kernel, or a VMM about its guest. */
-static void show_line(const char *line)
-{
-	fputs("  | ", stderr);
-	plain_put(line, stderr);
-	fputc('\n', stderr);
-}
-
-/* The last lines of a file, indented, on standard error. */
-static void show_tail(const char *path)
-{
-	cleanup_fclose FILE *file = fopen(path, "re");
-	char text[TAIL_BYTES + 1], *start;
-	unsigned int lines = 0;
-
-	if (!file)
-		return;
-	if (fseek(file, -TAIL_BYTES, SEEK_END))
-		rewind(file);
-	text[fread(text, 1, TAIL_BYTES, file)] = '\0';
-	/* The last line's end does not begin another. */
-	for (start = text + strlen(text); start > text; start--)
-		if (start[-1] == '\n' && lines++ == TAIL_LINES)
-			break;
-	for (char *line; (line = strsep(&start, "\r\n"));)
-		if (*line)
-			show_line(line);
-}
-
-static void show_control_tail(const struct run_control *control, const char *name)
-{
-	char path[PATH_MAX];
-
-	control_path(control, name, path, sizeof(path));
-	show_tail(path);
-}
 
 static void describe_status(int status, char *text, size_t size)
 {
@@ -83,17 +39,16 @@ static void describe_status(int status, char *text, size_t size)
 /* The machine ended, and the guest never said that it was done. */
 static void explain_dead_guest(const struct machine *machine)
 {
-	char path[PATH_MAX], line[1024];
+	const struct run_log *log = &machine->kernel_log;
 
-	control_log_path(machine->control, machine->config, path, sizeof(path));
-	if (control_find_line(path, MACHINE_PANIC, line, sizeof(line)))
-		log_error("the guest's kernel died: %s; its last lines:", line);
+	if (log->said[RUN_LOG_PANIC])
+		log_error("the guest's kernel died: %s; its last lines:", log->panic);
 	else
 		log_error("the guest ended without finishing the command; its kernel's last lines:");
-	show_tail(path);
+	run_log_show_tail(log);
 	/* A program that is no kernel has no log. */
-	if (machine->parts->uml && !control_find_line(path, "Linux version", line, sizeof(line)))
-		show_control_tail(machine->control, RUN_VMM_LOG);
+	if (machine->parts->uml && !log->said[RUN_LOG_LINUX])
+		run_log_show_tail(&machine->vmm_log);
 }
 
 /* Follows what QEMU failed with. */
@@ -107,7 +62,7 @@ static const char *way_out(const struct machine *machine)
 /* The exit status; says why unless it is the command's own. */
 static int conclude(const struct machine *machine)
 {
-	struct run_verdict verdict;
+	const struct run_verdict *verdict = &machine->verdict;
 	char how[128];
 
 	if (machine->signal)
@@ -120,18 +75,17 @@ static int conclude(const struct machine *machine)
 	if (machine->events.broken) {
 		log_error("QEMU stopped the machine for good: its accelerator failed%s; QEMU's last lines:",
 			  way_out(machine));
-		show_control_tail(machine->control, RUN_VMM_LOG);
+		run_log_show_tail(&machine->vmm_log);
 		return STATUS_FAILED;
 	}
-	control_read_verdict(machine->control, &verdict);
-	if (verdict.known && !verdict.failure[0])
-		return verdict.status;
-	if (verdict.known) {
-		log_error("%s", verdict.failure);
-	} else if (machine->vmm.status && !machine_panicked(machine)) {
+	if (verdict->known && !verdict->failure[0])
+		return verdict->status;
+	if (verdict->known) {
+		log_error("%s", verdict->failure);
+	} else if (machine->vmm.status && !machine->kernel_log.said[RUN_LOG_PANIC]) {
 		describe_status(machine->vmm.status, how, sizeof(how));
 		log_error("%s %s%s", machine->parts->vmm, how, way_out(machine));
-		show_control_tail(machine->control, RUN_VMM_LOG);
+		run_log_show_tail(&machine->vmm_log);
 	} else {
 		explain_dead_guest(machine);
 	}
@@ -172,37 +126,64 @@ static bool emulate_instead(struct machine *machine, struct run_parts *parts)
 	return true;
 }
 
+/* 0 when there was a machine, to its end; else -errno, logged. */
 static int serve(struct machine *machine, struct run_parts *parts, int signals)
 {
-	int err;
+	int err = control_write_params(machine->control, machine->config, machine->parts,
+				       console_size(machine->console));
 
-	if (control_write_params(machine->control, machine->config, machine->parts,
-				 console_size(machine->console)))
-		return STATUS_FAILED;
+	if (err)
+		return err;
 	do
 		err = boot(machine, signals);
 	while (!err && (machine_rebooted(machine) || emulate_instead(machine, parts)));
-	/* The terminal is itself again before anything is said on it. */
-	console_close(machine->console);
+	return err;
+}
+
+/* Made, served and gone, with all that was made for it: no signal ends this process meanwhile. */
+static int make_and_serve(struct machine *machine, struct run_parts *parts, int signals)
+{
+	struct run_control control;
+	struct console console;
+	int err = control_open(parts, &control);
+
 	if (err)
-		return STATUS_FAILED;
-	if (machine->config->verbose)
-		show_control_tail(machine->control, RUN_VMM_LOG);
-	return conclude(machine);
+		return err;
+	machine->control = &control;
+	machine->console = &console;
+	console_init(&console);
+	events_init(&machine->events);
+	verdict_init(&machine->verdict);
+	err = serve(machine, parts, signals);
+	events_close(&machine->events);
+	verdict_close(&machine->verdict);
+	run_log_close(&machine->kernel_log);
+	run_log_close(&machine->vmm_log);
+	/* The terminal is itself again before anything is said on it. */
+	console_close(&console);
+	control_close(&control);
+	if (machine->config->monitor)
+		unlink(machine->config->monitor);
+	return err;
+}
+
+/* Nothing is left to be done but to say how it ended. */
+static void leave(int number)
+{
+	_exit(128 + number);
 }
 
 static int run_machine(const struct run_config *config, struct run_parts *parts)
 {
 	cleanup_close int signals = -1;
-	struct run_control control;
-	struct console console;
-	struct machine machine = {
-		.config = config, .parts = parts, .control = &control, .console = &console,
-	};
+	struct machine machine = { .config = config, .parts = parts };
 	sigset_t mask;
-	int status;
+	int err;
 
-	/* From here to the removal of the directory no signal ends this process. */
+	if (run_log_open(&machine.kernel_log, config->log, RUN_LOG_FILE_MAX) ||
+	    run_log_open(&machine.vmm_log, NULL, 0))
+		return STATUS_MISSING;
+	announce(config, parts);
 	signal(SIGPIPE, SIG_IGN);
 	machine_signals(&mask);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
@@ -213,28 +194,16 @@ static int run_machine(const struct run_config *config, struct run_parts *parts)
 		log_error("no signalfd: %s", strerror(errno));
 		return STATUS_FAILED;
 	}
-	if (control_open(parts, &control))
+	err = make_and_serve(&machine, parts, signals);
+	for (int number = 1; number < SIGRTMIN; number++)
+		if (sigismember(&mask, number) && number != SIGCHLD)
+			signal(number, leave);
+	sigprocmask(SIG_UNBLOCK, &mask, NULL);
+	if (err)
 		return STATUS_FAILED;
-	console_init(&console);
-	events_init(&machine.events);
-	status = serve(&machine, parts, signals);
-	events_close(&machine.events);
-	console_close(&console);
-	control_close(&control);
-	if (config->monitor)
-		unlink(config->monitor);
-	return status;
-}
-
-/* QEMU appends, as a machine may boot more than once. 0, or -errno, logged. */
-static int empty_log(const char *path)
-{
-	cleanup_close int fd = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
-
-	if (!path || fd >= 0)
-		return 0;
-	log_error("--log %s: cannot be written: %s", path, strerror(errno));
-	return -EIO;
+	if (config->verbose)
+		run_log_show_tail(&machine.vmm_log);
+	return conclude(&machine);
 }
 
 int run_main(int argc, char **argv)
@@ -255,8 +224,7 @@ int run_main(int argc, char **argv)
 		return STATUS_USAGE;
 	if (config.verbose)
 		log_setup("casement run", LOG_LEVEL_DEBUG);
-	if (run_parts_find(&config, &parts) || empty_log(config.log))
+	if (run_parts_find(&config, &parts) || (parts.uml && run_uml_place_memory(&config)))
 		return STATUS_MISSING;
-	announce(&config, &parts);
 	return run_machine(&config, &parts);
 }

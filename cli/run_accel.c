@@ -16,10 +16,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "cli/trust.h"
 #include "common/cleanup.h"
 
 #define BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_LEN 36
+#define NOTE "no-kvm"
 
 static bool read_id(int fd, char id[BOOT_ID_LEN])
 {
@@ -33,29 +35,30 @@ static bool boot_id(char id[BOOT_ID_LEN])
 	return read_id(fd, id);
 }
 
-/* In the cache, where scripts/vm-root keeps its trees, too. */
-static void note_path(char *path, size_t size)
+/* The cache, where scripts/vm-root keeps its trees, too; -1 when there is none of ours. */
+static int open_cache(void)
 {
 	const char *named = getenv("CASEMENT_CACHE"), *xdg = getenv("XDG_CACHE_HOME");
 	const char *home = getenv("HOME");
+	char dir[PATH_MAX], path[PATH_MAX];
 
 	if (named && *named)
-		snprintf(path, size, "%s/no-kvm", named);
+		snprintf(dir, sizeof(dir), "%s", named);
 	else if (!geteuid())
-		snprintf(path, size, "/var/cache/casement/no-kvm");
+		snprintf(dir, sizeof(dir), "/var/cache/casement");
 	else if (xdg && *xdg)
-		snprintf(path, size, "%s/casement/no-kvm", xdg);
+		snprintf(dir, sizeof(dir), "%s/casement", xdg);
 	else
-		snprintf(path, size, "%s/.cache/casement/no-kvm", home ? home : "");
+		snprintf(dir, sizeof(dir), "%s/.cache/casement", home ? home : "");
+	return trust_dir(dir, false, path) ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
 static bool failed_before(void)
 {
-	char path[PATH_MAX], noted[BOOT_ID_LEN], now[BOOT_ID_LEN];
-	cleanup_close int fd = -1;
+	char noted[BOOT_ID_LEN], now[BOOT_ID_LEN];
+	cleanup_close int cache = open_cache();
+	cleanup_close int fd = cache < 0 ? -1 : openat(cache, NOTE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 
-	note_path(path, sizeof(path));
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	return read_id(fd, noted) && boot_id(now) && !memcmp(noted, now, BOOT_ID_LEN);
 }
 
@@ -68,12 +71,13 @@ bool accel_kvm_usable(void)
 
 void accel_kvm_failed(void)
 {
-	char path[PATH_MAX], id[BOOT_ID_LEN];
-	cleanup_close int fd = -1;
+	char id[BOOT_ID_LEN];
+	cleanup_close int cache = open_cache(), fd = -1;
 
-	note_path(path, sizeof(path));
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	/* Without the note the next run finds out again. */
+	if (cache < 0)
+		return;
+	fd = openat(cache, NOTE, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0 || !boot_id(id) || write(fd, id, BOOT_ID_LEN) != BOOT_ID_LEN)
-		unlink(path);
+		unlinkat(cache, NOTE, 0);
 }

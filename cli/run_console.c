@@ -3,6 +3,7 @@
 #include "cli/run_console.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -18,6 +19,18 @@ void console_init(struct console *console)
 {
 	*console = (struct console){ .guest = { -1, -1 }, .vmm = { -1, -1 } };
 	console->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	console->own[STDIN_FILENO] = console->terminal ? relay_reopen(STDIN_FILENO, O_RDONLY) : -1;
+	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+		console->own[fd] = relay_reopen(fd, O_WRONLY);
+}
+
+/* Output to one of our streams. A terminal that we may not open takes one byte without waiting. */
+static struct relay output(const struct console *console, int from, int fd)
+{
+	bool waits = console->own[fd] < 0;
+
+	return (struct relay){ .from = from, .to = waits ? fd : console->own[fd],
+			       .most = waits && isatty(fd) };
 }
 
 static void close_ports(struct console *console)
@@ -43,18 +56,24 @@ int console_connect(struct console *console)
 		console->guest[i] = pair[0];
 		console->vmm[i] = pair[1];
 	}
-	console->relays[CONSOLE_OUT] = (struct relay){ .from = console->guest[0], .to = STDOUT_FILENO };
-	console->relays[CONSOLE_ERR] = (struct relay){ .from = console->guest[1], .to = STDERR_FILENO };
+	console->relays[CONSOLE_OUT] = output(console, console->guest[0], STDOUT_FILENO);
+	console->relays[CONSOLE_ERR] = output(console, console->guest[1], STDERR_FILENO);
 	console->relays[CONSOLE_IN] = (struct relay){ .from = -1, .to = console->guest[0] };
 	return 0;
 }
 
 void console_close(struct console *console)
 {
-	if (console->raw)
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &console->saved);
+	if (console->raw) {
+		/* A terminal's answers to what the guest asked it are no commands for the shell. */
+		tcflush(STDIN_FILENO, TCIFLUSH);
+		/* Not when its output is out: a stopped terminal would be waited for. */
+		tcsetattr(STDIN_FILENO, TCSANOW, &console->saved);
+	}
 	console->raw = false;
 	close_ports(console);
+	for (int i = 0; i < 3; i++)
+		close_fd(&console->own[i]);
 }
 
 struct run_terminal_size console_size(const struct console *console)
@@ -78,35 +97,19 @@ void console_start(struct console *console)
 		close_fd(&console->vmm[i]);
 	if (!console->terminal)
 		return;
-	console->relays[CONSOLE_IN].from = STDIN_FILENO;
+	console->relays[CONSOLE_IN].from = console->own[STDIN_FILENO] < 0 ? STDIN_FILENO :
+					   console->own[STDIN_FILENO];
 	if (console->raw || tcgetattr(STDIN_FILENO, &console->saved))
 		return;
 	raw = console->saved;
 	cfmakeraw(&raw);
-	console->raw = !tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+	console->raw = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 }
 
 void console_poll(const struct console *console, struct pollfd fds[CONSOLE_RELAYS])
 {
-	for (int i = 0; i < CONSOLE_RELAYS; i++) {
-		const struct relay *relay = &console->relays[i];
-
-		if (relay->done < relay->len)
-			fds[i] = (struct pollfd){ .fd = relay->to, .events = POLLOUT };
-		else
-			fds[i] = (struct pollfd){ .fd = relay->from, .events = POLLIN };
-	}
-}
-
-/* A socket to QEMU, or one of our own streams. 0 or -errno. */
-static int relay_write(struct relay *relay)
-{
-	ssize_t n = write(relay->to, relay->buf + relay->done, relay->len - relay->done);
-
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	relay->done += (size_t)n;
-	return 0;
+	for (int i = 0; i < CONSOLE_RELAYS; i++)
+		relay_poll(&console->relays[i], &fds[i]);
 }
 
 /* True when the escape is complete. */
@@ -120,30 +123,22 @@ static bool watch_escape(struct console *console, const struct relay *in)
 	return false;
 }
 
-static int relay_read(struct console *console, struct relay *relay)
+/* What a relay does when its turn has come. 0 or -errno. */
+static int move_one(struct console *console, struct relay *relay)
 {
-	ssize_t n = read(relay->from, relay->buf, sizeof(relay->buf));
+	bool keys = relay == &console->relays[CONSOLE_IN];
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return 0;
-	relay->done = 0;
-	relay->len = n > 0 ? (size_t)n : 0;
-	if (n <= 0)
-		relay->from = -1;
-	if (relay == &console->relays[CONSOLE_IN] && watch_escape(console, relay))
-		return -ECANCELED;
-	return 0;
+	if (relay_is_full(relay))
+		return relay_write(relay);
+	return relay_read(relay) && keys && watch_escape(console, relay) ? -ECANCELED : 0;
 }
 
 int console_move(struct console *console, const struct pollfd fds[CONSOLE_RELAYS])
 {
 	for (int i = 0; i < CONSOLE_RELAYS; i++) {
 		struct relay *relay = &console->relays[i];
-		int err;
+		int err = fds[i].revents ? move_one(console, relay) : 0;
 
-		if (!fds[i].revents)
-			continue;
-		err = relay->done < relay->len ? relay_write(relay) : relay_read(console, relay);
 		if (err == -ECANCELED)
 			return err;
 		if (err && i == CONSOLE_IN) {
@@ -159,11 +154,6 @@ int console_move(struct console *console, const struct pollfd fds[CONSOLE_RELAYS
 
 bool console_drained(const struct console *console)
 {
-	for (int i = CONSOLE_OUT; i <= CONSOLE_ERR; i++) {
-		const struct relay *relay = &console->relays[i];
-
-		if (relay->from >= 0 || relay->done < relay->len)
-			return false;
-	}
-	return true;
+	return relay_is_done(&console->relays[CONSOLE_OUT]) &&
+	       relay_is_done(&console->relays[CONSOLE_ERR]);
 }

@@ -12,17 +12,7 @@
 #include <termios.h>
 
 #include "cli/run_control.h"
-
-/* A pipe takes this much without blocking once it polls writable (PIPE_BUF). */
-#define RELAY_SIZE 4096
-
-/* One way. It reads when empty, writes when not. */
-struct relay {
-	int from;		/* -1: at its end */
-	int to;
-	size_t len, done;	/* in buf, and of it written */
-	char buf[RELAY_SIZE];
-};
+#include "cli/run_relay.h"
 
 enum console_relay { CONSOLE_OUT, CONSOLE_ERR, CONSOLE_IN, CONSOLE_RELAYS };
 
@@ -32,10 +22,12 @@ struct console {
 	struct termios saved;
 	int guest[2];			/* our ends: output port, error port */
 	int vmm[2];			/* the VMM's ends, to be inherited */
+	int own[3];			/* our streams, opened anew so that none waits; or -1 */
 	struct relay relays[CONSOLE_RELAYS];
 	unsigned int escapes;		/* Ctrl-] in a row */
 };
 
+/* Our three streams are open. */
 void console_init(struct console *console);
 /* New serial ports, for a QEMU that is to be started. 0, or -errno, logged. */
 int console_connect(struct console *console);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cli/run_qemu.h"
+#include "cli/trust.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -24,15 +25,6 @@
 void control_path(const struct run_control *control, const char *name, char *path, size_t size)
 {
 	snprintf(path, size, "%s/%s", control->dir, name);
-}
-
-void control_log_path(const struct run_control *control, const struct run_config *config, char *path,
-		      size_t size)
-{
-	if (config->log)
-		snprintf(path, size, "%s", config->log);
-	else
-		control_path(control, RUN_KERNEL_LOG, path, size);
 }
 
 /* ---- making and removing ---- */
@@ -78,14 +70,26 @@ static int make_boot(const struct run_parts *parts, const struct run_control *co
 	return copy_file(parts->module, path);
 }
 
+/* Where the directory is made: this user's own place for what runs, else /tmp. */
+static int find_base(char base[PATH_MAX])
+{
+	if (trust_dir(getenv("XDG_RUNTIME_DIR"), false, base) && !access(base, W_OK) &&
+	    strlen(base) <= CONTROL_PATH_MAX / 2 && !strpbrk(base, " \t\n:\"\\"))
+		return 0;
+	if (trust_dir("/tmp", true, base))
+		return 0;
+	log_error("/tmp: others can change what is in it; name a directory of your own in $XDG_RUNTIME_DIR");
+	return -EPERM;
+}
+
 int control_open(const struct run_parts *parts, struct run_control *control)
 {
-	const char *base = getenv("XDG_RUNTIME_DIR");
+	char base[PATH_MAX];
 	int n, err;
 
-	if (!base || !*base || access(base, W_OK) || strlen(base) > CONTROL_PATH_MAX / 2 ||
-	    strpbrk(base, " \t\n:\"\\"))
-		base = "/tmp";
+	err = find_base(base);
+	if (err)
+		return err;
 	n = snprintf(control->dir, sizeof(control->dir), "%s/casement-XXXXXX", base);
 	if (n < 0 || (size_t)n >= sizeof(control->dir) || !mkdtemp(control->dir)) {
 		err = -errno;
@@ -112,8 +116,8 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 
 void control_close(struct run_control *control)
 {
-	if (control->dir[0])
-		nftw(control->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	if (control->dir[0] && nftw(control->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT))
+		log_warn("%s: cannot be removed: %s", control->dir, strerror(errno));
 	control->dir[0] = '\0';
 }
 
@@ -202,42 +206,4 @@ int control_write_params(const struct run_control *control, const struct run_con
 		return -EIO;
 	}
 	return 0;
-}
-
-/* ---- what the guest says ---- */
-
-bool control_find_line(const char *path, const char *word, char *line, size_t size)
-{
-	cleanup_fclose FILE *file = fopen(path, "re");
-	char *found;
-
-	while (file && fgets(line, (int)size, file)) {
-		found = strstr(line, word);
-		if (!found)
-			continue;
-		found[strcspn(found, "\r\n")] = '\0';
-		memmove(line, found, strlen(found) + 1);
-		return true;
-	}
-	return false;
-}
-
-void control_read_verdict(const struct run_control *control, struct run_verdict *verdict)
-{
-	char path[PATH_MAX], line[512] = "";
-	cleanup_fclose FILE *file = NULL;
-
-	*verdict = (struct run_verdict){ .known = false };
-	control_path(control, "boot/" GUEST_STATUS_FILE, path, sizeof(path));
-	file = fopen(path, "re");
-	if (!file || !fgets(line, sizeof(line), file))
-		return;
-	line[strcspn(line, "\n")] = '\0';
-	verdict->known = true;
-	if (!strncmp(line, GUEST_STATUS_EXIT, strlen(GUEST_STATUS_EXIT)))
-		verdict->status = atoi(line + strlen(GUEST_STATUS_EXIT)) & 0xff;
-	else if (!strncmp(line, GUEST_STATUS_FAILED, strlen(GUEST_STATUS_FAILED)))
-		snprintf(verdict->failure, sizeof(verdict->failure), "%s", line + strlen(GUEST_STATUS_FAILED));
-	else
-		verdict->known = false;
 }

@@ -146,6 +146,7 @@ static int start_daemons(struct machine *machine)
 	char boot[PATH_MAX], socket[32];
 	struct service service = {
 		.socket = RUN_BOOT_SOCKET, .dir = boot, .tag = GUEST_BOOT_TAG, .cache = "auto",
+		.readonly = true,
 	};
 	int err;
 
@@ -174,72 +175,51 @@ static int start_daemons(struct machine *machine)
 	return err;
 }
 
-/* A log file, added to as a machine may boot more than once; or -errno, logged. */
-static int open_log(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), err = -errno;
-
-	if (fd >= 0)
-		return fd;
-	log_error("%s: cannot be made: %s", path, strerror(-err));
-	return err;
-}
-
 /* The command line; which descriptors it names is in `setup` then. */
 static void add_qemu(struct machine *machine, struct child_setup *setup, struct words *words)
 {
 	const struct run_qemu_fds fds = {
-		.out = machine->console->vmm[0], .err = machine->console->vmm[1],
-		.events = machine->events.vmm,
+		.log = machine->kernel_log.pipe[1], .out = machine->console->vmm[0],
+		.err = machine->console->vmm[1], .status = machine->verdict.vmm, .events = machine->events.vmm,
 	};
 
 	run_qemu_words(machine->config, machine->parts, machine->control, &fds, words);
-	setup->keep[0] = fds.out;
-	setup->keep[1] = fds.err;
-	setup->keep[2] = fds.events;
+	*setup = (struct child_setup){
+		.keep = { fds.log, fds.out, fds.err, fds.status, fds.events }, .n_keep = 5,
+	};
 }
 
-/* The same. The kernel's log is written by the kernel itself. */
-static void add_uml(struct machine *machine, int log, struct child_setup *setup, struct words *words)
+static void add_uml(struct machine *machine, struct child_setup *setup, struct words *words)
 {
 	const struct run_uml_fds fds = {
-		.log = log, .out = machine->console->vmm[0], .err = machine->console->vmm[1],
+		.log = machine->kernel_log.pipe[1], .out = machine->console->vmm[0],
+		.err = machine->console->vmm[1], .status = machine->verdict.vmm,
 	};
 
 	run_uml_words(machine->config, machine->parts, machine->control, &fds, words);
-	setup->keep[0] = fds.out;
-	setup->keep[1] = fds.err;
-	setup->keep[2] = fds.log;
-}
-
-static int start_vmm(struct machine *machine)
-{
-	cleanup_close int log = -1, kernel_log = -1;
-	struct words words = { 0 };
-	struct child_setup setup;
-	char path[PATH_MAX];
-	pid_t pid;
-	int err;
-
-	control_path(machine->control, RUN_VMM_LOG, path, sizeof(path));
-	log = open_log(path);
-	if (log < 0)
-		return log;
-	setup = (struct child_setup){ .out = log, .err = log, .n_keep = 3, .bound = true };
-	if (machine->parts->uml) {
-		control_log_path(machine->control, machine->config, path, sizeof(path));
-		kernel_log = open_log(path);
-		if (kernel_log < 0)
-			return kernel_log;
-		add_uml(machine, kernel_log, &setup, &words);
+	*setup = (struct child_setup){
+		.keep = { fds.log, fds.out, fds.err, fds.status }, .n_keep = 4,
 		/*
 		 * The guest's processes end with the kernel, at the same moment: left alone, one would
 		 * go on as a process of the host's. (Sent SIGTERM, User-mode Linux ends them, or hangs.)
 		 */
-		setup.guarded = true;
-	} else {
+		.guarded = true,
+	};
+}
+
+static int start_vmm(struct machine *machine)
+{
+	struct words words = { 0 };
+	struct child_setup setup;
+	pid_t pid;
+	int err;
+
+	if (machine->parts->uml)
+		add_uml(machine, &setup, &words);
+	else
 		add_qemu(machine, &setup, &words);
-	}
+	setup.out = setup.err = machine->vmm_log.pipe[1];
+	setup.bound = true;
 	pid = start_words(&words, &setup);
 	words_free(&words);
 	if (pid < 0)
@@ -252,6 +232,20 @@ static int start_vmm(struct machine *machine)
 	return err;
 }
 
+/* The machine's ports and logs, before there is a machine. */
+static int connect_all(struct machine *machine)
+{
+	int err = console_connect(machine->console);
+
+	if (!err)
+		err = events_connect(&machine->events);
+	if (!err)
+		err = verdict_connect(&machine->verdict);
+	if (!err)
+		err = run_log_connect(&machine->kernel_log);
+	return err ? err : run_log_connect(&machine->vmm_log);
+}
+
 int machine_start(struct machine *machine)
 {
 	int err;
@@ -260,9 +254,7 @@ int machine_start(struct machine *machine)
 		announce_window(machine);
 	/* As after a boot that was given up. */
 	machine->stopped = false;
-	err = console_connect(machine->console);
-	if (!err)
-		err = events_connect(&machine->events);
+	err = connect_all(machine);
 	if (!err)
 		err = start_daemons(machine);
 	if (!err)
@@ -271,6 +263,9 @@ int machine_start(struct machine *machine)
 		return err;
 	console_start(machine->console);
 	events_start(&machine->events);
+	verdict_start(&machine->verdict);
+	run_log_start(&machine->kernel_log);
+	run_log_start(&machine->vmm_log);
 	return 0;
 }
 
@@ -355,39 +350,60 @@ static long long now_ms(void)
 	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-/* Wait for something to happen and do it. False after `timeout` ms (-1: never) of nothing. */
-static bool serve_once(struct machine *machine, int signals, int timeout)
-{
-	struct pollfd fds[2 + CONSOLE_RELAYS] = {
-		{ .fd = signals, .events = POLLIN }, { .fd = machine->events.fd, .events = POLLIN },
-	};
-	int n, err;
+/* What is waited for; the console's are the last. */
+enum { POLL_SIGNALS, POLL_EVENTS, POLL_VERDICT, POLL_KERNEL_LOG, POLL_VMM_LOG, POLL_CONSOLE };
 
-	console_poll(machine->console, fds + 2);
-	n = poll(fds, 2 + CONSOLE_RELAYS, timeout);
-	if (n <= 0)
-		return n < 0;
-	if (fds[0].revents)
+static int wait_ready(struct machine *machine, int signals, struct pollfd *fds)
+{
+	int rest[2];
+
+	fds[POLL_SIGNALS] = (struct pollfd){ .fd = signals, .events = POLLIN };
+	fds[POLL_EVENTS] = (struct pollfd){ .fd = machine->events.fd, .events = POLLIN };
+	fds[POLL_VERDICT] = (struct pollfd){ .fd = machine->verdict.fd, .events = POLLIN };
+	rest[0] = run_log_poll(&machine->kernel_log, &fds[POLL_KERNEL_LOG]);
+	rest[1] = run_log_poll(&machine->vmm_log, &fds[POLL_VMM_LOG]);
+	console_poll(machine->console, fds + POLL_CONSOLE);
+	/* The shorter of the two, of which -1 is the longest. */
+	return poll(fds, POLL_CONSOLE + CONSOLE_RELAYS, (int)MIN((unsigned int)rest[0], (unsigned int)rest[1]));
+}
+
+/* Wait for something to happen and do it. */
+static void serve_once(struct machine *machine, int signals)
+{
+	struct pollfd fds[POLL_CONSOLE + CONSOLE_RELAYS];
+	int err;
+
+	if (wait_ready(machine, signals, fds) <= 0)
+		return;
+	if (fds[POLL_SIGNALS].revents)
 		handle_signal(machine, signals);
-	if (fds[1].revents)
+	if (fds[POLL_EVENTS].revents)
 		events_move(&machine->events);
 	if (machine->events.broken)
 		stop_vmm(machine);
-	err = console_move(machine->console, fds + 2);
+	if (fds[POLL_VERDICT].revents)
+		verdict_move(&machine->verdict);
+	if (fds[POLL_KERNEL_LOG].revents)
+		run_log_move(&machine->kernel_log);
+	if (fds[POLL_VMM_LOG].revents)
+		run_log_move(&machine->vmm_log);
+	err = console_move(machine->console, fds + POLL_CONSOLE);
 	if (err) {
 		machine->signal = err == -EPIPE ? SIGPIPE : SIGTERM;
 		stop_vmm(machine);
 	}
-	return true;
 }
 
-/* True when the guest's kernel log has this. */
-static bool kernel_said(const struct machine *machine, const char *word)
+/* What the machine said before its end. Output that nobody takes any more is not waited for. */
+static void take_last_words(struct machine *machine, int signals)
 {
-	char path[PATH_MAX], line[1024];
-
-	control_log_path(machine->control, machine->config, path, sizeof(path));
-	return control_find_line(path, word, line, sizeof(line));
+	if (machine->events.fd >= 0)
+		events_move(&machine->events);
+	verdict_sweep(&machine->verdict);
+	while (!machine->signal && !(console_drained(machine->console) && run_log_is_done(&machine->kernel_log)))
+		serve_once(machine, signals);
+	run_log_sweep(&machine->kernel_log);
+	run_log_sweep(&machine->vmm_log);
 }
 
 void machine_serve(struct machine *machine, int signals)
@@ -395,16 +411,11 @@ void machine_serve(struct machine *machine, int signals)
 	long long deadline;
 
 	while (machine->vmm.pid)
-		serve_once(machine, signals, -1);
-	/* Its last words. */
-	if (machine->events.fd >= 0)
-		events_move(&machine->events);
-	/* Output that nobody takes any more is not waited for. */
-	while (!machine->signal && !console_drained(machine->console))
-		serve_once(machine, signals, -1);
+		serve_once(machine, signals);
+	take_last_words(machine, signals);
 	/* Of a guest that never ran there is nothing for the daemons to finish. */
 	deadline = now_ms();
-	if (kernel_said(machine, MACHINE_INIT))
+	if (machine->kernel_log.said[RUN_LOG_INIT])
 		deadline += LEAVE_SECONDS * 1000;
 	while (daemons_run(machine) && now_ms() < deadline) {
 		struct pollfd fd = { .fd = signals, .events = POLLIN };
@@ -459,24 +470,16 @@ bool machine_never_ran(const struct machine *machine)
 	/* KVM refuses what it said it could, and QEMU knows no better than to abort. */
 	if (!machine->events.broken && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT))
 		return false;
-	return !machine->signal && !kernel_said(machine, MACHINE_INIT);
-}
-
-bool machine_panicked(const struct machine *machine)
-{
-	return kernel_said(machine, MACHINE_PANIC);
+	return !machine->signal && !machine->kernel_log.said[RUN_LOG_INIT];
 }
 
 bool machine_rebooted(const struct machine *machine)
 {
-	struct run_verdict verdict;
-
 	if (!run_reboots_anew(machine->config, machine->parts))
 		return false;
 	if (machine->signal || machine->broken || machine->vmm.status)
 		return false;
-	control_read_verdict(machine->control, &verdict);
-	if (verdict.known || kernel_said(machine, MACHINE_PANIC))
+	if (machine->verdict.known || machine->kernel_log.said[RUN_LOG_PANIC])
 		return false;
 	return machine->events.reset;
 }

@@ -11,14 +11,12 @@
 #include "cli/run_console.h"
 #include "cli/run_control.h"
 #include "cli/run_events.h"
+#include "cli/run_log.h"
 #include "cli/run_parts.h"
+#include "cli/run_verdict.h"
 
 /* Boot, root, the shares. */
 #define MACHINE_DAEMONS_MAX (RUN_SHARES_MAX + 2)
-
-/* What the kernel says when it runs the first process, and when it gives up. */
-#define MACHINE_INIT "as init process"
-#define MACHINE_PANIC "Kernel panic"
 
 struct machine_process {
 	pid_t pid;		/* 0: not started, or ended */
@@ -32,6 +30,8 @@ struct machine {
 	const struct run_control *control;
 	struct console *console;
 	struct events events;
+	struct run_verdict verdict;
+	struct run_log kernel_log, vmm_log;
 	struct machine_process vmm;
 	pid_t vmm_group;			/* its process group; 0 without one */
 	struct machine_process daemons[MACHINE_DAEMONS_MAX];
@@ -62,9 +62,6 @@ void machine_end(struct machine *machine);
  * may start once more on another; call after machine_end().
  */
 bool machine_never_ran(const struct machine *machine);
-
-/* True when the guest's kernel died. */
-bool machine_panicked(const struct machine *machine);
 
 /* True when the guest only wanted to boot again; call after machine_end(). */
 bool machine_rebooted(const struct machine *machine);

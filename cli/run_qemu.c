@@ -81,25 +81,25 @@ static void add_kernel(const struct run_config *config, const struct run_parts *
 {
 	words_option(words, "-kernel", "%s", parts->kernel);
 	words_option(words, "-append",
-		     "root=" GUEST_BOOT_TAG " rootfstype=virtiofs rw init=/init console=ttyS0 panic=-1%s%s%s",
+		     "root=" GUEST_BOOT_TAG " rootfstype=virtiofs ro init=/init console=ttyS0 panic=-1%s%s%s",
 		     parts->kvm ? "" : APPEND_EMULATED, config->append ? " " : "", config->append ? config->append : "");
 }
 
-static void add_serial_ports(const struct run_config *config, const struct run_control *control,
-			     const struct run_qemu_fds *fds, struct words *words)
+/*
+ * Of the four that a PC has, those but the first two get an interrupt of their own: by custom they
+ * would share the first ones', and lose some.
+ */
+static void add_serial_ports(const struct run_qemu_fds *fds, struct words *words)
 {
-	cleanup_free char *escaped = NULL;
-	char log[PATH_MAX];
-
-	control_path(control, RUN_KERNEL_LOG, log, sizeof(log));
-	escaped = words_escape_commas(config->log ? config->log : log);
-	words_option(words, "-chardev", "file,id=log,append=on,path=%s", escaped);
+	words_option(words, "-add-fd", "fd=%d,set=1", fds->log);
+	words_option(words, "-chardev", "file,id=log,append=on,path=/dev/fdset/1");
 	words_option(words, "-serial", "chardev:log");
 	words_option(words, "-chardev", "socket,id=out,fd=%d", fds->out);
 	words_option(words, "-serial", "chardev:out");
-	/* With an interrupt of its own: by custom it would share the log's, and lose some. */
 	words_option(words, "-chardev", "socket,id=err,fd=%d", fds->err);
 	words_option(words, "-device", "isa-serial,chardev=err,index=2,iobase=0x3e8,irq=5");
+	words_option(words, "-chardev", "socket,id=status,fd=%d", fds->status);
+	words_option(words, "-device", "isa-serial,chardev=status,index=3,iobase=0x2e8,irq=7");
 }
 
 /* A device of its own kind: its front end in QEMU knows tag and queues, and has no window. */
@@ -164,7 +164,7 @@ void run_qemu_words(const struct run_config *config, const struct run_parts *par
 {
 	add_machine(config, parts, words);
 	add_kernel(config, parts, words);
-	add_serial_ports(config, control, fds, words);
+	add_serial_ports(fds, words);
 	words_option(words, "-chardev", "socket,id=events,fd=%d", fds->events);
 	words_option(words, "-qmp", "chardev:events");
 	add_fs(control, RUN_BOOT_SOCKET, GUEST_BOOT_TAG, 1, words);

@@ -24,9 +24,12 @@ unsigned int run_count_windows(const struct run_config *config, const struct run
  */
 bool run_reboots_anew(const struct run_config *config, const struct run_parts *parts);
 
-/* Connected sockets that QEMU inherits: the guest's two output ports, and its own events. */
+/*
+ * What QEMU inherits: a pipe for the kernel's log; connected sockets for the guest's two output
+ * ports, its status and QEMU's own events.
+ */
 struct run_qemu_fds {
-	int out, err, events;
+	int log, out, err, status, events;
 };
 
 void run_qemu_words(const struct run_config *config, const struct run_parts *parts,

@@ -5,9 +5,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "cli/run_qemu.h"
+#include "cli/trust.h"
 #include "common/checked.h"
 #include "common/log.h"
 #include "guest/params.h"
@@ -46,6 +50,30 @@ int run_uml_check(const struct run_config *config)
 	return 0;
 }
 
+static bool has_room(const char *dir, unsigned long long bytes)
+{
+	struct statvfs fs;
+
+	return !access(dir, W_OK | X_OK) && !statvfs(dir, &fs) &&
+	       (unsigned long long)fs.f_bavail * fs.f_frsize >= bytes;
+}
+
+int run_uml_place_memory(const struct run_config *config)
+{
+	const char *const dirs[] = { getenv("TMPDIR"), "/dev/shm", "/tmp" };
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+		if (!trust_dir(dirs[i], true, path) || !has_room(path, config->memory))
+			continue;
+		log_debug("the guest's memory is in %s", path);
+		return setenv("TMPDIR", path, true) ? -ENOMEM : 0;
+	}
+	log_error("--memory %lluM: no such room in /dev/shm or /tmp, where a native guest's memory is; give less, or name another folder in $TMPDIR",
+		  (unsigned long long)config->memory >> 20);
+	return -ENOSPC;
+}
+
 /* Of the path, a colon is the end and a blank the next word: control_open() sees to it. */
 static void add_fs(const struct run_control *control, const char *socket, struct words *words)
 {
@@ -55,7 +83,7 @@ static void add_fs(const struct run_control *control, const char *socket, struct
 	words_add(words, "virtio_uml.device=%s:%d", path, VIRTIO_ID_FS);
 }
 
-/* The same names as a machine's: ttyS0 is the log, ttyS1 and ttyS2 are the command's. */
+/* The same names as a machine's: ttyS0 is the log, ttyS1 and ttyS2 are the command's, ttyS3 says how it ended. */
 static void add_ports(const struct run_uml_fds *fds, struct words *words)
 {
 	words_add(words, "con=null");
@@ -63,6 +91,7 @@ static void add_ports(const struct run_uml_fds *fds, struct words *words)
 	words_add(words, "ssl0=null,fd:%d", fds->log);
 	words_add(words, "ssl1=fd:%d,fd:%d", fds->out, fds->out);
 	words_add(words, "ssl2=null,fd:%d", fds->err);
+	words_add(words, "ssl3=null,fd:%d", fds->status);
 	words_add(words, "console=ttyS0");
 }
 
@@ -87,7 +116,7 @@ void run_uml_words(const struct run_config *config, const struct run_parts *part
 	}
 	words_add(words, "root=" GUEST_BOOT_TAG);
 	words_add(words, "rootfstype=virtiofs");
-	words_add(words, "rw");
+	words_add(words, "ro");
 	words_add(words, "init=/init");
 	/* One word of ours may be several of the kernel's: it joins all by blanks. */
 	if (config->append)

@@ -13,13 +13,19 @@
 #include "cli/run_parts.h"
 #include "cli/words.h"
 
-/* Descriptors that the kernel inherits: its log, and the guest's two output ports. */
+/* Descriptors that the kernel inherits: its log, the guest's two output ports, and its status. */
 struct run_uml_fds {
-	int log, out, err;
+	int log, out, err, status;
 };
 
 /* 0, or -EINVAL after a line that names the option that only a machine of QEMU's can follow. */
 int run_uml_check(const struct run_config *config);
+
+/*
+ * Choose where its memory is, a file without a name: it would end by SIGBUS where there is no room
+ * for it. The kernel is told by $TMPDIR. 0, or -errno, logged.
+ */
+int run_uml_place_memory(const struct run_config *config);
 
 void run_uml_words(const struct run_config *config, const struct run_parts *parts,
 		   const struct run_control *control, const struct run_uml_fds *fds, struct words *words);

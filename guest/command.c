@@ -20,6 +20,7 @@
 
 #include "common/cleanup.h"
 #include "guest/mounts.h"
+#include "guest/port.h"
 #include "guest/report.h"
 
 #define COPY_SIZE 4096
@@ -30,19 +31,12 @@ struct relay {
 	int to;
 };
 
-/* A serial port without line editing: bytes pass as they are. */
-static int open_raw(const char *path)
+static int open_output(const char *path)
 {
-	struct termios t;
-	int fd;
+	int fd = port_open(path);
 
-	fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
-	if (fd < 0 || tcgetattr(fd, &t))
-		report_failure("the guest has no %s: %s", path, strerror(errno));
-	cfmakeraw(&t);
-	cfsetspeed(&t, B115200);
-	t.c_cflag |= CLOCAL;
-	tcsetattr(fd, TCSANOW, &t);
+	if (fd < 0)
+		report_failure("the guest has no %s: %s", path, strerror(-fd));
 	return fd;
 }
 
@@ -122,8 +116,8 @@ static pid_t start(const struct guest_params *params, struct relay *out, struct 
 	*out = (struct relay){ out_pipe[0], -1 };
 	*err = (struct relay){ err_pipe[0], -1 };
 	if (!params->terminal) {
-		out->to = open_raw(GUEST_TTY_OUT);
-		err->to = open_raw(GUEST_TTY_ERR);
+		out->to = open_output(GUEST_TTY_OUT);
+		err->to = open_output(GUEST_TTY_ERR);
 	}
 	return pid;
 }

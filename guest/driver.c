@@ -84,9 +84,7 @@ void driver_take(void)
 			       strerror(errno));
 }
 
-void driver_take_boot(const char *fs)
+void driver_take_boot(void)
 {
-	report_leave();
 	hand_over_all(true);
-	report_return(fs);
 }

@@ -11,6 +11,6 @@
 void driver_take(void);
 
 /* When the root has changed: the boot share's device, too. The kernel's driver would keep the guest from being suspended. */
-void driver_take_boot(const char *fs);
+void driver_take_boot(void);
 
 #endif

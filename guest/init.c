@@ -97,8 +97,8 @@ int main(int argc, char **argv)
 
 	(void)argc;
 	move_to_memory(argv[0]);
-	report_setup();
 	mounts_early();
+	report_setup();
 	err = guest_params_read("/" GUEST_PARAMS_FILE, &params);
 	if (err)
 		report_failure("the guest cannot read its parameters: %s", strerror(-err));
@@ -108,7 +108,7 @@ int main(int argc, char **argv)
 		driver_take();
 	mounts_switch_root(&params);
 	if (strcmp(params.fs, "virtiofs"))
-		driver_take_boot(params.fs);
+		driver_take_boot();
 	loopback_up();
 	set_environment();
 	if (params.hostname)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What `casement run` and the guest's init tell each other, through files in
- * the folder that the guest boots from (virtio-fs tag GUEST_BOOT_TAG).
+ * What `casement run` and the guest's init tell each other: parameters through a file in the
+ * folder that the guest boots from and cannot change (virtio-fs tag GUEST_BOOT_TAG), the status
+ * through a serial port.
  *
  * The parameters file is a list of "key=value" records, each ended by a NUL:
  *
@@ -13,8 +14,7 @@
  *   env=NAME=VALUE
  *   arg=WORD                      the command, word by word
  *
- * The status file is one line, "exit N" or "failed TEXT", and appears whole
- * (by a rename) when the guest is done.
+ * The status is one line, "exit N" or "failed TEXT", when the guest is done. The last such line counts.
  */
 #ifndef CASEMENT_GUEST_PARAMS_H
 #define CASEMENT_GUEST_PARAMS_H
@@ -26,8 +26,6 @@
 #define GUEST_ROOT_MOUNT "newroot"	/* folder in the boot share */
 #define GUEST_PARAMS_FILE "params"
 #define GUEST_MODULE_FILE "casement.ko"	/* in the boot share, where it is wanted */
-#define GUEST_STATUS_FILE "status"
-#define GUEST_STATUS_TEMP "status.new"
 #define GUEST_STATUS_EXIT "exit "
 #define GUEST_STATUS_FAILED "failed "
 #define GUEST_MOUNT_DIR "/mnt"
@@ -37,6 +35,7 @@
 /* Serial ports: the kernel's log is on ttyS0. */
 #define GUEST_TTY_OUT "/dev/ttyS1"	/* the command's terminal, or its standard output */
 #define GUEST_TTY_ERR "/dev/ttyS2"	/* its standard error, where it has no terminal */
+#define GUEST_TTY_STATUS "/dev/ttyS3"	/* how it ended */
 
 struct guest_mount {
 	const char *type;	/* "virtiofs", "casement" or "9p" */

@@ -7,34 +7,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/reboot.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "guest/params.h"
-
-static int boot_dir = -1;	/* [I] the boot share */
-
-void report_setup(void)
-{
-	boot_dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
-void report_leave(void)
-{
-	close(boot_dir);
-	boot_dir = -1;
-}
-
-void report_return(const char *fs)
-{
-	cleanup_close int context = fsopen(fs, FSOPEN_CLOEXEC);
-
-	if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "source", GUEST_BOOT_TAG, 0) ||
-	    fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
-		report_failure("the guest cannot mount its boot share again: %s", strerror(errno));
-	boot_dir = fsmount(context, FSMOUNT_CLOEXEC, 0);
-}
+#include "guest/port.h"
 
 void report_note(const char *format, ...)
 {
@@ -52,27 +31,42 @@ void report_note(const char *format, ...)
 	}
 }
 
-/* The rename makes it whole or absent, whenever the machine dies. */
-static int write_status(const char *line)
-{
-	cleanup_close int fd = openat(boot_dir, GUEST_STATUS_TEMP,
-				      O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+static int port = -1;	/* [I] */
 
-	if (fd < 0 || write(fd, line, strlen(line)) < 0 || fsync(fd))
-		return -errno;
-	if (renameat(boot_dir, GUEST_STATUS_TEMP, boot_dir, GUEST_STATUS_FILE))
-		return -errno;
-	return 0;
+void report_setup(void)
+{
+	port = port_open(GUEST_TTY_STATUS);
+	if (port < 0)
+		report_note("%s: %s", GUEST_TTY_STATUS, strerror(-port));
 }
 
-static void __attribute__((noreturn)) finish(const char *line)
+/* A line of its own, whatever the command wrote to the port. */
+static int write_status(const char *text)
+{
+	char line[600];
+	size_t done = 0, len = (size_t)snprintf(line, sizeof(line), "\n%s\n", text);
+
+	if (port < 0)
+		return port;
+	while (done < len) {
+		ssize_t n = write(port, line + done, len - done);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return tcdrain(port) ? -errno : 0;
+}
+
+static void __attribute__((noreturn)) finish(const char *text)
 {
 	int err;
 
-	err = write_status(line);
-	if (err)
-		report_note("cannot write the status: %s", strerror(-err));
+	/* What the command changed is the host's before the host is told that it has ended. */
 	sync();
+	err = write_status(text);
+	if (err)
+		report_note("cannot tell the status: %s", strerror(-err));
 	reboot(RB_POWER_OFF);
 	for (;;)
 		pause();
@@ -82,7 +76,7 @@ void report_exit(int status)
 {
 	char line[32];
 
-	snprintf(line, sizeof(line), GUEST_STATUS_EXIT "%d\n", status);
+	snprintf(line, sizeof(line), GUEST_STATUS_EXIT "%d", status);
 	finish(line);
 }
 
@@ -93,9 +87,8 @@ void report_failure(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(line + start, sizeof(line) - start - 1, format, args);
+	vsnprintf(line + start, sizeof(line) - start, format, args);
 	va_end(args);
 	report_note("%s", line);
-	strcat(line, "\n");
 	finish(line);
 }

@@ -6,6 +6,7 @@ import pty
 import re
 import signal
 import subprocess
+import tempfile
 
 import pytest
 
@@ -98,6 +99,13 @@ def find_virtiofsd():
     listed = subprocess.run([TOP / "scripts/vm-root", "--print"], capture_output=True, text=True)
     paths = dict(line.split("=", 1) for line in listed.stdout.splitlines() if "=" in line)
     return paths.get("VIRTIOFSD")
+
+
+@pytest.fixture
+def short_path():
+    """A folder of this user's: a socket's address has room for one more of such a path, not of tmp_path's."""
+    with tempfile.TemporaryDirectory(prefix="cm-", dir="/tmp") as path:
+        yield pathlib.Path(path)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from booted import BOOTED
+from daemons import short_path  # noqa: F401
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("CASEMENT_BUILD", TOP / "build"))
@@ -63,13 +64,11 @@ def left_behind(before):
 
 
 @pytest.fixture
-def temporary(tmp_path, monkeypatch):
+def temporary(short_path, monkeypatch):
     """Where casement run keeps its things, so that what it leaves is seen."""
-    directory = tmp_path / "run"
-    directory.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
-    monkeypatch.setenv("TMPDIR", str(directory))
-    return {"dir": directory, "names": []}
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path))
+    monkeypatch.setenv("TMPDIR", str(short_path))
+    return {"dir": short_path, "names": []}
 
 
 ACCELS = ["auto", "uml"]
@@ -111,13 +110,13 @@ def test_closed_streams(temporary, closed):
     assert (result.stderr == "err\n") == ("2>" not in closed), result
 
 
-def test_an_odd_directory_for_what_runs(tmp_path, monkeypatch):
+def test_an_odd_directory_for_what_runs(short_path, monkeypatch):
     """A kernel's words end at blanks, and its devices' sockets at a colon: another place is taken."""
     for name in ("col:on", "sp ace", 'qu"ote'):
-        (tmp_path / name).mkdir()
-        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / name))
+        (short_path / name).mkdir()
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path / name))
         assert run("run", "--accel", "uml", "--", "true").returncode == 0
-        assert not list((tmp_path / name).iterdir())
+        assert not list((short_path / name).iterdir())
 
 
 def test_nothing_of_the_callers_is_open_in_the_machine(temporary):
