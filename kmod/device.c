@@ -26,6 +26,11 @@ static void device_free(struct kref *refs)
 	kvfree(device);
 }
 
+void cs_device_get(struct cs_device *device)
+{
+	kref_get(&device->refs);
+}
+
 void cs_device_put(struct cs_device *device)
 {
 	kref_put(&device->refs, device_free);
@@ -58,6 +63,7 @@ void cs_device_abort(struct cs_device *device)
 {
 	for (unsigned int i = 0; i < device->n_queues; i++)
 		cs_queue_abort(&device->queues[i]);
+	wake_up_all(&device->left);
 }
 
 /* As many request queues as the device has, and at most one for each CPU. */
@@ -138,6 +144,7 @@ static int probe(struct virtio_device *vdev)
 		return -ENOMEM;
 	kref_init(&device->refs);
 	init_waitqueue_head(&device->quiet);
+	init_waitqueue_head(&device->left);
 	INIT_WORK(&device->broken_work, give_up);
 	device->vdev = vdev;
 	device->n_queues = n;

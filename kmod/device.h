@@ -20,6 +20,9 @@
 
 #define CS_TAG_MAX 36
 
+/* How long a process that ends waits for a daemon that says nothing, in all; its killer may wait for it. */
+#define CS_EXIT_PATIENCE (2 * HZ)
+
 struct cs_queue {
 	spinlock_t lock;		/* taken from the interrupt, too */
 	struct virtqueue *vq;		/* [L:lock] not to be touched when dead or paused */
@@ -44,6 +47,9 @@ struct cs_queue {
 	unsigned int poll_last_pause;	/* [A] what that began with, less since */
 } ____cacheline_aligned;
 
+/* A device's session: none; one; one that has no tree any more, and whose DESTROY has not ended. */
+enum cs_use { CS_FREE, CS_USED, CS_LEFT };
+
 struct cs_device {
 	struct kref refs;
 	struct list_head link;		/* [L:devices_lock] */
@@ -51,9 +57,11 @@ struct cs_device {
 	char tag[CS_TAG_MAX + 1];	/* [I] */
 	unsigned int ring_size;		/* [I] entries of the smallest request ring */
 	struct cs_window window;
-	unsigned long mounted;		/* [A] bit 0: a session is open */
-	unsigned long timeout;		/* [I] while mounted: seconds; 0: none */
-	bool tells_suspend;		/* [I] while mounted: the daemon wants to know of it */
+	int use;			/* [A] enum cs_use */
+	unsigned int n_left;		/* [A] sessions that have ended */
+	wait_queue_head_t left;		/* one has, or the device is dead */
+	unsigned long timeout;		/* [I] while in use: seconds; 0: none */
+	bool tells_suspend;		/* [I] while in use: the daemon wants to know of it */
 	struct delayed_work look_work;	/* for requests that are late */
 	struct work_struct broken_work;	/* to abort it: a ring cannot be used any more */
 	wait_queue_head_t quiet;	/* a queue that is paused or dead has nothing under way */
@@ -63,6 +71,7 @@ struct cs_device {
 
 /* The device with that tag, held; NULL if there is none. */
 struct cs_device *cs_device_find(const char *tag);
+void cs_device_get(struct cs_device *device);
 void cs_device_put(struct cs_device *device);
 
 /* At module load and end. */
@@ -71,6 +80,12 @@ void cs_devices_stop(void);
 
 /* End all that is under way and let nothing in. Buffers stay until the device returns them. */
 void cs_device_abort(struct cs_device *device);
+
+/* It was aborted. */
+static inline bool cs_device_is_dead(const struct cs_device *device)
+{
+	return READ_ONCE(device->queues[0].dead);
+}
 
 /* Of a device that is not ready: find its queues, 0 or -errno; of one that was reset: let go of them. */
 int cs_device_find_queues(struct cs_device *device);
@@ -138,8 +153,5 @@ int cs_device_call(struct cs_device *device, struct cs_request *request);
  * request, with -EINTR or as it was to end.
  */
 int cs_device_call_interruptible(struct cs_device *device, struct cs_request *request);
-
-/* The same, not to be interrupted: for requests that must have ended. */
-int cs_device_call_uninterruptible(struct cs_device *device, struct cs_request *request);
 
 #endif

@@ -27,7 +27,8 @@ static struct cs_file *get_handle(struct file *file)
 	struct dir *dir = file->private_data;
 	struct cs_file *open;
 
-	mutex_lock(&dir->lock);
+	if (mutex_lock_killable(&dir->lock))
+		return ERR_PTR(-EINTR);
 	open = dir->open ?: cs_file_open_own(file_inode(file));
 	if (!IS_ERR(open))
 		dir->open = open;

@@ -21,7 +21,7 @@ struct cs_file *cs_file_new(struct inode *inode, u32 release, u32 open_flags)
 	open->session = cs_session(inode->i_sb);
 	refcount_set(&open->refs, 1);
 	INIT_LIST_HEAD(&open->link);
-	open->release = cs_request_new(release, cs_nodeid(inode), sizeof(*in), 0, GFP_KERNEL);
+	open->release = cs_inode_request(inode, release, sizeof(*in), 0);
 	if (!open->release) {
 		kfree(open);
 		return NULL;

@@ -23,13 +23,21 @@ static void send_batch(struct cs_session *session, struct cs_request *batch)
 	cs_request_put(batch);
 }
 
-static struct cs_request *new_batch(void)
+static void put_session(struct cs_request *batch)
+{
+	cs_session_put(batch->private);
+}
+
+static struct cs_request *new_batch(struct cs_session *session)
 {
 	/* Called where inodes are evicted, perhaps to free memory: it must not wait for that. */
 	struct cs_request *batch = cs_request_new(FUSE_BATCH_FORGET, 0, sizeof(struct forget_args), 0,
 						  GFP_NOFS | __GFP_NOFAIL);
 
 	batch->no_reply = true;
+	cs_session_get(session);
+	batch->private = session;
+	batch->release = put_session;
 	return batch;
 }
 
@@ -58,26 +66,33 @@ void cs_session_forget_init(struct cs_session *session)
 	INIT_DELAYED_WORK(&session->forget_work, forget_work);
 }
 
-void cs_session_forget_flush(struct cs_session *session)
+void cs_session_forget_end(struct cs_session *session)
 {
+	spin_lock(&session->forget_lock);
+	session->closed = true;
+	spin_unlock(&session->forget_lock);
 	cancel_delayed_work_sync(&session->forget_work);
 	forget_work(&session->forget_work.work);
 }
 
-/* False when there is no batch with room. */
-static bool add(struct cs_session *session, u64 nodeid, u64 count, struct cs_request **full)
+/* To the batch, or to `fresh` if there is none. False when there is neither. forget_lock held. */
+static bool add(struct cs_session *session, u64 nodeid, u64 count, struct cs_request **fresh, struct cs_request **full)
 {
 	struct forget_args *args;
 
+	if (session->closed)
+		return true;
+	if (!session->forgets)
+		swap(session->forgets, *fresh);
 	if (!session->forgets)
 		return false;
 	args = cs_request_args(session->forgets);
 	args->items[args->head.count].nodeid = nodeid;
 	args->items[args->head.count++].nlookup = count;
-	if (args->head.count == FORGETS_MOST) {
-		*full = session->forgets;
-		session->forgets = NULL;
-	}
+	if (args->head.count == FORGETS_MOST)
+		swap(session->forgets, *full);
+	else
+		schedule_delayed_work(&session->forget_work, FORGET_DELAY);
 	return true;
 }
 
@@ -86,22 +101,18 @@ void cs_session_forget(struct cs_session *session, u64 nodeid, u64 count)
 	struct cs_request *fresh = NULL, *full = NULL;
 	bool added;
 
-	if (!count || READ_ONCE(session->closed))
+	if (!count)
 		return;
 	for (;;) {
 		spin_lock(&session->forget_lock);
-		if (!session->forgets)
-			swap(session->forgets, fresh);
-		added = add(session, nodeid, count, &full);
+		added = add(session, nodeid, count, &fresh, &full);
 		spin_unlock(&session->forget_lock);
 		if (added)
 			break;
-		fresh = new_batch();
+		fresh = new_batch(session);
 	}
 	if (fresh)
 		cs_request_put(fresh);
 	if (full)
 		send_batch(session, full);
-	else if (!READ_ONCE(session->closed))
-		schedule_delayed_work(&session->forget_work, FORGET_DELAY);
 }

@@ -41,7 +41,7 @@ struct cs_inode {
 /* An open file or directory. Requests under way hold it: the handle is released after them. */
 struct cs_file {
 	refcount_t refs;		/* [A] */
-	struct cs_session *session;	/* [I] outlives it */
+	struct cs_session *session;	/* [I] held by `release` */
 	u64 fh;				/* [I] */
 	u32 flags;			/* [I] FOPEN_* */
 	bool flocked;			/* [A] the daemon was asked for a flock(2) lock */

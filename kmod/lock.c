@@ -35,7 +35,7 @@ static struct cs_request *lock_request(struct file *file, const struct file_lock
 	return request;
 }
 
-/* Who waited was killed, and has the lock after all: its process is ending. */
+/* Who asked was killed, and has the lock after all: its process is ending. */
 static void lock_undo(struct cs_request *request)
 {
 	struct cs_session *session = request->private;
@@ -62,13 +62,14 @@ static int set_lock(struct file *file, const struct file_lock *lock, u32 lk_flag
 	request = lock_request(file, lock, waits ? FUSE_SETLKW : FUSE_SETLK, lk_flags);
 	if (!request)
 		return -ENOMEM;
-	if (waits) {
+	/* What is let go of is, also if the caller is killed: the request goes on. */
+	if (lock->c.flc_type != F_UNLCK)
 		request->undo = lock_undo;
+	if (waits) {
 		request->patient = true;
 		err = cs_device_call_interruptible(open->session->device, request);
 	} else {
-		/* What has been let go of must be, whatever becomes of the caller. */
-		err = cs_device_call_uninterruptible(open->session->device, request);
+		err = cs_device_call(open->session->device, request);
 	}
 	cs_request_put(request);
 	return err == -EINTR ? -ERESTARTSYS : err;

@@ -329,17 +329,37 @@ static void call(struct cs_device *device, struct cs_request *request)
 	cs_poll_run(&poll);
 }
 
-int cs_device_call_uninterruptible(struct cs_device *device, struct cs_request *request)
+/* What is left of `patience` since the oldest request was sent that the queue has no reply to. */
+static unsigned long patience_left(struct cs_queue *queue, unsigned long patience)
 {
-	call(device, request);
-	wait_for_completion(&request->done);
-	return request->error;
+	const struct cs_request *request;
+	unsigned long oldest = jiffies;
+
+	spin_lock_irq(&queue->lock);
+	list_for_each_entry(request, &queue->in_flight, link)
+		if (!request->patient && time_before(request->sent, oldest))
+			oldest = request->sent;
+	spin_unlock_irq(&queue->lock);
+	return time_before(jiffies, oldest + patience) ? oldest + patience - jiffies : 0;
+}
+
+/*
+ * 0, or -EINTR when it is not waited for any more. No signal comes to who is ending, and its files'
+ * FLUSHes must not keep it for ever, one after the other; but the locks that those give back
+ * should be free when it is gone.
+ */
+static int wait_for_reply(struct cs_request *request)
+{
+	if (likely(!(current->flags & PF_EXITING)))
+		return wait_for_completion_killable(&request->done) ? -EINTR : 0;
+	return wait_for_completion_timeout(&request->done, patience_left(request->queue, CS_EXIT_PATIENCE)) ?
+	       0 : -EINTR;
 }
 
 /* The rest of a call: 0 or -errno, -EINTR after a kill. */
 static int wait_for_end(struct cs_request *request)
 {
-	if (wait_for_completion_killable(&request->done)) {
+	if (wait_for_reply(request)) {
 		if (cmpxchg(&request->wait, CS_WAITING, CS_WAIT_ABANDONED) == CS_WAITING)
 			return -EINTR;
 		/* It ended as we were killed: complete() is on its way. */

@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 
 static struct workqueue_struct *workers;
+static struct workqueue_struct *waiters;
 
 /* The device's part starts a cache line, so that its writes share none with ours. */
 #define OUT_OFFSET(in_len) ALIGN(sizeof(struct fuse_in_header) + (in_len), L1_CACHE_BYTES)
@@ -142,10 +143,20 @@ void cs_work_defer(struct work_struct *work)
 	queue_work(workers, work);
 }
 
+void cs_work_defer_wait(struct work_struct *work)
+{
+	queue_work(waiters, work);
+}
+
 int cs_requests_start(void)
 {
 	workers = alloc_workqueue("casement", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	return workers ? 0 : -ENOMEM;
+	if (!workers)
+		return -ENOMEM;
+	waiters = alloc_workqueue("casement_wait", WQ_UNBOUND, 0);
+	if (!waiters)
+		destroy_workqueue(workers);
+	return waiters ? 0 : -ENOMEM;
 }
 
 void cs_requests_drain(void)
@@ -155,5 +166,6 @@ void cs_requests_drain(void)
 
 void cs_requests_stop(void)
 {
+	destroy_workqueue(waiters);
 	destroy_workqueue(workers);
 }

@@ -118,4 +118,7 @@ void cs_request_defer(struct cs_request *request, work_func_t function);
 /* Any other work of the same kind. */
 void cs_work_defer(struct work_struct *work);
 
+/* And work that may wait for a daemon: cs_requests_stop() alone waits for it. */
+void cs_work_defer_wait(struct work_struct *work);
+
 #endif

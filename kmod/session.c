@@ -39,6 +39,40 @@ static u64 flags_offered(const struct cs_session *session)
 	return flags;
 }
 
+static void session_free(struct cs_session *session)
+{
+	cs_device_put(session->device);
+	kfree_rcu(session, rcu);
+}
+
+static void destroy(struct cs_device *device)
+{
+	struct cs_request *request = cs_request_new(FUSE_DESTROY, 0, 0, 0, GFP_KERNEL);
+
+	if (!request)
+		return;
+	/* No worker is killed: its reply has come, or the device is dead. */
+	cs_device_call(device, request);
+	cs_request_put(request);
+}
+
+static void end_work(struct work_struct *work)
+{
+	struct cs_session *session = container_of(work, struct cs_session, end_work);
+	struct cs_device *device = session->device;
+
+	/* An unmapping that is late would hit the next mount's. */
+	cs_window_wait_empty(&device->window);
+	if (session->open)
+		destroy(device);
+	cs_timeout_stop(device);
+	WRITE_ONCE(device->n_left, device->n_left + 1);
+	/* Pairs with the cmpxchg() of the next one. */
+	smp_store_release(&device->use, CS_FREE);
+	wake_up_all(&device->left);
+	session_free(session);
+}
+
 struct cs_session *cs_session_new(struct cs_device *device, const struct cs_options *options)
 {
 	struct cs_session *session = kzalloc(sizeof(*session), GFP_KERNEL);
@@ -48,18 +82,11 @@ struct cs_session *cs_session_new(struct cs_device *device, const struct cs_opti
 	kref_init(&session->refs);
 	session->device = device;
 	session->options = *options;
+	INIT_WORK(&session->end_work, end_work);
 	spin_lock_init(&session->forget_lock);
 	get_random_bytes(&session->lock_key, sizeof(session->lock_key));
 	cs_session_forget_init(session);
 	return session;
-}
-
-static void session_free(struct kref *refs)
-{
-	struct cs_session *session = container_of(refs, struct cs_session, refs);
-
-	cs_device_put(session->device);
-	kfree(session);
 }
 
 void cs_session_get(struct cs_session *session)
@@ -67,9 +94,42 @@ void cs_session_get(struct cs_session *session)
 	kref_get(&session->refs);
 }
 
+static void end(struct kref *refs)
+{
+	struct cs_session *session = container_of(refs, struct cs_session, refs);
+
+	if (session->uses_device)
+		cs_work_defer_wait(&session->end_work);
+	else
+		session_free(session);
+}
+
 void cs_session_put(struct cs_session *session)
 {
-	kref_put(&session->refs, session_free);
+	kref_put(&session->refs, end);
+}
+
+/* Of the session after `n`; by an ending process, whose was the last mount namespace, not for ever. */
+static void wait_for_end(struct cs_device *device, unsigned int n)
+{
+	if (current->flags & PF_EXITING)
+		wait_event_timeout(device->left, READ_ONCE(device->n_left) != n || cs_device_is_dead(device),
+				   CS_EXIT_PATIENCE);
+	else
+		wait_event_killable(device->left, READ_ONCE(device->n_left) != n || cs_device_is_dead(device));
+}
+
+void cs_session_leave(struct cs_session *session)
+{
+	struct cs_device *device = session->device;
+	unsigned int n = READ_ONCE(device->n_left);
+	bool last = session->uses_device && READ_ONCE(device->use) == CS_LEFT;
+
+	cs_device_get(device);
+	cs_session_put(session);
+	if (last)
+		wait_for_end(device, n);
+	cs_device_put(device);
 }
 
 u64 cs_session_trust(const struct cs_session *session, u64 seconds, u32 nanoseconds)
@@ -161,6 +221,12 @@ static int agree(struct cs_session *session, const struct fuse_init_out *out)
 	return 0;
 }
 
+/* Who mounted was killed: the daemon has a session all the same, and is to end it. */
+static void init_undo(struct cs_request *request)
+{
+	((struct cs_session *)request->private)->open = true;
+}
+
 static int init(struct cs_session *session)
 {
 	struct cs_request *request = cs_session_request(session, FUSE_INIT, 0, sizeof(struct fuse_init_in),
@@ -179,6 +245,7 @@ static int init(struct cs_session *session)
 	in->flags2 = flags_offered(session) >> 32;
 	offer_extensions(in);
 	request->out_var = true;
+	request->undo = init_undo;
 	err = cs_device_call(session->device, request);
 	if (!err) {
 		memcpy(&out, cs_request_result(request), min_t(u32, request->got, sizeof(out)));
@@ -188,42 +255,45 @@ static int init(struct cs_session *session)
 	return err;
 }
 
-/* The device is free for another session. */
-static void leave(struct cs_device *device)
+/* One session at a time; a former one's end is waited for. */
+static int take_device(struct cs_device *device)
 {
-	cs_timeout_stop(device);
-	clear_bit_unlock(0, &device->mounted);
+	int use, err = 0;
+
+	while (!err) {
+		use = cmpxchg(&device->use, CS_FREE, CS_USED);
+		if (use != CS_LEFT)
+			return use == CS_FREE ? 0 : -EBUSY;
+		err = wait_event_killable(device->left,
+					  READ_ONCE(device->use) != CS_LEFT || cs_device_is_dead(device));
+		if (!err && cs_device_is_dead(device))
+			err = -ENOTCONN;
+	}
+	return err;
 }
 
 int cs_session_open(struct cs_session *session)
 {
-	int err;
+	struct cs_device *device = session->device;
+	int err = take_device(device);
 
-	if (test_and_set_bit_lock(0, &session->device->mounted))
-		return -EBUSY;
-	cs_timeout_start(session->device, session->options.timeout);
+	if (err)
+		return err;
+	session->uses_device = true;
 	refcount_set(&session->trees, 1);
+	cs_timeout_start(device, session->options.timeout);
 	err = init(session);
 	if (err)
-		leave(session->device);
+		WRITE_ONCE(device->use, CS_LEFT);
+	else
+		session->open = true;
 	return err;
 }
 
 void cs_session_close(struct cs_session *session)
 {
-	struct cs_request *request;
-
 	if (!refcount_dec_and_test(&session->trees))
 		return;
-	cs_session_forget_flush(session);
-	/* An unmapping that is late would hit the next mount's. */
-	cs_window_wait_empty(&session->device->window);
-	WRITE_ONCE(session->closed, true);
-	request = cs_session_request(session, FUSE_DESTROY, 0, 0, 0);
-	if (request) {
-		/* Else the next mount's INIT could overtake it. */
-		cs_device_call_uninterruptible(session->device, request);
-		cs_request_put(request);
-	}
-	leave(session->device);
+	cs_session_forget_end(session);
+	WRITE_ONCE(session->device->use, CS_LEFT);
 }

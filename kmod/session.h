@@ -17,7 +17,10 @@
 #include "options.h"
 
 struct cs_session {
+	/* Super blocks, and whatever is to be over before DESTROY: requests, handles, a batch of FORGETs. */
 	struct kref refs;
+	struct rcu_head rcu;		/* a walk by RCU may look at it after the last hold is gone */
+	struct work_struct end_work;	/* after that */
 	refcount_t trees;		/* [A] super blocks: of the mount, and of mounts below it */
 	struct super_block *sb;		/* [I] the mount's own, not to be followed */
 	struct cs_device *device;	/* [I] held */
@@ -27,7 +30,9 @@ struct cs_session {
 	u32 max_pages;			/* [I] scatter-list entries of one request */
 	u32 max_readahead;		/* [I] bytes */
 	struct cs_options options;	/* [I] */
-	bool closed;			/* [A] DESTROY was sent: nothing is owed any more */
+	bool uses_device;		/* [I] once it was opened */
+	bool open;			/* INIT has succeeded; of who mounts, then of the session's end */
+	bool closed;			/* [L:forget_lock] DESTROY is to follow: nothing more is owed */
 	/* [A] answered ENOSYS once */
 	bool no_fsync, no_fsyncdir, no_flush, no_xattr, no_syncfs, no_statx, no_copy;
 	struct cs_foresight foresight;
@@ -41,17 +46,22 @@ struct cs_session {
 /* A session with that device, whose hold it takes; NULL without memory. Not yet open. */
 struct cs_session *cs_session_new(struct cs_device *device, const struct cs_options *options);
 void cs_session_get(struct cs_session *session);
+
+/* Any context. After the last one a worker sends DESTROY, so nothing of the session follows that. */
 void cs_session_put(struct cs_session *session);
+
+/* The same by a super block: after the last one's, wait for the session's end, or to be killed. */
+void cs_session_leave(struct cs_session *session);
 
 /* INIT, for one tree: 0; -EPROTO for a daemon we cannot talk to; -EBUSY if the device has a session; or -errno. */
 int cs_session_open(struct cs_session *session);
 
-/* One tree less, of which no inode is left. After the last: give back what is owed, and DESTROY. */
+/* One tree less, of which no inode is left. After the last: give back what is owed. */
 void cs_session_close(struct cs_session *session);
 
-/* Prepare, and at the end send at once, what cs_session_forget() gathers. */
+/* Prepare what cs_session_forget() gathers; at the end send it at once, and gather no more. */
 void cs_session_forget_init(struct cs_session *session);
-void cs_session_forget_flush(struct cs_session *session);
+void cs_session_forget_end(struct cs_session *session);
 
 /* Owe the daemon `count` look-ups of an inode. May sleep. */
 void cs_session_forget(struct cs_session *session, u64 nodeid, u64 count);

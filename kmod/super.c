@@ -226,7 +226,7 @@ void cs_super_kill(struct super_block *sb)
 
 	kill_anon_super(sb);
 	if (session)
-		cs_session_put(session);
+		cs_session_leave(session);
 }
 
 /* The second name is the kernel's own driver's. It is ours where that one is not there. */

@@ -73,7 +73,7 @@ static int pause_all(struct cs_device *device)
 {
 	int err = pause(device, 1);
 
-	if (!err && test_bit(0, &device->mounted) && device->tells_suspend && !device->queues[0].dead)
+	if (!err && READ_ONCE(device->use) && device->tells_suspend && !cs_device_is_dead(device))
 		err = tell(device);
 	err = err ?: pause(device, 0);
 	if (err)
@@ -110,7 +110,7 @@ int cs_device_freeze(struct virtio_device *vdev)
 	int err;
 
 	/* The image of a hibernated machine outlives the daemon, who alone knows what its nodes are. */
-	if (test_bit(0, &device->mounted) && pm_suspend_target_state == PM_SUSPEND_ON) {
+	if (READ_ONCE(device->use) && pm_suspend_target_state == PM_SUSPEND_ON) {
 		dev_err(&vdev->dev, "\"%s\" is mounted: a hibernated guest would not find its files again\n",
 			device->tag);
 		return -EOPNOTSUPP;
@@ -140,7 +140,7 @@ int cs_device_restore(struct virtio_device *vdev)
 	}
 	virtio_device_ready(vdev);
 	resume(device);
-	if (test_bit(0, &device->mounted))
+	if (READ_ONCE(device->use))
 		cs_timeout_start(device, device->timeout);
 	return 0;
 }
