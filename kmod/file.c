@@ -87,6 +87,23 @@ void cs_file_attach(struct cs_file *open, struct inode *inode, struct file *file
 	spin_unlock(&node->lock);
 }
 
+/* No longer one of those that write goes by. */
+static void take_off(struct cs_file *open, struct cs_inode *node)
+{
+	spin_lock(&node->lock);
+	list_del_init(&open->link);
+	spin_unlock(&node->lock);
+}
+
+void cs_file_detach(struct inode *inode, struct file *file)
+{
+	struct cs_file *open = file->private_data;
+
+	file->private_data = NULL;
+	take_off(open, cs_inode(inode));
+	cs_file_put(open);
+}
+
 static void open_undo(struct cs_request *request)
 {
 	const struct fuse_open_out *out = cs_request_result(request);
@@ -207,15 +224,12 @@ static int flush(struct file *file, fl_owner_t id)
 
 static int release(struct inode *inode, struct file *file)
 {
-	struct cs_inode *node = cs_inode(inode);
 	struct cs_file *open = file->private_data;
 
 	if (!list_empty(&open->link)) {
 		/* Dirty pages need a handle to go by. */
 		cs_write_out(inode);
-		spin_lock(&node->lock);
-		list_del_init(&open->link);
-		spin_unlock(&node->lock);
+		take_off(open, cs_inode(inode));
 	}
 	if (READ_ONCE(open->flocked)) {
 		struct fuse_release_in *in = cs_request_args(open->release);

@@ -244,6 +244,9 @@ void cs_file_drop(struct cs_file *file);	/* it never got a handle */
 void cs_file_attach(struct cs_file *open, struct inode *inode, struct file *file,
 		    const struct fuse_open_out *out);
 
+/* The undoing of that, for a `file` whose release() will not be called. */
+void cs_file_detach(struct inode *inode, struct file *file);
+
 /* OPEN or OPENDIR for reading, without a file, for ourselves; or an error pointer. */
 struct cs_file *cs_file_open_own(struct inode *inode);
 

@@ -28,6 +28,7 @@ struct inode *cs_inode_alloc(struct super_block *sb)
 	node->written = 0;
 	node->sent = 0;
 	node->has_birth = false;
+	INIT_LIST_HEAD(&node->writers);
 	node->names = (struct cs_dir_foresight){ .since = jiffies };
 	node->was_read = false;
 	node->opens = 0;
@@ -201,7 +202,6 @@ static void init_once(void *object)
 
 	inode_init_once(&node->vfs);
 	spin_lock_init(&node->lock);
-	INIT_LIST_HEAD(&node->writers);
 }
 
 int cs_inodes_start(void)

@@ -234,6 +234,7 @@ static int finish_create(struct inode *dir, struct dentry *dentry, struct file *
 	const struct fuse_open_out *opened = (const void *)(entry + 1);
 	struct cs_file *open = NULL;
 	struct inode *inode;
+	int err;
 
 	dir_changed(dir);
 	inode = cs_inode_get(dir->i_sb, entry, snapshot);
@@ -255,7 +256,11 @@ static int finish_create(struct inode *dir, struct dentry *dentry, struct file *
 	cs_file_attach(open, inode, file, opened);
 	file->f_mode |= FMODE_CREATED;
 	/* By open() of the file operations: what release() takes back was done by that. */
-	return finish_open(file, dentry, NULL);
+	err = finish_open(file, dentry, NULL);
+	/* A security module, a watcher or a lease may have refused it. */
+	if (err && !(file->f_mode & FMODE_OPENED))
+		cs_file_detach(inode, file);
+	return err;
 }
 
 static int create_and_open(struct inode *dir, struct dentry *dentry, struct file *file, u32 opcode,
