@@ -209,12 +209,19 @@ int cs_attr_refresh(struct inode *inode, bool always)
 
 int cs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 {
+	/* One look at the time: what expires right after it must not be asked for in a walk that may not wait. */
+	bool known = mode_is_fresh(inode);
 	int err = 0;
 
-	/* One look at the time: what expires right after it must not be asked for in a walk that may not wait. */
-	if (!mode_is_fresh(inode))
+	if (!known)
 		err = mask & MAY_NOT_BLOCK ? -ECHILD : cs_attr_refresh(inode, false);
-	return err ?: generic_permission(idmap, inode, mask);
+	err = err ?: generic_permission(idmap, inode, mask);
+	if (err != -EACCES || !known)
+		return err;
+	/* A right that was given meanwhile counts at once. */
+	if (mask & MAY_NOT_BLOCK)
+		return -ECHILD;
+	return cs_attr_refresh(inode, true) ?: generic_permission(idmap, inode, mask);
 }
 
 /* STATX, for what GETATTR does not tell: a birth, which never changes. None is no error. */
