@@ -13,6 +13,11 @@ void cs_dentry_valid(struct dentry *dentry, const struct fuse_entry_out *entry)
 	WRITE_ONCE(dentry->d_time, trust ? (jiffies + (unsigned long)trust) | 1 : 0);
 }
 
+void cs_dentry_expire(struct dentry *dentry)
+{
+	WRITE_ONCE(dentry->d_time, 0);
+}
+
 void cs_entry_forget(struct super_block *sb, const struct fuse_entry_out *entry)
 {
 	if (entry->nodeid && entry->nodeid != FUSE_ROOT_ID)
@@ -70,7 +75,9 @@ static int ask_again(struct inode *dir, struct dentry *dentry, struct inode *ino
 		return 0;
 	}
 	cs_attr_apply(inode, &entry.attr, cs_attr_expiry(dir->i_sb, entry.attr_valid, entry.attr_valid_nsec), snapshot);
-	cs_dentry_valid(dentry, &entry);
+	/* A reply that was under way while we changed the directory may be older than that. */
+	if (!cs_attr_changed_since(dir, snapshot))
+		cs_dentry_valid(dentry, &entry);
 	return 1;
 }
 

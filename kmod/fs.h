@@ -123,6 +123,12 @@ void cs_attr_expire(struct inode *inode);
 /* We changed it: attributes asked for before are of no use. */
 void cs_attr_changed(struct inode *inode);
 
+/* We changed it after that snapshot. */
+static inline bool cs_attr_changed_since(const struct inode *inode, u64 snapshot)
+{
+	return READ_ONCE(cs_inode(inode)->changed) > snapshot;
+}
+
 /* We wrote up to `end`: the file is that long at least, and the next new mtime is ours. */
 void cs_attr_wrote(struct inode *inode, loff_t end);
 
@@ -162,6 +168,9 @@ extern const struct dentry_operations cs_dentry_operations;
 /* Set until when the dentry may be believed. */
 void cs_dentry_valid(struct dentry *dentry, const struct fuse_entry_out *entry);
 bool cs_dentry_is_fresh(const struct dentry *dentry);
+
+/* It is to be asked for when it is next used. */
+void cs_dentry_expire(struct dentry *dentry);
 
 /* LOOKUP: 0 with *entry (nodeid 0: there is none), or -errno. */
 int cs_dentry_ask(struct inode *dir, const struct qstr *name, struct fuse_entry_out *entry);

@@ -41,6 +41,9 @@ struct inode *cs_inode_alloc(struct super_block *sb)
 
 void cs_inode_free(struct inode *inode)
 {
+	/* A walk by RCU may have followed it until now. */
+	if (S_ISLNK(inode->i_mode))
+		kfree(inode->i_link);
 	kmem_cache_free(cache, cs_inode(inode));
 }
 

@@ -103,6 +103,8 @@ static int make(struct inode *dir, struct dentry *dentry, struct cs_request *req
 	if (!err)
 		memcpy(&entry, cs_request_result(request), sizeof(entry));
 	cs_request_put(request);
+	/* That it was missing is known no more, whatever became of it. */
+	cs_dentry_expire(dentry);
 	if (err)
 		return err;
 	dir_changed(dir);
@@ -273,6 +275,7 @@ static int create_and_open(struct inode *dir, struct dentry *dentry, struct file
 	if (IS_ERR(request))
 		return PTR_ERR(request);
 	err = cs_device_call(cs_session(dir->i_sb)->device, request);
+	cs_dentry_expire(dentry);
 	if (!err)
 		err = finish_create(dir, dentry, file, flags, request, snapshot);
 	cs_request_put(request);
@@ -329,11 +332,11 @@ static int take_away(struct inode *dir, struct dentry *dentry, u32 opcode)
 	if (IS_ERR(request))
 		return PTR_ERR(request);
 	err = cs_inode_run(dir, request);
+	/* Others may make it again, or have made it already: that it is missing is not believed for long. */
+	cs_dentry_expire(dentry);
 	if (!err) {
 		dir_changed(dir);
 		name_gone(d_inode(dentry));
-	} else if (err == -EINTR || err == -ENOENT) {
-		d_invalidate(dentry);
 	}
 	return err;
 }
@@ -386,13 +389,12 @@ static int rename(struct mnt_idmap *idmap, struct inode *dir, struct dentry *old
 	err = cs_inode_run(dir, request);
 	if (err == -ENOSYS)
 		err = -EINVAL;
-	if (err == -EINTR) {
-		/* Done or not, nobody knows. */
-		d_invalidate(old);
-		d_invalidate(new);
-	}
-	if (err)
+	if (err) {
+		/* Done or not, nobody knows; or the names are others than we thought. */
+		cs_dentry_expire(old);
+		cs_dentry_expire(new);
 		return err;
+	}
 	dir_changed(dir);
 	dir_changed(new_dir);
 	cs_attr_changed(d_inode(old));
@@ -405,28 +407,49 @@ static int rename(struct mnt_idmap *idmap, struct inode *dir, struct dentry *old
 	return 0;
 }
 
-static const char *get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done)
+/* READLINK: the target, to be freed; or an error pointer. */
+static char *ask_link(struct inode *inode)
 {
-	struct cs_request *request;
+	struct cs_request *request = cs_inode_request(inode, FUSE_READLINK, 0, PAGE_SIZE - 1);
 	char *target = NULL;
 	int err;
 
-	if (!dentry)
-		return ERR_PTR(-ECHILD);
-	request = cs_inode_request(inode, FUSE_READLINK, 0, PAGE_SIZE - 1);
 	if (!request)
 		return ERR_PTR(-ENOMEM);
 	request->out_var = true;
 	err = cs_device_call(cs_session(inode->i_sb)->device, request);
-	if (!err) {
+	if (!err)
 		target = kmemdup_nul(cs_request_result(request), request->got, GFP_KERNEL);
-		err = target ? 0 : -ENOMEM;
-	}
 	cs_request_put(request);
-	if (err)
-		return ERR_PTR(err);
-	set_delayed_call(done, kfree_link, target);
-	return target;
+	return target ?: ERR_PTR(err ?: -ENOMEM);
+}
+
+/* Of an inode it never changes: a name that leads elsewhere has another inode. */
+static bool is_link_kept(const struct inode *inode)
+{
+	const struct cs_session *session = cs_session(inode->i_sb);
+
+	return cs_session_has(session, FUSE_CACHE_SYMLINKS) && session->options.cache != CS_CACHE_NEVER;
+}
+
+/* Called until i_link is set, which the VFS then follows without asking us, also in walks by RCU. */
+static const char *get_link(struct dentry *dentry, struct inode *inode, struct delayed_call *done)
+{
+	char *target, *other;
+
+	if (!dentry)
+		return ERR_PTR(-ECHILD);
+	target = ask_link(inode);
+	if (IS_ERR(target))
+		return target;
+	if (!is_link_kept(inode)) {
+		set_delayed_call(done, kfree_link, target);
+		return target;
+	}
+	other = cmpxchg(&inode->i_link, NULL, target);
+	if (other)
+		kfree(target);
+	return other ?: target;
 }
 
 const struct inode_operations cs_dir_inode_operations = {
