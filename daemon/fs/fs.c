@@ -87,6 +87,11 @@ struct fs_number fs_number_of(const struct fs *fs, uint32_t device, uint64_t ino
 	};
 }
 
+bool fs_wait_for_room(struct fs *fs, int err)
+{
+	return (err == -ENOSPC || err == -EDQUOT) && room_wait(&fs->room, &fs->inodes);
+}
+
 int fs_check_writable(const struct fs *fs)
 {
 	return fs->config.readonly ? -EROFS : 0;

@@ -171,6 +171,12 @@ void fs_set_watch(struct fs *fs, const struct fs_watch *watch);
  */
 void fs_reset(struct fs *fs);
 
+/*
+ * A request found the disk full (-ENOSPC, -EDQUOT). True when it should be tried once
+ * more: what was removed may have come free meanwhile, see room.h. False soon.
+ */
+bool fs_wait_for_room(struct fs *fs, int err);
+
 /* names (op_lookup.c): `name` may also be ".." or "." for a lookup by NFS export: both -> -EINVAL for now */
 int fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry);
 /* Give back `n` lookups. An unknown node, or more than were counted, does nothing bad. */

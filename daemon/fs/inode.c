@@ -133,6 +133,19 @@ void inode_dead(struct inode *inode)
 	__atomic_fetch_and(&inode->state, ~STATE_ALIVE, __ATOMIC_RELAXED);
 }
 
+bool inode_dead_if_idle(struct inode *inode)
+{
+	uint64_t state = __atomic_load_n(&inode->state, __ATOMIC_RELAXED);
+
+	do {
+		if (!(state & STATE_ALIVE) || (state & STATE_USERS) != 2)
+			return false;
+		/* Who takes a number to it after this finds it dead. */
+	} while (!__atomic_compare_exchange_n(&inode->state, &state, state & ~STATE_ALIVE, true,
+					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	return true;
+}
+
 /* Threads are spread over the shards, so that those that make inodes at once rarely meet. */
 static uint32_t home_shard(void)
 {

@@ -104,6 +104,9 @@ void inode_alive(struct inode *inode);
 /* The number leads here no more; the table's use is the caller's to put. Once. */
 void inode_dead(struct inode *inode);
 
+/* The same if nobody but the table and the caller uses it: true when it was so. */
+bool inode_dead_if_idle(struct inode *inode);
+
 /* The inode of a number, counted, or NULL. inode_put() it. */
 struct inode *inode_get(struct inode_slab *slab, uint64_t id);
 /* The inode of a slot, alive or not; the slot was seen in an inode or a bucket. Not counted. */

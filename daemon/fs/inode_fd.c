@@ -301,6 +301,11 @@ int inode_fd_open(struct inode *inode, int flags)
 	return safe_open_again(fds->open, at.fd, flags);
 }
 
+bool inode_fd_held(const struct inode *inode)
+{
+	return has_descriptor(inode);
+}
+
 bool inode_fd_certain(const struct inode *inode)
 {
 	return has_descriptor(inode) || !inode_has(inode, INODE_DOUBT);

@@ -99,6 +99,9 @@ int inode_fd_open(struct inode *inode, int flags);
  */
 bool inode_fd_certain(const struct inode *inode);
 
+/* Whether a counted inode has a descriptor just now. */
+bool inode_fd_held(const struct inode *inode);
+
 /* What kind of file system a counted inode is on, as far as that is known: FS_KIND_* bits. */
 uint8_t inode_fs_kind(const struct inode *inode);
 

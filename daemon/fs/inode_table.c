@@ -308,6 +308,41 @@ void inode_table_forget(struct inode_table *table, uint64_t id, uint64_t n)
 	inode_put(inode);
 }
 
+/* False when somebody uses it beside the table and us. */
+static bool drop_idle(struct inode_table *table, struct inode *inode)
+{
+	uint64_t hash = key_hash(table, &inode->key);
+	struct inode_shard *shard = key_shard(table, hash);
+	bool dropped;
+
+	/* With the lock nobody finds it by its key; by its number only who then uses it. */
+	pthread_mutex_lock(&shard->lock);
+	dropped = inode_dead_if_idle(inode);
+	if (dropped) {
+		inode->nlookup = 0;
+		unlink_locked(table, shard, hash, inode);
+	}
+	pthread_mutex_unlock(&shard->lock);
+	return dropped;
+}
+
+uint64_t inode_table_drop(struct inode_table *table, bool (*pick)(struct inode *inode))
+{
+	uint32_t from = INODE_ROOT_ID + 1;
+	uint64_t id, dropped = 0;
+
+	for (; (id = inode_slab_next(&table->slab, &from)); from++) {
+		struct inode *inode = inode_table_get(table, id);
+
+		if (inode && pick(inode) && drop_idle(table, inode)) {
+			dropped++;
+			inode_put(inode);
+		}
+		inode_put(inode);
+	}
+	return dropped;
+}
+
 void inode_table_clear(struct inode_table *table)
 {
 	uint32_t from = INODE_ROOT_ID + 1;

@@ -91,6 +91,12 @@ bool inode_table_count(struct inode_table *table, struct inode *inode);
 /* Take `n` lookups away, at most those there are; at none the id is gone. The root stays. */
 void inode_table_forget(struct inode_table *table, uint64_t id, uint64_t n);
 
+/*
+ * Forget each inode of which pick() says so, and which nobody uses: no request,
+ * no open handle. To the guest its id is stale. How many there were.
+ */
+uint64_t inode_table_drop(struct inode_table *table, bool (*pick)(struct inode *inode));
+
 /* Forget all but the root. Inodes in use live until their last inode_put(). */
 void inode_table_clear(struct inode_table *table);
 

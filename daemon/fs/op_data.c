@@ -97,7 +97,7 @@ ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, 
 }
 
 /* All of it, or what went before the first error. */
-static ssize_t write_all(int fd, uint64_t offset, size_t size, struct iov_cursor *from, int flags)
+static ssize_t write_all(struct fs *fs, int fd, uint64_t offset, size_t size, struct iov_cursor *from, int flags)
 {
 	struct iovec iov[IOV_BATCH];
 	size_t done = 0;
@@ -106,7 +106,7 @@ static ssize_t write_all(int fd, uint64_t offset, size_t size, struct iov_cursor
 		unsigned int segs = iov_cursor_peek(from, size - done, iov, IOV_BATCH, NULL);
 		ssize_t n = pwritev2(fd, iov, (int)segs, (off_t)(offset + done), flags);
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && (errno == EINTR || fs_wait_for_room(fs, -errno)))
 			continue;
 		if (n < 0 && !done)
 			return -errno;
@@ -181,7 +181,7 @@ ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset,
 	err = append ? 0 : fs_watch_growth(fs, open->inode, offset);
 	if (err)
 		return err;
-	n = write_all(fs_data_fd(fs, open, how->direct), offset, size, from, append ? RWF_APPEND : 0);
+	n = write_all(fs, fs_data_fd(fs, open, how->direct), offset, size, from, append ? RWF_APPEND : 0);
 	if (n > 0)
 		err = announce_written(fs, open, offset + (uint64_t)n, append);
 	return err ? err : n;

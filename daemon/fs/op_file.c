@@ -233,6 +233,7 @@ int fs_release(struct fs *fs, uint64_t handle)
 		lock_waits_cancel(&fs->waits, LOCK_WAIT_HANDLE,
 				  &(struct lock_wait_keys){ .handle = handle });
 	drop_locks(fs, handle);
+	room_expected(&fs->room);
 	return handle_table_release(&fs->handles, handle, HANDLE_FILE);
 }
 

@@ -25,7 +25,10 @@ static int remove_name(struct fs *fs, const struct fs_caller *caller, uint64_t p
 		err = fs_act_as(fs, dir.inode, caller, CREDS_SETID_ANY, &as);
 	if (err)
 		return err;
-	return unlinkat(dir.fd, name, flags) < 0 ? -errno : 0;
+	if (unlinkat(dir.fd, name, flags) < 0)
+		return -errno;
+	room_expected(&fs->room);
+	return 0;
 }
 
 int fs_unlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name)
@@ -65,7 +68,11 @@ int fs_rename(struct fs *fs, const struct fs_caller *caller, uint64_t parent, co
 		err = rename_as(fs, &dir, caller, flags, &as);
 	if (err)
 		return err;
-	return renameat2(dir.fd, name, new_dir.fd, new_name, flags) < 0 ? -errno : 0;
+	if (renameat2(dir.fd, name, new_dir.fd, new_name, flags) < 0)
+		return -errno;
+	/* Of what had the new name. */
+	room_expected(&fs->room);
+	return 0;
 }
 
 ssize_t fs_readlink(struct fs *fs, uint64_t node, char *buf, size_t size)

@@ -177,13 +177,22 @@ static long server_waits(int rc)
 	}
 }
 
-/* Have the handler do it. One that defers has done nothing, but may have moved the cursors. */
+/*
+ * Have the handler do it. One that defers, or finds the disk full, has done nothing,
+ * but may have moved the cursors.
+ */
 static long server_serve(struct request *req)
 {
 	const struct iov_cursor in = *req->in, out = *req->out;
 	int rc = server_defers(req) ? REQUEST_DEFERRED : req->op->handle(req);
 	long waits = server_waits(rc);
 
+	while (!waits && fs_wait_for_room(req->server->fs, rc)) {
+		*req->in = in;
+		*req->out = out;
+		rc = req->op->handle(req);
+		waits = server_waits(rc);
+	}
 	if (!waits)
 		return server_finish(req, rc);
 	*req->in = in;

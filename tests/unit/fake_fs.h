@@ -44,6 +44,7 @@ struct fake_fs {
 	struct fs_entry entry;
 	struct statvfs statvfs;
 	bool may_keep, made_up;
+	unsigned int full;		/* how often it is worth to try again */
 	const char *target;
 	const char *contents;		/* what fs_read() finds at any offset */
 	bool no_umask;			/* fs_umask_ready() says no */

@@ -166,9 +166,31 @@ static void test_readlink(void **state)
 	assert_int_equal(exchange_run(&x, sq), -ENAMETOOLONG);
 }
 
+/* A request that finds the disk full is tried again, with all that came with it, while that is worth it. */
+static void test_a_full_disk(void **state)
+{
+	struct fuse_mkdir_in in = { .mode = 0755 };
+
+	(void)state;
+	fake.result = -ENOSPC;
+	fake.full = 3;
+	assert_int_equal(ASK_NAMED(FUSE_MKDIR, 7, in, "made", NULL), -ENOSPC);
+	assert_int_equal(fake.calls, 4);
+	assert_int_equal(fake.full, 0);
+	assert_string_equal(fake.name, "made");
+	/* Any other error is none of that. */
+	fake.calls = 0;
+	fake.full = 3;
+	fake.result = -EACCES;
+	assert_int_equal(ASK_NAMED(FUSE_MKDIR, 7, in, "made", NULL), -EACCES);
+	assert_int_equal(fake.calls, 1);
+	assert_int_equal(fake.full, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_a_full_disk, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_lookup, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_negative_entry, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_forget, share_setup, share_teardown),
