@@ -373,5 +373,10 @@ int fs_umask_ready(struct fs *fs);
 void fs_offer_what_fits(struct fs *fs, bool so);
 /* A new descriptor, O_RDWR|O_CLOEXEC, of a regular file that may be mapped, and *id; caller closes. -errno if not. */
 int fs_open_dax(struct fs *fs, uint64_t node, struct fs_file_id *id);
+/*
+ * What the window changes of the node's file on this thread until the next call here is
+ * changed in the caller's name: holes that a mapping is given room for. 0 or -EPERM.
+ */
+int fs_change_as(struct fs *fs, const struct fs_caller *caller, uint64_t node);
 
 #endif

@@ -20,6 +20,8 @@ int handle_setupmapping(struct request *req)
 	const struct fuse_setupmapping_in *in = &req->args.setupmapping;
 	const struct window_ops *window = &req->server->window;
 	const uint64_t known = FUSE_SETUPMAPPING_FLAG_READ | FUSE_SETUPMAPPING_FLAG_WRITE;
+	struct fs_caller caller = decode_changer(req);
+	int rc;
 
 	if (!session_has_window(req->server))
 		return -ENOSYS;
@@ -28,6 +30,9 @@ int handle_setupmapping(struct request *req)
 	if (!range_within(in->foffset, in->len, INT64_MAX) ||
 	    !range_within(in->moffset, in->len, INT64_MAX))
 		return -EINVAL;
+	rc = fs_change_as(req->server->fs, &caller, req->head.nodeid);
+	if (rc)
+		return rc;
 	return window->setup(window->ctx, req->head.nodeid, in->foffset, in->len,
 			     in->flags & FUSE_SETUPMAPPING_FLAG_WRITE, in->moffset);
 }

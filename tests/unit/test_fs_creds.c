@@ -276,6 +276,22 @@ static void a_change_is_its_callers(void **state)
 	}
 }
 
+/* The window gives holes their blocks between two requests' calls. */
+static void the_windows_changes_are_its_callers(void **state)
+{
+	uint64_t node = member_file("a");
+
+	(void)state;
+	create(&other_caller, FS_ROOT_NODE, "made", 0644);
+	assert_int_equal(fs_change_as(fs, &user_caller, node), 0);
+	assert_int_equal(syscall(SYS_setfsuid, -1), user_caller.uid);
+	assert_int_equal(fs_change_as(fs, &root_caller, node), 0);
+	assert_int_equal(syscall(SYS_setfsuid, -1), 0);
+	/* The window may know a file that the guest has forgotten. */
+	assert_int_equal(fs_change_as(fs, &user_caller, 4711), 0);
+	assert_int_equal(syscall(SYS_setfsuid, -1), user_caller.uid);
+}
+
 /* What a moved name leaves behind is a file, and the caller's. */
 static void a_whiteout_is_its_callers(void **state)
 {
@@ -472,6 +488,7 @@ static int run_detached(void)
 		FS_TEST(foreign_group_loses_setgid),
 		FS_TEST(setid_bits_go_when_asked),
 		FS_TEST(a_change_is_its_callers),
+		FS_TEST(the_windows_changes_are_its_callers),
 		FS_TEST(a_whiteout_is_its_callers),
 		FS_TEST(an_owners_change_is_its_callers),
 		FS_TEST(roots_room_is_roots),
