@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* casement: finds the subcommand in a table and hands over. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -47,6 +48,8 @@ static void open_closed_streams(void)
 int main(int argc, char **argv)
 {
 	open_closed_streams();
+	/* A file that grows past a limit of the user's is an error like any other: EFBIG. */
+	signal(SIGXFSZ, SIG_IGN);
 	log_setup("casement", LOG_LEVEL_INFO);
 	if (argc < 2) {
 		log_error("no subcommand; see casement --help");

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -45,19 +46,24 @@ struct mount {
 
 /* ---- INIT ---- */
 
-/* The kernel's INIT, or -errno. */
-static int read_init(int fd, struct fuse_in_header *header, struct fuse_init_in *in)
+/* The kernel's INIT, or -errno; -ECANCELED when there is a signal. */
+static int read_init(const struct mount *mount, struct fuse_in_header *header, struct fuse_init_in *in)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	struct pollfd pfds[2] = {
+		{ .fd = mount->fuse.fd, .events = POLLIN },
+		{ .fd = mount->signals, .events = POLLIN },
+	};
 	size_t size = FUSE_MIN_READ_BUFFER;
 	cleanup_free char *message = calloc(1, size);
 	ssize_t n;
 
 	if (!message)
 		return -ENOMEM;
-	if (poll(&pfd, 1, INIT_WAIT_MS) <= 0)
+	if (poll(pfds, 2, INIT_WAIT_MS) <= 0)
 		return -ETIMEDOUT;
-	n = read(fd, message, size);
+	if (pfds[1].revents)
+		return -ECANCELED;
+	n = read(mount->fuse.fd, message, size);
 	if (n < 0)
 		return -errno;
 	memcpy(header, message, sizeof(*header));
@@ -85,7 +91,7 @@ static int negotiate(struct mount *mount)
 	struct fuse_in_header header = { 0 };
 	struct fuse_init_out out;
 	struct fuse_init_in in;
-	int err = read_init(mount->fuse.fd, &header, &in);
+	int err = read_init(mount, &header, &in);
 
 	if (err) {
 		log_error("the kernel does not begin: %s", strerror(-err));
@@ -328,6 +334,8 @@ static int mount_here(const struct mount_config *config, int ready_fd)
 			       .ready_fd = ready_fd };
 	int err = open_events(&mount);
 
+	/* A signal ends what is waited for before the mount, and after it. */
+	options.stop_fd = mount.signals;
 	if (!err)
 		err = connect_daemon(config->socket, &options, &mount.client);
 	if (!err)
@@ -339,6 +347,27 @@ static int mount_here(const struct mount_config *config, int ready_fd)
 	close_fd(&mount.done_fd);
 	close_fd(&mount.ready_fd);
 	return err ? STATUS_ERROR : 0;
+}
+
+/* What our caller had open is not ours to keep: a mount may stay for years. */
+static void close_inherited(const struct mount_config *config, int ready_fd)
+{
+	unsigned int from = STDERR_FILENO + 1;
+	int given = -1, keep[2];
+
+	/* libfuse mounts on a descriptor of /dev/fuse that it is given by this name. */
+	if (sscanf(config->dir, "/dev/fd/%d", &given) != 1)
+		given = -1;
+	keep[0] = MIN(given, ready_fd);
+	keep[1] = MAX(given, ready_fd);
+	for (size_t i = 0; i < ARRAY_SIZE(keep); i++) {
+		if (keep[i] < (int)from)
+			continue;
+		if (keep[i] > (int)from)
+			close_range(from, (unsigned int)keep[i] - 1, 0);
+		from = (unsigned int)keep[i] + 1;
+	}
+	close_range(from, ~0U, 0);
 }
 
 /* In a child; the exit status is known when the mount is there or the child has failed. */
@@ -353,15 +382,18 @@ static int mount_in_background(const struct mount_config *config)
 		return STATUS_ERROR;
 	}
 	if (!pid) {
-		close(ready[0]);
 		setsid();
+		close_inherited(config, ready[1]);
 		exit(mount_here(config, ready[1]));
 	}
 	close(ready[1]);
 	if (read(ready[0], &byte, 1) == 1)
 		return 0;
-	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) :
-	       STATUS_ERROR;
+	if (waitpid(pid, &status, 0) != pid)
+		return STATUS_ERROR;
+	if (WIFSIGNALED(status))
+		log_error("the process in the background was ended by signal %d", WTERMSIG(status));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : STATUS_ERROR;
 }
 
 int mount_main(int argc, char **argv)

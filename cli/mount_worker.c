@@ -17,7 +17,7 @@
 #include "common/log.h"
 
 #define WORKER_BATCH 32
-#define WORKER_EVENTS 4
+#define WORKER_EVENTS 5
 
 enum worker_event { EVENT_FUSE, EVENT_CALL, EVENT_DAEMON, EVENT_STOP };
 
@@ -51,22 +51,39 @@ static void take_back(struct mount_worker *worker)
 	}
 }
 
-static int lend(struct mount_worker *worker, struct mount_slot *slot)
+static void lend(struct mount_worker *worker, struct mount_slot *slot)
 {
 	slot->next = NULL;
 	*worker->lent_tail = slot;
 	worker->lent_tail = &slot->next;
-	return urgent_send(worker->urgent, slot);
 }
 
-/* Get a slot back where none is free; those in the own queue come by themselves. */
+static int send_urgent(struct mount_worker *worker, struct mount_slot *slot)
+{
+	int sent = urgent_send(worker->urgent, slot);
+
+	worker->unsent = sent ? NULL : slot;
+	if (sent > 0)
+		lend(worker, slot);
+	return MIN(sent, 0);
+}
+
+/* No message can be taken before the high-priority queue gives something back. */
+static bool is_starved(const struct mount_worker *worker)
+{
+	return worker->unsent || (!worker->free && worker->lent);
+}
+
+/* Get a slot back where none is free, if one has come; those in the own queue come by themselves. */
 static int make_room(struct mount_worker *worker)
 {
 	int err = 0;
 
 	take_back(worker);
-	if (!worker->free && worker->lent)
-		err = urgent_wait(worker->urgent, worker->lent);
+	if (worker->unsent)
+		err = send_urgent(worker, worker->unsent);
+	else if (!worker->free && worker->lent)
+		err = urgent_collect(worker->urgent);
 	take_back(worker);
 	return err;
 }
@@ -75,10 +92,13 @@ static int make_room(struct mount_worker *worker)
 
 static int carry_one(struct mount_worker *worker, struct mount_slot *slot)
 {
+	int taken;
+
 	if (message_is_urgent(slot->request.opcode))
-		return lend(worker, slot);
-	if (!casement_submit(worker->queue, &slot->request, 1))
-		return -EAGAIN;	/* there are no more slots than the queue takes */
+		return send_urgent(worker, slot);
+	taken = casement_submit(worker->queue, &slot->request, 1);
+	if (taken <= 0)
+		return taken ? taken : -EAGAIN;	/* there are no more slots than the queue takes */
 	worker->in_flight++;
 	return 0;
 }
@@ -91,7 +111,7 @@ static int carry_in(struct mount_worker *worker)
 {
 	int err = make_room(worker);
 
-	while (!err && worker->free) {
+	while (!err && worker->free && !worker->unsent) {
 		struct mount_slot *slot = take_free(worker);
 		int n = slot_read(slot, worker->fuse_fd);
 
@@ -139,6 +159,18 @@ static int listen_fuse(struct mount_worker *worker, bool on)
 	return epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, worker->fuse_fd, &event) ? -errno : 0;
 }
 
+/* Before a sleep in which something must come back: 0, 1 when something has, or -errno. */
+static int wait_urgent(struct mount_worker *worker)
+{
+	int err = urgent_arm(worker->urgent, worker->unsent ? NULL : worker->lent);
+
+	/* There may have been room since the last try, before we asked to be told. */
+	if (err || !worker->unsent)
+		return err;
+	err = send_urgent(worker, worker->unsent);
+	return err ? err : !worker->unsent;
+}
+
 /*
  * Sleep until there is something to do; *fuse: the kernel has a message.
  * -ENODEV: the mount is gone; -ESHUTDOWN: told to stop; -ENOTCONN: the daemon has gone.
@@ -146,11 +178,13 @@ static int listen_fuse(struct mount_worker *worker, bool on)
 static int wait_for_work(struct mount_worker *worker, bool *fuse)
 {
 	struct epoll_event events[WORKER_EVENTS];
-	int n, err = listen_fuse(worker, worker->free || worker->lent);
+	int n, err = listen_fuse(worker, worker->free && !worker->unsent);
 
 	*fuse = false;
+	if (!err && is_starved(worker))
+		err = wait_urgent(worker);
 	if (err)
-		return err;
+		return MIN(err, 0);	/* or 1: go and see what came back */
 	n = epoll_wait(worker->epoll_fd, events, WORKER_EVENTS, -1);
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
@@ -177,7 +211,7 @@ static int serve(struct mount_worker *worker)
 
 		if (n < 0)
 			return n;
-		if (fuse)
+		if (fuse || is_starved(worker))
 			err = carry_in(worker);
 		fuse = false;
 		if (!err && !n && !casement_queue_arm(worker->queue))
@@ -226,6 +260,8 @@ static int watch_all(struct mount_worker *worker)
 	worker->listening = true;
 	if (!err)	/* edge-triggered: the calls need not be read */
 		err = watch(worker, casement_queue_fd(worker->queue), EPOLLIN | EPOLLET, EVENT_CALL);
+	if (!err)
+		err = watch(worker, urgent_fd(worker->urgent), EPOLLIN | EPOLLET, EVENT_CALL);
 	if (!err)
 		err = watch(worker, worker->daemon_fd, EPOLLRDHUP, EVENT_DAEMON);
 	if (!err)

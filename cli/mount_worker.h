@@ -29,6 +29,7 @@ struct mount_worker {
 	struct mount_slot *free;	/* last used first */
 	struct mount_slot *lent;	/* to the high-priority queue, first lent first */
 	struct mount_slot **lent_tail;
+	struct mount_slot *unsent;	/* for a high-priority queue that is full; NULL: none */
 	unsigned int in_flight;		/* in its own queue */
 	bool listening;			/* to /dev/fuse, in epoll_fd */
 };

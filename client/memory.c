@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "client/error.h"
@@ -45,10 +46,15 @@ void memory_close(struct memory *memory)
 
 int memory_open(struct memory *memory, unsigned int n, size_t size, uint64_t gap)
 {
+	struct rlimit limit;
 	int err = 0;
 
 	*memory = (struct memory){ .fd = memfd_create("casement-guest-memory", MFD_CLOEXEC) };
-	if (memory->fd < 0 || ftruncate(memory->fd, (off_t)(n * size)))
+	/* Past the limit ftruncate(2) ends the process (SIGXFSZ), unless that was told to ignore it. */
+	if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < n * size)
+		err = error_set(-EFBIG, "cannot make %zu MiB of guest memory: files are limited to less (ulimit -f)",
+				n * size >> 20);
+	else if (memory->fd < 0 || ftruncate(memory->fd, (off_t)(n * size)))
 		err = error_set(-errno, "cannot make guest memory: %s", strerror(errno));
 	for (unsigned int i = 0; !err && i < n; i++)
 		err = map_region(memory, i, size, gap);

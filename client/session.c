@@ -21,6 +21,7 @@
 #define DEFAULT(value, otherwise) ((value) ? (value) : (otherwise))
 #define QUEUES_MAX 256u
 #define DEFAULT_TIMEOUT_MS 30000
+#define CONNECT_PIECE_US 200000
 #define MEMORY_STEP (2ull << 20)
 
 #define WANTED_PROTOCOL_FEATURES \
@@ -384,22 +385,38 @@ int casement_connect_fd(int fd, const struct casement_options *options, struct c
 	return err;
 }
 
+/* connect(2) waits where the daemon takes nobody in; a piece at a time, as it knows no other end. */
+static int connect_within(int sock, const struct sockaddr_un *address, const struct limit *limit)
+{
+	struct pollfd pfd = { .fd = limit->stop_fd, .events = POLLIN };
+	struct timeval piece = { .tv_usec = CONNECT_PIECE_US };
+
+	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &piece, sizeof(piece));
+	while (connect(sock, (const struct sockaddr *)address, sizeof(*address))) {
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		if (poll(&pfd, 1, 0) > 0)
+			return -ECANCELED;
+		if (!limit_left(limit))
+			return -ETIMEDOUT;
+	}
+	return 0;
+}
+
 int casement_connect(const char *path, const struct casement_options *options,
 		     struct casement **out)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	cleanup_close int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	unsigned int ms = options && options->timeout_ms ? options->timeout_ms : DEFAULT_TIMEOUT_MS;
-	struct timeval most = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+	struct limit limit = limit_in((int)ms, options && options->stop_fd ? options->stop_fd : -1);
+	int err;
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		return error_set(-ENAMETOOLONG, "%s: too long for a socket", path);
 	strcpy(address.sun_path, path);
-	/* A daemon that takes nobody in lets connect(2) wait. */
-	if (sock >= 0)
-		setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof(most));
-	if (sock < 0 || connect(sock, (struct sockaddr *)&address, sizeof(address)))
-		return error_set(errno == EAGAIN ? -ETIMEDOUT : -errno, "%s: %s", path,
-				 strerror(errno == EAGAIN ? ETIMEDOUT : errno));
+	err = sock < 0 ? -errno : connect_within(sock, &address, &limit);
+	if (err)
+		return error_set(err, "%s: %s", path, strerror(-err));
 	return casement_connect_fd(take_fd(&sock), options, out);
 }

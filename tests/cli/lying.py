@@ -315,10 +315,13 @@ class Liar:
     def send(self, sock, text):
         sock.sendall(text)
 
-    def wait_for(self, name, times=1, timeout=60):
-        """Until that many requests of this kind came in, all in all."""
+    def wait_for(self, names, times=1, timeout=60):
+        """Until that many requests of these kinds came in, all in all."""
+        def came():
+            return sum(self.seen.count(name) for name in names.split()) >= times
+
         with self.news:
-            assert self.news.wait_for(lambda: self.seen.count(name) >= times, timeout), (name, self.seen[-20:])
+            assert self.news.wait_for(came, timeout), (names, self.seen[-20:])
 
     def close(self):
         self.listening.shutdown(socket.SHUT_RDWR)

@@ -13,8 +13,9 @@ import subprocess
 
 import pytest
 
-from daemons import CASEMENT, PATIENCE
+from daemons import CASEMENT, PATIENCE, shares  # noqa: F401
 from lying import DIR, FILE, OPENED, ROOT, Liar, Tree, dirent, entry
+from test_mount import can_mount, is_mounted, until
 
 MANY = 1000		# where a Bench tree's own nodes begin
 
@@ -305,14 +306,14 @@ QUICK = {**os.environ, "CASEMENT_TIMEOUT": "0.5"}
 
 
 class Silent(Tree):
-    """Does not answer requests of one kind for one node (0: any)."""
+    """Does not answer requests of some kinds for one node (0: any)."""
 
-    def __init__(self, nodes, name, node=0):
+    def __init__(self, nodes, names, node=0):
         super().__init__(nodes)
-        self.name, self.node, self.kept = name, node, []
+        self.names, self.node, self.kept = names.split(), node, []
 
     def answer(self, request):
-        if request.name != self.name or self.node not in (0, request.node):
+        if request.name not in self.names or self.node not in (0, request.node):
             return super().answer(request)
         self.kept.append(request)
         return None
@@ -536,3 +537,172 @@ def test_bench_removes_what_it_made_after_a_signal(liars):
     liar.wait_for("UNLINK", 10)
     assert stop_bench(process, signal.SIGINT) == ""
     assert liar.seen[-2:] == ["RMDIR", "DESTROY"]
+
+
+# ---- mount: it ends when it is told to, and serves what it can ----
+
+MOUNT_REASON = can_mount()
+mounting = pytest.mark.skipif(MOUNT_REASON is not None, reason=str(MOUNT_REASON))
+
+
+@contextlib.contextmanager
+def lying_mount(liar, *options, **more):
+    """The process of `casement mount`, and the directory; nothing of either is left."""
+    target = liar.path.with_suffix(".mnt")
+    target.mkdir()
+    process = subprocess.Popen([CASEMENT, "mount", liar.path, target, *map(str, options)],
+                               stderr=subprocess.PIPE, text=True, **more)
+    try:
+        yield process, target
+    finally:
+        process.kill()
+        process.communicate()
+        subprocess.run(["umount", "-l", target], stderr=subprocess.DEVNULL)
+
+
+class Fresh(Silent):
+    """Each look-up finds another file, so that there is always something to forget."""
+    made = MANY
+
+    def lookup(self, _request):
+        self.made += 1
+        return entry(self.made, FILE)
+
+    def getattr(self, request):
+        return super().getattr(request) if request.node == ROOT else entry(request.node, FILE)[24:]
+
+
+def kill_groups(programs):
+    for program in programs:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+
+
+STATS = "for i in $(seq 500); do stat -c . $0/f; done >/dev/null 2>&1"
+
+
+@mounting
+@pytest.mark.parametrize("queues", [1, 2])
+@pytest.mark.parametrize("signals", [1, 2])
+def test_mount_ends_though_forgets_do_not_come_back(liars, queues, signals):
+    """All slots are lent to the high-priority queue then: nothing is carried, but signals count."""
+    tree = Fresh({ROOT: {}}, "FORGET BATCH_FORGET")
+    liar = liars(tree)
+    with lying_mount(liar, "--depth", 4, "--queues", queues) as (process, target):
+        liar.wait_for("INIT")
+        until(lambda: is_mounted(target))
+        programs = [subprocess.Popen(["sh", "-c", STATS, target], start_new_session=True) for _ in range(4)]
+        liar.wait_for("FORGET BATCH_FORGET", 4)
+        for _ in range(signals):
+            process.send_signal(signal.SIGTERM)
+            until(lambda: not is_mounted(target))
+        if signals == 1:
+            kill_groups(programs)	# nothing uses it any more
+        process.communicate(timeout=20)
+        kill_groups(programs)
+        for program in programs:
+            program.wait(timeout=20)
+
+
+@mounting
+@pytest.mark.parametrize("queues", [1, 2])
+def test_mount_goes_on_when_forgets_come_back(liars, queues):
+    """Late, and in the reverse order, but each: everything is carried then."""
+    class Late(Fresh):
+        def answer(self, request):
+            answer = super().answer(request)
+            if len(self.kept) >= 3:
+                for one in [self.kept.pop() for _ in range(len(self.kept))]:
+                    one.reply(b"")
+            return answer
+
+    liar = liars(Late({ROOT: {}}, "FORGET BATCH_FORGET"))
+    with lying_mount(liar, "--depth", 4, "--queues", queues) as (process, target):
+        until(lambda: is_mounted(target))
+        programs = [subprocess.Popen(["sh", "-c", STATS, target]) for _ in range(4)]
+        for program in programs:
+            assert program.wait(timeout=PATIENCE) == 0
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=20)[1] == "" and process.returncode == 0
+
+
+@mounting
+@pytest.mark.parametrize("name,node", [("INIT", 0), ("DESTROY", 0), ("LOOKUP", 0), ("READDIR", 0)])
+def test_mount_ends_by_two_signals(liars, name, node):
+    """Whatever is not answered: before it is mounted, while it is used, and after."""
+    tree = Silent(SMALL, name, node)
+    liar = liars(tree)
+    with lying_mount(liar) as (process, target):
+        program = None
+        if name == "INIT":
+            liar.wait_for("INIT")
+        else:
+            until(lambda: is_mounted(target))
+            program = subprocess.Popen(["ls", target / "a"] if name == "LOOKUP" else ["ls", target],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if name != "DESTROY":
+                liar.wait_for(name)
+            else:
+                assert program.wait(timeout=20) == 0
+        process.send_signal(signal.SIGINT)
+        if name != "INIT":
+            until(lambda: not is_mounted(target))
+            if name == "DESTROY":
+                liar.wait_for(name)
+            process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+        assert not is_mounted(target)
+        assert process.returncode == (1 if name == "INIT" else 0)
+        if program:
+            program.wait(timeout=20)
+
+
+@mounting
+def test_mount_in_the_background_keeps_nothing_open(shares):
+    """What its caller had open is its caller's: a pipe that is read to its end, a file that is deleted."""
+    share = shares()
+    target = share.socket.parent / "mnt"
+    target.mkdir()
+    reader, writer = os.pipe()
+    high = os.dup2(writer, 200)
+    result = share.casement("mount", "--background", share.socket, target, pass_fds=(writer, high))
+    os.close(writer)
+    os.close(high)
+    try:
+        assert result.returncode == 0 and is_mounted(target), result
+        assert select.select([reader], [], [], 20)[0] and os.read(reader, 1) == b""
+    finally:
+        subprocess.run(["umount", target], check=True)
+        os.close(reader)
+
+
+# ---- a limit of file sizes ----
+
+@pytest.mark.parametrize("words", [["ls"], ["stat", "a"], ["cat", "a"], ["cp", "-r"], ["bench"], ["mount"], ["mount", "-b"]],
+                         ids=" ".join)
+def test_a_small_limit_of_file_sizes_is_told(liars, tmp_path, words):
+    """SIGXFSZ would end the command without a word."""
+    liar = liars(Tree(SMALL))
+    command, *rest = words
+    words = [command, f"{liar.path}:" if command == "cp" else liar.path, *rest]
+    words += [tmp_path] if command in ("cp", "mount") else []
+    result = casement(*words, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 10, 100 << 10)))
+    assert result.returncode == 1 and "ulimit -f" in only_line(result), result
+
+
+def test_a_file_beyond_the_limit_is_an_error(tmp_path, liars):
+    """The rest is copied."""
+    limit = 64 << 20
+
+    class Huge(Tree):
+        def attributes(self, node):
+            return {"mode": self.mode(node), "size": 1 << 40 if node == 2 else 0}
+
+        def read(self, request):
+            return bytes(request.room) if request.node == 2 else KEY if not struct.unpack_from("<Q", request.body, 8)[0] else b""
+
+    liar = liars(Huge({ROOT: {"large": 2, "small": 3}, 2: b"", 3: KEY}))
+    result = casement("cp", "-r", f"{liar.path}:", tmp_path / "out",
+                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    assert result.returncode == 1 and "out/large: File too large" in only_line(result)
+    assert (tmp_path / "out/small").read_bytes() == KEY
