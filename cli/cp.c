@@ -25,6 +25,8 @@ static const struct option_row rows[] = {
 	  "Directories, too, with all that is in them; symbolic links stay links." },
 	{ "preserve", 'p', OPTION_FLAG, offsetof(struct cp, preserve), NULL,
 	  "Keep mode, times, and, as root, owner and group." },
+	{ "set-id", 0, OPTION_FLAG, offsetof(struct cp, set_id), NULL,
+	  "With --preserve, out of a share: keep set-user-ID and set-group-ID bits, too, where the owner is kept. Whoever fills the share then makes programs that run here as their owner." },
 	{ "quiet", 'q', OPTION_FLAG, offsetof(struct cp, quiet), NULL,
 	  "Show no progress on a terminal." },
 };

@@ -18,6 +18,7 @@
 struct cp {
 	bool recursive;		/* -r */
 	bool preserve;		/* -p: mode, owner, times */
+	bool set_id;		/* with it, set-user-ID and set-group-ID bits out of the share, too */
 	bool quiet;
 	mode_t umask;		/* of this process */
 	struct remote *remote;

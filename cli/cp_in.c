@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -121,14 +122,40 @@ static int copy_file(struct cp *cp, int fd, const struct stat *st, uint64_t dir,
 	return err;
 }
 
+/* Make the link; a link or file that is there goes, as with cp(1), unless it is the same already. */
+static int make_link(struct cp *cp, uint64_t dir, const char *name, const char *target,
+		     struct remote_node *node)
+{
+	struct casement_queue *queue = cp->remote->queue;
+	struct fuse_entry_out entry;
+	char there[PATH_MAX];
+	int err = casement_symlink(queue, dir, name, target, &entry);
+
+	if (err == -EEXIST && !remote_lookup(cp->remote, dir, name, node)) {
+		bool is_link = S_ISLNK(node->attr.mode);
+
+		if (is_link && !remote_readlink(cp->remote, node->id, there, sizeof(there)) &&
+		    !strcmp(there, target))
+			return 0;
+		if (is_link || S_ISREG(node->attr.mode))
+			err = casement_unlink(queue, dir, name);
+		remote_put(cp->remote, node);
+		if (!err)
+			err = casement_symlink(queue, dir, name, target, &entry);
+	}
+	if (!err)
+		*node = (struct remote_node){ entry.nodeid, entry.attr };
+	return err;
+}
+
 static int copy_link(struct cp *cp, int from, const char *file, const struct stat *st, uint64_t dir,
 		     const char *name)
 {
 	struct fuse_setattr_in owner = {
 		.valid = FATTR_UID | FATTR_GID, .uid = st->st_uid, .gid = st->st_gid,
 	};
-	struct fuse_entry_out entry;
 	struct fuse_attr_out attr;
+	struct remote_node node;
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(from, file, target, sizeof(target) - 1);
 	int err;
@@ -136,12 +163,12 @@ static int copy_link(struct cp *cp, int from, const char *file, const struct sta
 	if (n < 0)
 		return -errno;
 	target[n] = '\0';
-	err = casement_symlink(cp->remote->queue, dir, name, target, &entry);
+	err = make_link(cp, dir, name, target, &node);
 	if (err)
 		return err;
 	if (cp->preserve && !geteuid())
-		err = casement_setattr(cp->remote->queue, entry.nodeid, &owner, &attr);
-	remote_put(cp->remote, &(struct remote_node){ .id = entry.nodeid });
+		err = casement_setattr(cp->remote->queue, node.id, &owner, &attr);
+	remote_put(cp->remote, &node);
 	return err;
 }
 
@@ -165,56 +192,153 @@ static int make_dir(struct cp *cp, uint64_t dir, const char *name, mode_t mode,
 	return err;
 }
 
-/* Copy `file` in the directory `from`, whose path is `path`. */
-static void copy_entry(struct cp *cp, int from, const char *file, const char *path, bool follow,
-		       uint64_t dir, const char *name, const char *shown, unsigned int depth)
-{
-	cleanup_close int fd = -1;
-	struct remote_node node;
-	const struct dirent *entry;
-	struct stat st;
-	DIR *stream;
-	int err = 0;
+/* The names in a directory of this host, but "." and "..". */
+struct local_names {
+	char **names;		/* owned */
+	size_t n, room;
+};
 
-	if (fstatat(from, file, &st, follow ? 0 : AT_SYMLINK_NOFOLLOW))
-		return cp_failed(cp, path, -errno);
+static void local_names_free(struct local_names *names)
+{
+	while (names->n)
+		free(names->names[--names->n]);
+	free(names->names);
+}
+
+static int add_name(struct local_names *names, const char *name)
+{
+	if (!strcmp(name, ".") || !strcmp(name, ".."))
+		return 0;
+	if (names->n == names->room) {
+		size_t room = names->room ? 2 * names->room : 64;
+		char **grown = realloc(names->names, room * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		names->names = grown;
+		names->room = room;
+	}
+	names->names[names->n] = strdup(name);
+	return names->names[names->n] && ++names->n ? 0 : -ENOMEM;
+}
+
+/* List an open directory. 0, or -errno with the names that were read before. */
+static int local_list(int dir, struct local_names *names)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err = 0;
+	DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (!stream) {
+		err = -errno;
+		close_fd(&fd);
+		return err;
+	}
+	/* NULL is the end, or an error, which errno alone tells. */
+	while (!err && (errno = 0, entry = readdir(stream)))
+		err = add_name(names, entry->d_name);
+	if (!err && errno)
+		err = -errno;
+	closedir(stream);
+	return err;
+}
+
+/* Where a local file is, and where it goes. */
+struct entry {
+	int from;		/* descriptor of its directory, or AT_FDCWD */
+	const char *file;	/* in it */
+	const char *path;	/* the same as messages say it */
+	bool follow;		/* a word of the command line that may be a link */
+	uint64_t dir;		/* in the share */
+	const char *name;	/* in that */
+	const char *shown;	/* the same as messages say it */
+};
+
+static void copy_entry(struct cp *cp, const struct entry *entry, unsigned int depth);
+
+static void copy_entries(struct cp *cp, const struct entry *entry, int fd, uint64_t dir,
+			 const struct local_names *names, unsigned int depth)
+{
+	for (size_t i = 0; i < names->n && !cp->ended; i++) {
+		cleanup_free char *path = cp_join(entry->path, names->names[i]);
+		cleanup_free char *shown = cp_join(entry->shown, names->names[i]);
+		struct entry below = {
+			.from = fd, .file = names->names[i], .path = path,
+			.dir = dir, .name = names->names[i], .shown = shown,
+		};
+
+		copy_entry(cp, &below, depth);
+	}
+}
+
+/* It is listed before its copy is made, which may come to lie in it. */
+static void copy_dir(struct cp *cp, const struct entry *entry, int fd, const struct stat *st,
+		     unsigned int depth)
+{
+	struct local_names names = { 0 };
+	struct remote_node node;
+	int listed = local_list(fd, &names), err;
+
+	/* What could be read of it is copied, and the rest is a failure. */
+	if (listed)
+		cp_failed(cp, entry->path, listed);
+	err = depth < CP_DEPTH ? make_dir(cp, entry->dir, entry->name, st->st_mode, &node) :
+				 -ENAMETOOLONG;
+	if (!err) {
+		copy_entries(cp, entry, fd, node.id, &names, depth + 1);
+		if (cp->preserve)
+			err = preserve(cp, node.id, st);
+		remote_put(cp->remote, &node);
+	}
+	local_names_free(&names);
+	if (err)
+		cp_failed(cp, entry->shown, err);
+}
+
+static void copy_opened(struct cp *cp, const struct entry *entry, int fd, unsigned int depth)
+{
+	struct stat st;
+	int err;
+
+	/* What was opened is what counts: it may be another thing than a moment ago. */
+	if (fstat(fd, &st))
+		return cp_failed(cp, entry->path, -errno);
+	if (S_ISDIR(st.st_mode))
+		return copy_dir(cp, entry, fd, &st, depth);
+	err = S_ISREG(st.st_mode) ? copy_file(cp, fd, &st, entry->dir, entry->name) : -EAGAIN;
+	if (err)
+		cp_failed(cp, S_ISREG(st.st_mode) ? entry->shown : entry->path, err);
+}
+
+static void copy_entry(struct cp *cp, const struct entry *entry, unsigned int depth)
+{
+	int nofollow = entry->follow ? 0 : O_NOFOLLOW;
+	cleanup_close int fd = -1;
+	struct stat st;
+	int err;
+
+	if (fstatat(entry->from, entry->file, &st, entry->follow ? 0 : AT_SYMLINK_NOFOLLOW))
+		return cp_failed(cp, entry->path, -errno);
 	if (S_ISLNK(st.st_mode)) {
-		err = copy_link(cp, from, file, &st, dir, name);
-		return err ? cp_failed(cp, shown, err) : (void)0;
+		err = copy_link(cp, entry->from, entry->file, &st, entry->dir, entry->name);
+		return err ? cp_failed(cp, entry->shown, err) : (void)0;
 	}
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-		return cp_refused(cp, path, "neither a file, a directory nor a link; left out");
+		return cp_refused(cp, entry->path, "neither a file, a directory nor a link; left out");
 	if (S_ISDIR(st.st_mode) && !cp->recursive)
-		return cp_refused(cp, path, "is a directory; give --recursive");
-	fd = openat(from, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW));
-	if (fd < 0 || fstat(fd, &st))
-		return cp_failed(cp, path, -errno);
-	if (S_ISREG(st.st_mode)) {
-		err = copy_file(cp, fd, &st, dir, name);
-		return err ? cp_failed(cp, shown, err) : (void)0;
-	}
-	err = depth < CP_DEPTH ? make_dir(cp, dir, name, st.st_mode, &node) : -ENAMETOOLONG;
-	if (err)
-		return cp_failed(cp, shown, err);
-	stream = fdopendir(fd);
-	while (stream && (entry = readdir(stream))) {
-		cleanup_free char *below = cp_join(path, entry->d_name);
-		cleanup_free char *target = cp_join(shown, entry->d_name);
-
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-			copy_entry(cp, fd, entry->d_name, below, false, node.id, entry->d_name,
-				   target, depth + 1);
-	}
-	if (stream) {
-		take_fd(&fd);
-		closedir(stream);
-	}
-	if (cp->preserve && (err = preserve(cp, node.id, &st)))
-		cp_failed(cp, shown, err);
-	remote_put(cp->remote, &node);
+		return cp_refused(cp, entry->path, "is a directory; give --recursive");
+	fd = openat(entry->from, entry->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | nofollow);
+	if (fd < 0)
+		return cp_failed(cp, entry->path, -errno);
+	copy_opened(cp, entry, fd, depth);
 }
 
 void cp_in(struct cp *cp, const char *path, uint64_t dir, const char *name, const char *shown)
 {
-	copy_entry(cp, AT_FDCWD, path, path, !cp->recursive, dir, name, shown, 0);
+	struct entry entry = {
+		.from = AT_FDCWD, .file = path, .path = path, .follow = !cp->recursive,
+		.dir = dir, .name = name, .shown = shown,
+	};
+
+	copy_entry(cp, &entry, 0);
 }

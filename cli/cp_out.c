@@ -37,20 +37,26 @@ static int put(void *user, uint64_t offset, const char *data, size_t size)
 	return 0;
 }
 
-static int set_owner(int fd, const struct fuse_attr *attr)
+static int set_owner(const struct cp *cp, int fd, const struct fuse_attr *attr)
 {
-	/* Only root can give files away; others keep them, without set-id bits. */
-	if (fchown(fd, attr->uid, attr->gid) && errno != EPERM)
+	mode_t mode = attr->mode & (geteuid() ? 0777 : 01777);
+	/* Only root can give files away; others keep them. */
+	bool given = !fchown(fd, attr->uid, attr->gid);
+
+	if (!given && errno != EPERM)
 		return -errno;
-	return fchmod(fd, attr->mode & (geteuid() ? 0777 : 07777)) ? -errno : 0;
+	/* A share's word alone makes no program that runs as somebody else. */
+	if (given && cp->set_id)
+		mode |= attr->mode & (S_ISUID | S_ISGID);
+	return fchmod(fd, mode) ? -errno : 0;
 }
 
-static int preserve(int fd, const struct fuse_attr *attr)
+static int preserve(const struct cp *cp, int fd, const struct fuse_attr *attr)
 {
 	struct timespec times[2] = {
 		{ (time_t)attr->atime, attr->atimensec }, { (time_t)attr->mtime, attr->mtimensec },
 	};
-	int err = set_owner(fd, attr);
+	int err = set_owner(cp, fd, attr);
 
 	if (!err && futimens(fd, times))
 		err = -errno;
@@ -82,7 +88,7 @@ static int copy_file(struct cp *cp, const struct remote_node *node, const struct
 	err = copy_data(cp, node, fd);
 	/* Not those of a device, as /dev/null. */
 	if (!err && cp->preserve && !fstat(fd, &st) && S_ISREG(st.st_mode))
-		err = preserve(fd, &node->attr);
+		err = preserve(cp, fd, &node->attr);
 	/* Some file systems tell of a full disk only now. */
 	if (close(take_fd(&fd)) && !err)
 		err = -errno;
@@ -103,11 +109,12 @@ static int copy_link(struct cp *cp, const struct remote_node *node, const struct
 }
 
 static void copy_node(struct cp *cp, const struct remote_node *node, const char *path,
-		      const struct cp_target *to, unsigned int depth);
+		      const struct cp_target *to, const struct remote_above *above);
 
 /* What is in a directory, one after the other. */
 static void copy_entries(struct cp *cp, const struct remote_node *node, const char *path, int fd,
-			 const char *shown, const struct remote_names *names, unsigned int depth)
+			 const char *shown, const struct remote_names *names,
+			 const struct remote_above *above)
 {
 	for (size_t i = 0; i < names->n && !cp->ended; i++) {
 		cleanup_free char *below = cp_join(path, names->names[i]);
@@ -120,15 +127,16 @@ static void copy_entries(struct cp *cp, const struct remote_node *node, const ch
 			cp_failed(cp, below, err);
 			continue;
 		}
-		copy_node(cp, &child, below, &to, depth);
+		copy_node(cp, &child, below, &to, above);
 		remote_put(cp->remote, &child);
 	}
 }
 
 /* It is listed before its copy is made, which may lie in the same directory of the host. */
 static void copy_dir(struct cp *cp, const struct remote_node *node, const char *path,
-		     const struct cp_target *to, unsigned int depth)
+		     const struct cp_target *to, const struct remote_above *above)
 {
+	struct remote_above here = { node->id, above, above ? above->depth + 1 : 0 };
 	struct remote_names names = { 0 };
 	cleanup_close int fd = -1;
 	int err = remote_list(cp->remote, node->id, &names);
@@ -140,16 +148,16 @@ static void copy_dir(struct cp *cp, const struct remote_node *node, const char *
 	/* Ours to write into, whatever its mode will be. */
 	fd = cp_open_dir(to, cp_mode(cp, node->attr.mode) | 0700);
 	if (fd >= 0)
-		copy_entries(cp, node, path, fd, to->shown, &names, depth + 1);
+		copy_entries(cp, node, path, fd, to->shown, &names, &here);
 	remote_names_free(&names);
 	if (fd < 0)
 		return cp_failed(cp, to->shown, fd);
-	if (cp->preserve && (err = preserve(fd, &node->attr)))
+	if (cp->preserve && (err = preserve(cp, fd, &node->attr)))
 		cp_failed(cp, to->shown, err);
 }
 
 static void copy_node(struct cp *cp, const struct remote_node *node, const char *path,
-		      const struct cp_target *to, unsigned int depth)
+		      const struct cp_target *to, const struct remote_above *above)
 {
 	int err;
 
@@ -161,9 +169,11 @@ static void copy_node(struct cp *cp, const struct remote_node *node, const char 
 		return cp_refused(cp, path, "neither a file, a directory nor a link; left out");
 	if (!cp->recursive)
 		return cp_refused(cp, path, "is a directory; give --recursive");
-	if (depth == CP_DEPTH)
+	if (above && above->depth + 1 == CP_DEPTH)
 		return cp_failed(cp, path, -ENAMETOOLONG);
-	copy_dir(cp, node, path, to, depth);
+	if (remote_is_above(above, node->id))
+		return cp_refused(cp, path, "the same directory as one that it is in; left out");
+	copy_dir(cp, node, path, to, above);
 }
 
 void cp_out(struct cp *cp, const char *path, const struct cp_target *to)
@@ -173,6 +183,6 @@ void cp_out(struct cp *cp, const char *path, const struct cp_target *to)
 
 	if (err)
 		return cp_failed(cp, path, err);
-	copy_node(cp, &node, path, to, 0);
+	copy_node(cp, &node, path, to, NULL);
 	remote_put(cp->remote, &node);
 }

@@ -127,8 +127,10 @@ static int enter(struct ls *ls, const char *path, uint64_t dir, const char *name
 	return remote_lookup(ls->remote, dir, name, node);
 }
 
-static void list_dir(struct ls *ls, const char *path, uint64_t node, unsigned int depth)
+static void list_dir(struct ls *ls, const char *path, uint64_t node,
+		     const struct remote_above *above)
 {
+	struct remote_above here = { node, above, above ? above->depth + 1 : 0 };
 	struct remote_names names;
 	cleanup_free bool *dirs = NULL;
 	int err = remote_list(ls->remote, node, &names);
@@ -154,13 +156,16 @@ static void list_dir(struct ls *ls, const char *path, uint64_t node, unsigned in
 
 		if (!dirs[i])
 			continue;
-		err = depth < LS_DEPTH ? enter(ls, path, node, names.names[i], &below, &child) :
-					 -ENAMETOOLONG;
+		err = here.depth < LS_DEPTH ? enter(ls, path, node, names.names[i], &below, &child) :
+					      -ENAMETOOLONG;
 		if (err) {
 			failed(ls, below ? below : names.names[i], err);
 			continue;
 		}
-		list_dir(ls, below, child.id, depth + 1);
+		if (remote_is_above(&here, child.id))
+			failed(ls, below, -ELOOP);
+		else
+			list_dir(ls, below, child.id, &here);
 		remote_put(ls->remote, &child);
 	}
 	remote_names_free(&names);
@@ -175,7 +180,7 @@ static void list_path(struct ls *ls, const char *path)
 	if (err)
 		return failed(ls, path, err);
 	if (S_ISDIR(node.attr.mode) && !ls->config->itself)
-		list_dir(ls, path, node.id, 0);
+		list_dir(ls, path, node.id, NULL);
 	else if ((err = print_one(ls, *path ? path : "/", &node)))
 		failed(ls, path, err);
 	remote_put(ls->remote, &node);

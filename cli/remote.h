@@ -74,6 +74,18 @@ struct remote_names {
 int remote_list(struct remote *remote, uint64_t node, struct remote_names *out);
 void remote_names_free(struct remote_names *names);
 
+/*
+ * The directories that one is in, up to where a walk began. No file system has a directory in
+ * itself, but a daemon may say so, and such a walk would have no end.
+ */
+struct remote_above {
+	uint64_t node;
+	const struct remote_above *above;	/* NULL: the walk began here */
+	unsigned int depth;		/* how many are above */
+};
+/* True when `node` is one of them. */
+bool remote_is_above(const struct remote_above *above, uint64_t node);
+
 /* Make remote->forgets; free it, after casement_close(). */
 int remote_forgets_new(struct remote *remote);
 void remote_forgets_free(struct remote *remote);

@@ -134,3 +134,10 @@ int remote_list(struct remote *remote, uint64_t node, struct remote_names *out)
 		qsort(out->names, out->n, sizeof(out->names[0]), compare_names);
 	return err;
 }
+
+bool remote_is_above(const struct remote_above *above, uint64_t node)
+{
+	while (above && above->node != node)
+		above = above->above;
+	return above;
+}

@@ -2,12 +2,14 @@
 """The commands against a daemon that lies: what they must withstand, and when they must end."""
 import collections
 import contextlib
+import errno
 import os
 import re
 import resource
 import select
 import signal
 import socket
+import stat
 import struct
 import subprocess
 
@@ -706,3 +708,75 @@ def test_a_file_beyond_the_limit_is_an_error(tmp_path, liars):
                       preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
     assert result.returncode == 1 and "out/large: File too large" in only_line(result)
     assert (tmp_path / "out/small").read_bytes() == KEY
+
+
+# ---- what is copied, and what is not ----
+
+@pytest.mark.parametrize("command", ["ls", "cp"])
+@pytest.mark.parametrize("nodes", [
+    {ROOT: {"a": ROOT, "b": ROOT, "f": 9}}, {ROOT: {"a": 2, "f": 9}, 2: {"b": 3}, 3: {"c": 2, "d": ROOT}},
+], ids=["itself", "further up"])
+def test_directories_in_themselves(liars, tmp_path, command, nodes):
+    """Each is told, once, and all else is done."""
+    liar = liars(Tree({**nodes, 9: KEY}))
+    words = ["ls", "-R", liar.path] if command == "ls" else ["cp", "-r", f"{liar.path}:", tmp_path / "out"]
+    result = casement(*words)
+    assert result.returncode == 1 and len(result.stderr.splitlines()) == 2, result
+    assert ("levels" if command == "ls" else "the same directory as one that it is in") in result.stderr
+    if command == "cp":
+        assert (tmp_path / "out/f").read_bytes() == KEY
+        assert sum(len(directories) for _, directories, _ in os.walk(tmp_path / "out")) == len(nodes) - 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("options,kept", [(["-rp"], False), (["-rp", "--set-id"], True), (["-r", "--set-id"], False)])
+def test_set_id_programs_are_asked_for(liars, tmp_path, options, kept):
+    modes = {2: stat.S_IFREG | 0o6755, 3: stat.S_IFDIR | 0o2755, 4: stat.S_IFREG | 0o1644}
+    liar = liars(Tree({ROOT: {"tool": 2, "dir": 3, "sticky": 4}, 2: KEY, 3: {}, 4: KEY}, modes))
+    assert casement("cp", *options, f"{liar.path}:", tmp_path / "out").returncode == 0
+    got = {name: stat.S_IMODE(os.stat(tmp_path / "out" / name).st_mode) for name in ("tool", "dir", "sticky")}
+    assert got == {"tool": 0o6755 if kept else 0o755, "dir": 0o2755 if kept else 0o755,
+                   "sticky": 0o1644 if "-rp" in options else 0o644}
+
+
+@mounting
+def test_a_directory_that_cannot_be_read_to_its_end(liars, shares, tmp_path):
+    """Half a copy is a failure, into a share as out of one: what was read is there, and the reason is told."""
+    class Broken(Tree):
+        def readdir(self, request):
+            return -errno.EIO if struct.unpack_from("<Q", request.body, 8)[0] else dirent(b"one", 1, 2)
+
+    liar = liars(Broken({ROOT: {"one": 2, "two": 2}, 2: KEY}))
+    share = shares()
+    with lying_mount(liar) as (_, target):
+        until(lambda: is_mounted(target))
+        result = share.casement("cp", "-r", target, f"{share.socket}:copy")
+        assert result.returncode == 1 and "Input/output error" in only_line(result), result
+        assert os.listdir(share.dir / "copy") == ["one"]
+    result = casement("cp", "-r", f"{liars(Broken({ROOT: {}})).path}:", tmp_path / "out")
+    assert result.returncode == 1 and "Input/output error" in only_line(result)
+
+
+def test_links_are_copied_in_again(shares, tmp_path):
+    share = shares("--persist")
+    (tmp_path / "tree").mkdir()
+    for name, target in (("same", "a"), ("changed", "b"), ("file", "c"), ("dir", "d")):
+        (tmp_path / "tree" / name).symlink_to(target)
+    (share.dir / "tree/dir").mkdir(parents=True)
+    (share.dir / "tree/same").symlink_to("a")
+    (share.dir / "tree/changed").symlink_to("old")
+    (share.dir / "tree/file").write_text("old")
+    result = share.casement("cp", "-r", tmp_path / "tree", f"{share.socket}:")
+    assert result.returncode == 1 and "tree/dir: File exists" in only_line(result)
+    assert [os.readlink(share.dir / "tree" / name) for name in ("same", "changed", "file")] == ["a", "b", "c"]
+    assert (share.dir / "tree/dir").is_dir()
+
+
+def test_a_copy_of_what_holds_it(shares, tmp_path):
+    """The shared directory into itself, both ways: listed before, so copied once."""
+    share = shares("--persist")
+    (share.dir / "file").write_text("text")
+    assert share.casement("cp", "-r", f"{share.dir}/.", f"{share.socket}:in").returncode == 0
+    assert share.casement("cp", "-r", f"{share.socket}:", share.dir / "out").returncode == 0
+    assert sorted(os.listdir(share.dir)) == ["file", "in", "out"]
+    assert os.listdir(share.dir / "in") == ["file"] and sorted(os.listdir(share.dir / "out")) == ["file", "in"]
