@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "common/checked.h"
 #include "common/log.h"
@@ -33,15 +34,35 @@ static unsigned int timeout_ms(void)
 	return seconds >= 0.001 && seconds <= TIMEOUT_MAX ? (unsigned int)(seconds * 1000) : 0;
 }
 
+/*
+ * Guest memory counts as a file, and is larger than what ulimit -f may leave; it takes no room on a
+ * disk. Raise the limit as far as may be; *before is what it was. No thread of ours writes meanwhile.
+ */
+static void raise_file_limit(struct rlimit *before)
+{
+	struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
+
+	if (getrlimit(RLIMIT_FSIZE, before))
+		*before = none;
+	if (before->rlim_cur == RLIM_INFINITY || !setrlimit(RLIMIT_FSIZE, &none))
+		return;
+	/* Not root's: up to what the user may have. */
+	none = (struct rlimit){ before->rlim_max, before->rlim_max };
+	setrlimit(RLIMIT_FSIZE, &none);
+}
+
 int connect_daemon(const char *socket, const struct casement_options *options,
 		   struct casement **out)
 {
 	struct casement_options ours = *options;
+	struct rlimit limit;
 	const char *remedy = "";
 	int err;
 
 	ours.timeout_ms = timeout_ms();
+	raise_file_limit(&limit);
 	err = casement_connect(socket, &ours, out);
+	setrlimit(RLIMIT_FSIZE, &limit);
 	if (!err)
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(remedies); i++)

@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import select
+import shutil
 import signal
 import socket
 import stat
@@ -680,15 +681,38 @@ def test_mount_in_the_background_keeps_nothing_open(shares):
 
 # ---- a limit of file sizes ----
 
+def visible_casement(tmp_path):
+    """A copy that everybody may run."""
+    copy = tmp_path / "casement"
+    shutil.copy(CASEMENT, copy)
+    copy.chmod(0o755)
+    return copy
+
+
+@pytest.mark.parametrize("soft,hard", [(100 << 10, -1), (100 << 10, 1 << 30), (0, -1)])
+def test_a_limit_of_file_sizes_is_not_one_of_memory(liars, soft, hard):
+    liar = liars(Tree(SMALL))
+    result = casement("cat", liar.path, "a",
+                      preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard)))
+    assert (result.returncode, result.stdout) == (0, "what a has"), result
+
+
 @pytest.mark.parametrize("words", [["ls"], ["stat", "a"], ["cat", "a"], ["cp", "-r"], ["bench"], ["mount"], ["mount", "-b"]],
                          ids=" ".join)
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
 def test_a_small_limit_of_file_sizes_is_told(liars, tmp_path, words):
-    """SIGXFSZ would end the command without a word."""
+    """Where it cannot be raised: SIGXFSZ would end the command without a word."""
     liar = liars(Tree(SMALL))
+    os.chmod(liar.path, 0o777)
+    for directory in [tmp_path, *tmp_path.parents]:
+        if "pytest-" in str(directory):
+            os.chmod(directory, 0o711)
     command, *rest = words
     words = [command, f"{liar.path}:" if command == "cp" else liar.path, *rest]
     words += [tmp_path] if command in ("cp", "mount") else []
-    result = casement(*words, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100 << 10, 100 << 10)))
+    prefix = ["prlimit", "--fsize=102400", "setpriv", "--reuid=65534", "--clear-groups", "--inh-caps=-all"]
+    result = subprocess.run([*prefix, visible_casement(tmp_path), *map(str, words)], capture_output=True, text=True,
+                            timeout=PATIENCE)
     assert result.returncode == 1 and "ulimit -f" in only_line(result), result
 
 
