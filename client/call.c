@@ -151,9 +151,9 @@ int casement_complete(struct casement_queue *queue, struct casement_request **do
 		unlink_done(queue, done[n]);
 		n++;
 	}
-	if (n || (err == -ETIMEDOUT && timeout_ms >= 0))
-		return (int)n;
-	return timeout_ms < 0 && err == -ETIMEDOUT ? conclude(queue, err) : err;
+	if (n || err != -ETIMEDOUT || channel_ended(queue->channel))
+		return n ? (int)n : err;
+	return timeout_ms < 0 ? conclude(queue, err) : 0;
 }
 
 int call_exact(struct casement_queue *queue, uint32_t opcode, uint64_t node,
