@@ -227,6 +227,10 @@ class Connection:
         for queue in self.queues.values():
             if queue.thread:
                 queue.thread.join()
+        fds = [queue.kick for queue in self.queues.values()] + [queue.call for queue in self.queues.values()]
+        for fd in [*fds, *(region[-1] for region in self.regions), self.ending]:
+            if fd >= 0:		# else it never came
+                os.close(fd)
         self.sock.close()
 
     def message(self, number, payload, fds):

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""casement bench and a daemon that lies: it ends when it is told to."""
+import signal
+import subprocess
+
+import pytest
+
+from daemons import CASEMENT
+from lies import Bench, casement, liars  # noqa: F401
+from lying import FILE, dirent, entry
+
+
+# ---- bench: it ends when it is told to ----
+
+BENCH = ["--runs", 1, "--warm", 5, "--file-size", "1M", "--entries", 50]
+
+
+def start_bench(liar, work, *options):
+    return subprocess.Popen([CASEMENT, "bench", liar.path, "--work", work, *map(str, [*BENCH, *options])],
+                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def stop_bench(process, *signals):
+    """Its exit status after these signals, and that it is soon."""
+    for number in signals:
+        process.send_signal(number)
+    said = process.communicate(timeout=20)[1]
+    assert process.returncode == 128 + signal.SIGINT, said
+    return said
+
+
+@pytest.mark.parametrize("work,name,after,number", [
+    ("create", "MKDIR", 1, signal.SIGINT), ("create", "CREATE", 3, signal.SIGTERM), ("create", "UNLINK", 2, signal.SIGHUP),
+    ("read", "WRITE", 1, signal.SIGINT), ("read", "READ", 2, signal.SIGINT),
+    ("readdirplus", "READDIRPLUS", 1, signal.SIGINT), ("create", "BATCH_FORGET", 1, signal.SIGINT),
+])
+def test_bench_ends_by_a_signal(liars, work, name, after, number):
+    """Whatever the daemon does not answer any more."""
+    class Stuck(Bench):
+        count = 0
+
+        def answer(self, request):
+            self.count += request.name == name
+            return super().answer(request) if request.name != name or self.count < after else None
+
+    liar = liars(Stuck())
+    process = start_bench(liar, work, "--time", 60000)
+    liar.wait_for(name, after)
+    stop_bench(process, number)
+
+
+def test_bench_ends_at_once_by_a_second_signal(liars):
+    """Though the daemon answers, and has always more to be removed."""
+    class Full(Bench):
+        def readdir(self, _request):
+            return b"".join(dirent(b"file%d" % i, i + 1) for i in range(100))
+
+    liar = liars(Full())
+    process = start_bench(liar, "create", "--time", 60000, "--entries", 1000000)
+    liar.wait_for("UNLINK", 10)
+    process.send_signal(signal.SIGINT)
+    liar.wait_for("READDIR", 3)
+    stop_bench(process, signal.SIGINT)
+
+
+@pytest.mark.parametrize("work,names", [("create", 1), ("create", 100), ("create", 0), ("git-status", 60)])
+def test_bench_ends_where_a_directory_does_not(liars, work, names):
+    """Neither what is listed to be removed nor what is measured is taken to be as long as the daemon says."""
+    class Full(Bench):
+        def readdir(self, _request):
+            return b"".join(dirent(b"file%d" % i, i + 1) for i in range(names)) or bytes(30)
+
+        def readdirplus(self, _request):
+            return b"".join(entry(self.made, FILE) + dirent(b"file", 1, kind=FILE >> 12) for _ in range(names)) or bytes(30)
+
+    liar = liars(Full())
+    result = casement("bench", liar.path, "--work", work, *BENCH, "--time", 50)
+    assert ("Protocol error" in result.stderr) == (work == "git-status")
+
+
+def test_bench_removes_what_it_made_after_a_signal(liars):
+    """From a daemon that answers, also where that takes longer than an answer may."""
+    liar = liars(Bench())
+    process = start_bench(liar, "create", "--time", 60000)
+    liar.wait_for("UNLINK", 10)
+    assert stop_bench(process, signal.SIGINT) == ""
+    assert liar.seen[-2:] == ["RMDIR", "DESTROY"]
