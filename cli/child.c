@@ -30,8 +30,8 @@ static void set_descriptors(const struct child_setup *setup)
 
 	dup2(null, STDIN_FILENO);
 	dup2(setup->out >= 0 ? setup->out : null, STDOUT_FILENO);
-	if (setup->err >= 0)
-		dup2(setup->err, STDERR_FILENO);
+	if (setup->err != -1)
+		dup2(setup->err == CHILD_NULL ? null : setup->err, STDERR_FILENO);
 	/* The machine does not inherit what our caller had open. */
 	close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
 	for (unsigned int i = 0; i < setup->n_keep; i++)
@@ -143,10 +143,10 @@ static void read_all(int fd, char *output, size_t size)
 	output[len] = '\0';
 }
 
-int child_capture(char *const argv[], char *output, size_t size)
+int child_capture(char *const argv[], int err, char *output, size_t size)
 {
 	cleanup_close int in = -1, out = -1;
-	struct child_setup setup = { .err = -1 };
+	struct child_setup setup = { .err = err };
 	int pipe_fds[2], status;
 	pid_t pid;
 

@@ -8,11 +8,12 @@
 #include <sys/types.h>
 
 #define CHILD_KEEP_MAX 5
+#define CHILD_NULL (-2)
 
 /* What a child gets besides its words. */
 struct child_setup {
 	int out;			/* its standard output; -1: /dev/null */
-	int err;			/* its standard error; -1: ours */
+	int err;			/* its standard error; -1: ours, CHILD_NULL: /dev/null */
 	int keep[CHILD_KEEP_MAX];	/* descriptors it has under the same number */
 	unsigned int n_keep;
 	/*
@@ -33,9 +34,9 @@ pid_t child_start(char *const argv[], const struct child_setup *setup);
 int child_guard(pid_t group);
 
 /*
- * Run argv to its end and keep what it prints, cut to size - 1 bytes and
+ * Run argv to its end, with `err` as child_setup has it, and keep what it prints, cut to size - 1 bytes and
  * NUL-terminated. Its exit status, or -errno; -EINTR if a signal ended it.
  */
-int child_capture(char *const argv[], char *output, size_t size);
+int child_capture(char *const argv[], int err, char *output, size_t size);
 
 #endif

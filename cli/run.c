@@ -100,6 +100,8 @@ static void announce(const struct run_config *config, const struct run_parts *pa
 		log_info("starting a guest in %s%s", parts->vmm, parts->kvm || parts->uml ? "" :
 			 config->accel == RUN_ACCEL_TCG ? " (emulated)" :
 			 " (emulated, as there is no usable /dev/kvm)");
+	if (!parts->uml && !parts->sandbox)
+		log_debug("%s has no -sandbox: it may make all system calls", parts->vmm);
 	log_debug("kernel %s, root %s%s", parts->kernel, parts->root,
 		  parts->root_readonly ? " (read-only)" : "");
 }
@@ -212,6 +214,8 @@ int run_main(int argc, char **argv)
 	struct run_parts parts;
 
 	log_setup("casement run", LOG_LEVEL_INFO);
+	/* Our caller may ignore it; the end of a child would then be told to nobody. */
+	signal(SIGCHLD, SIG_DFL);
 	switch (run_config_parse(argc, argv, &config)) {
 	case OPTIONS_DONE:
 		return 0;

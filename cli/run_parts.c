@@ -103,7 +103,7 @@ static int ask_vm_root(const char *kind, char *lines, size_t size)
 
 	if (!script || !word)
 		return -ENOENT;
-	return child_capture(argv, lines, size) ? -EIO : 0;
+	return child_capture(argv, -1, lines, size) ? -EIO : 0;
 }
 
 static int find_guest(const struct run_config *config, struct run_parts *parts)
@@ -140,14 +140,24 @@ static int find_guest(const struct run_config *config, struct run_parts *parts)
 
 /* ---- QEMU ---- */
 
+/* What it says to --version. One that was built without its sandbox refuses the option. */
+static bool ask_version(struct run_parts *parts, char *text, size_t size)
+{
+	char word[] = "--version", option[] = "-sandbox", what[] = RUN_QEMU_SANDBOX;
+	char *shut_in[] = { (char *)parts->qemu, option, what, word, NULL };
+	char *plain[] = { (char *)parts->qemu, word, NULL };
+
+	parts->sandbox = !child_capture(shut_in, CHILD_NULL, text, size);
+	return parts->sandbox || !child_capture(plain, -1, text, size);
+}
+
 /* Major and minor version; false if it does not say. */
 static bool qemu_version(struct run_parts *parts, unsigned int *major, unsigned int *minor)
 {
-	char word[] = "--version", text[256];
-	char *argv[] = { (char *)parts->qemu, word, NULL };
 	const char *number;
+	char text[256];
 
-	if (child_capture(argv, text, sizeof(text)))
+	if (!ask_version(parts, text, sizeof(text)))
 		return false;
 	number = strstr(text, "version ");
 	if (!number || sscanf(number, "version %u.%u", major, minor) != 2)
@@ -161,7 +171,7 @@ static bool has_window_device(const struct run_parts *parts)
 	char option[] = "-device", what[] = WINDOW_DEVICE ",help", text[64];
 	char *argv[] = { (char *)parts->qemu, option, what, NULL };
 
-	return child_capture(argv, text, sizeof(text)) == 0;
+	return child_capture(argv, -1, text, sizeof(text)) == 0;
 }
 
 /* Which QEMU: the named one; the system's; vm-root's where a window needs it or there is none. */

@@ -7,6 +7,12 @@
 
 #include "cli/run_config.h"
 
+/*
+ * QEMU's filter of system calls: no other program, no other user, no scheduling of others. It
+ * needs none of these for a machine of ours.
+ */
+#define RUN_QEMU_SANDBOX "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+
 /* Strings live as long as the process. */
 struct run_parts {
 	const char *daemon;	/* casementd */
@@ -18,6 +24,7 @@ struct run_parts {
 	const char *root_cache;	/* casementd's --cache for it */
 	const char *qemu;
 	char vmm[48];		/* its name and version, for messages */
+	bool sandbox;		/* it can shut itself in (RUN_QEMU_SANDBOX) */
 	bool uml;		/* the kernel is a program, and there is no QEMU */
 	bool kvm;
 	bool window;		/* asked for, and this QEMU has it */

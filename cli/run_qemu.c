@@ -51,6 +51,8 @@ static void add_machine(const struct run_config *config, const struct run_parts 
 	words_option(words, "-name", "casement");
 	words_add(words, "-nodefaults");
 	words_add(words, "-no-user-config");
+	if (parts->sandbox)
+		words_option(words, "-sandbox", "%s", RUN_QEMU_SANDBOX);
 	words_option(words, "-display", "none");
 	words_option(words, "-nic", "none");
 	words_option(words, "-machine", "q35,memory-backend=memory");

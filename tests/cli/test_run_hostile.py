@@ -97,6 +97,39 @@ def test_a_guest_whose_kernel_says_much(temporary, tmp_path):
     assert result.returncode == 3 and b"cannot be written any more" in result.stderr, result
 
 
+def status_of(pid):
+    return dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
+
+
+@pytest.mark.parametrize("window", [[], ["--window", "64M"]], ids=["installed", "with a window"])
+def test_qemu_is_shut_in(temporary, tmp_path, window):
+    """By its own filter, whichever QEMU it is; and a guest lives in it to its end."""
+    (tmp_path / "share").mkdir()
+    guest = start("echo ready; touch made; read never; exit 3", *window, "--share", f"{tmp_path}/share:t", accel="auto",
+                  stdout=subprocess.PIPE)
+    assert guest.stdout.readline() == b"ready\n"
+    children = pathlib.Path(f"/proc/{guest.pid}/task/{guest.pid}/children").read_text().split()
+    [qemu] = [pid for pid in children if "qemu-system" in pathlib.Path(f"/proc/{pid}/cmdline").read_text()]
+    status = status_of(qemu)
+    guest.communicate(timeout=PATIENCE)
+    assert (status["Seccomp"], status["NoNewPrivs"], guest.returncode) == ("2", "1", 3)
+    assert (tmp_path / "share/made").exists()
+
+
+def test_a_qemu_without_a_filter(temporary, tmp_path):
+    """One that was built without: nothing is said of what it refuses, and it runs."""
+    qemu = tmp_path / "qemu"
+    qemu.write_text("""#!/bin/sh
+case "$*" in *-sandbox*) echo "-sandbox support is not enabled in this QEMU binary" >&2; exit 1;; esac
+case "$*" in *version*) exec qemu-system-x86_64 "$@";; esac
+echo it runs >&2; exit 9
+""")
+    qemu.chmod(0o755)
+    result = run("exit 0", "--qemu", qemu, accel="auto")
+    assert result.returncode == 125 and b"failed with status 9" in result.stderr and b"| it runs" in result.stderr, result
+    assert b"sandbox" not in result.stderr
+
+
 # ---- the host's other users ----
 
 def others(tmp_path, kind):
@@ -238,6 +271,11 @@ def test_keys_for_the_guest_are_not_the_shells(temporary):
     os.close(master)
     os.close(slave)
     assert left == 0
+
+
+def test_a_caller_that_ignores_the_end_of_children(temporary):
+    result = run("exit 3", preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    assert result.returncode == 3, result
 
 
 def test_a_second_signal(temporary):
