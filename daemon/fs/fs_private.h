@@ -88,8 +88,11 @@ int fs_act_as(const struct fs *fs, const struct inode *inode, const struct fs_ca
 /* op_attr.c */
 /* Attributes of an open descriptor, also an O_PATH one. 0 or -errno. */
 int fs_stat_fd(int fd, struct statx *stx);
-/* attr->stx is filled: add what we know of the inode, and tell the watch. 0, or what that says. */
-int fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr);
+/*
+ * attr->stx is filled: add what we know of the inode, and tell the watch. 0, or what that says. `in_use`: the
+ * guest has the file open, or changes it.
+ */
+int fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr, bool in_use);
 
 /* op_lookup.c */
 /*

@@ -28,12 +28,12 @@ int fs_stat_fd(int fd, struct statx *stx)
 	return 0;
 }
 
-int fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr)
+int fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr, bool in_use)
 {
 	attr->submount = false;
 	attr->number = fs_number_of(fs, inode->key.device, attr->stx.stx_ino);
 	attr->number.foreign = !S_ISDIR(inode->type) && inode_has(inode, INODE_ELSEWHERE);
-	attr->dax = fs_dax_offered(fs, inode, &attr->stx, false);
+	attr->dax = fs_dax_offered(fs, inode, &attr->stx, in_use);
 	return fs_watch_size(fs, inode, attr->stx.stx_size);
 }
 
@@ -49,7 +49,7 @@ int fs_getattr(struct fs *fs, uint64_t node, uint64_t handle, struct fs_attr *at
 		err = fs_at_get(fs, node, &at);
 	if (!err)
 		err = fs_stat_fd(open ? open->fd : at.fd, &attr->stx);
-	return err ? err : fs_attr_complete(fs, open ? open->inode : at.inode, attr);
+	return err ? err : fs_attr_complete(fs, open ? open->inode : at.inode, attr, open);
 }
 
 /* A range that the window maps must not lose its pages without being told, nor get holes that have no room. */
@@ -220,7 +220,7 @@ int fs_setattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, uin
 	err = set_all(fs, &target, set);
 	if (!err)
 		err = fs_stat_fd(target.fd, &attr->stx);
-	return err ? err : fs_attr_complete(fs, target.inode, attr);
+	return err ? err : fs_attr_complete(fs, target.inode, attr, true);
 }
 
 int fs_statfs(struct fs *fs, uint64_t node, struct statvfs *st)

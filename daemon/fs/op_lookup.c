@@ -25,7 +25,7 @@ static int stat_child(int parent_fd, const char *name, struct statx *stx)
 
 int fs_entry_complete(struct fs *fs, struct inode *inode, struct fs_entry *entry)
 {
-	int err = fs_attr_complete(fs, inode, &entry->attr);
+	int err = fs_attr_complete(fs, inode, &entry->attr, false);
 
 	entry->node = inode_id(inode);
 	entry->generation = 0;

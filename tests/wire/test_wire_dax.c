@@ -314,7 +314,9 @@ static void test_limit(void **state)
 /* A guest maps all that it is offered: files that are offered at one time fit into the window together. */
 static void test_offers_fit_together(void **state)
 {
+	struct fuse_setattr_in set = { .valid = FATTR_SIZE, .size = 32 * MIB };
 	struct fixture *f = fixture_of(state);
+	struct fuse_attr_out attr;
 	uint64_t nodes[8];
 	char name[8];
 
@@ -327,8 +329,6 @@ static void test_offers_fit_together(void **state)
 		nodes[i] = lookup_node(f->q, name);
 	}
 	for (unsigned int i = 0; i < 8; i++) {
-		struct fuse_attr_out attr;
-
 		ok(casement_getattr(f->q, nodes[i], CASEMENT_NO_FH, &attr));
 		assert_int_equal(attr.attr.flags & FUSE_ATTR_DAX, i < 2 ? FUSE_ATTR_DAX : 0);
 	}
@@ -339,6 +339,11 @@ static void test_offers_fit_together(void **state)
 	assert_false(attr_flags(f, "file-2") & FUSE_ATTR_DAX);
 	ok(casement_init(f->q, NULL, &f->init));
 	assert_true(attr_flags(f, "file-2") & FUSE_ATTR_DAX);
+	/* One that was made here is offered when it has its size. */
+	create_file(f->q, "made", &nodes[0]);
+	ok(casement_setattr(f->q, nodes[0], &set, &attr));
+	assert_true(attr.attr.flags & FUSE_ATTR_DAX);
+	assert_false(attr_flags(f, "file-3") & FUSE_ATTR_DAX);
 }
 
 /* Another process loads a byte of the window, and what it meets is not a page past the end of a file. */
