@@ -15,6 +15,9 @@
 
 #include "daemon/fs/fs_private.h"
 
+/* What nobody opens for writing, or not as a mapping needs it, whatever its mode says. */
+#define NEVER_WRITABLE (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND | STATX_ATTR_VERITY)
+
 /* Asked once an inode: should the file or its mount turn read-only later, open(2) says so. */
 static bool can_write(struct inode *inode)
 {
@@ -37,7 +40,7 @@ static bool may_be_mapped(struct fs *fs, struct inode *inode, const struct statx
 		return false;
 	if (stx->stx_size < fs->config.dax_min_size || stx->stx_size > fs->config.dax_max_size)
 		return false;
-	if (stx->stx_mode & 0111)
+	if (stx->stx_mode & 0111 || stx->stx_attributes & NEVER_WRITABLE)
 		return false;
 	return can_write(inode);
 }

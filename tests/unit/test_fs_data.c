@@ -2,10 +2,12 @@
 /* The file system: reading, writing, holes, copies, and what the window is told. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -447,6 +449,31 @@ static void only_some_files_may_be_mapped(void **state)
 	fs_free(none);
 }
 
+/* Files that no descriptor can write to or not anywhere, chattr(1)'s +a and +i. */
+static void what_cannot_be_opened_for_writing_is_not_offered(void **state)
+{
+	static const int flags[] = { FS_APPEND_FL, FS_IMMUTABLE_FL };
+
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		const char *name = i ? "immutable" : "append";
+		int fd, none = 0;
+
+		host_write(f, name, "x");
+		assert_int_equal(truncate(host_path(f, name), 8192), 0);
+		assert_true(dax_of(fs, name));
+		fd = open(host_path(f, name), O_RDONLY | O_CLOEXEC);
+		if (ioctl(fd, FS_IOC_SETFLAGS, &flags[i]) < 0) {
+			close(fd);
+			SKIP_BECAUSE("only root may set file flags, and not on every file system");
+		}
+		assert_false(dax_of(fs, name));
+		assert_int_equal(ioctl(fd, FS_IOC_SETFLAGS, &none), 0);
+		assert_true(dax_of(fs, name));
+		close(fd);
+	}
+}
+
 static void a_read_only_mount_is_never_mapped(void **state)
 {
 	struct fs_entry entry;
@@ -523,6 +550,7 @@ int main(void)
 		FS_TEST(a_hole_below_a_mapping_has_room_first),
 		FS_TEST(no_holes_below_a_writable_mapping),
 		FS_TEST(only_some_files_may_be_mapped),
+		FS_TEST(what_cannot_be_opened_for_writing_is_not_offered),
 		FS_TEST(a_read_only_mount_is_never_mapped),
 		FS_TEST(a_size_that_stays),
 	};
