@@ -26,6 +26,7 @@ $(ASAN)/build.ninja:
 demo:
 	@scripts/setup build vm
 	@$(MAKE) --no-print-directory all
+	@[ "$$(id -u)" = 0 ] || $(MAKE) --no-print-directory kmod
 	@$(PYTHON) demo/demo.py
 
 # Everything: units, the daemon over its socket (also under ASan and UBSan, and TSan), guests,
