@@ -99,11 +99,15 @@ static void drop_ranges(struct inode *inode)
 	spin_unlock(&window->lock);
 }
 
-/* First the page tables. Nobody has the file open, or the invalidate lock is held. */
+/*
+ * First the page tables, but for private pages: those are their programs' own. Nobody has the
+ * file open, or the invalidate lock is held.
+ */
 static void drop_all(struct inode *inode)
 {
+	unmap_mapping_range(inode->i_mapping, 0, 0, 0);
 	cs_dax_forget(inode, 0, LLONG_MAX);
-	truncate_pagecache(inode, 0);
+	truncate_inode_pages(inode->i_mapping, 0);
 	drop_ranges(inode);
 }
 
@@ -174,7 +178,7 @@ static struct cs_range *new_range(struct inode *inode, u64 offset, unsigned int 
 		int epoch = atomic_read(&window->epoch), err;
 
 		range = cs_range_new(window, cs_nodeid(inode), offset, shift);
-		if (range != ERR_PTR(-ENOSPC))
+		if (range != ERR_PTR(-ENFILE))
 			return range;
 		if (!reclaim(window, READ_ONCE(cs_inode(inode)->dax->claim)) && !atomic_read(&window->n_going))
 			return range;
@@ -184,114 +188,89 @@ static struct cs_range *new_range(struct inode *inode, u64 offset, unsigned int 
 	}
 }
 
-/* It has a range. */
-static void list_user(struct inode *inode)
+/* It has a range; unless the window was killed: cs_dax_revoke() might not see it. */
+static bool list_user(struct inode *inode)
 {
 	struct cs_window *window = window_of(inode);
 	struct cs_dax *dax = cs_inode(inode)->dax;
+	bool alive;
 
 	spin_lock(&window->lock);
-	if (list_empty(&dax->link))
+	alive = !window->killed;
+	if (alive && list_empty(&dax->link))
 		list_add_tail(&dax->link, &window->users);
 	spin_unlock(&window->lock);
+	return alive;
 }
 
-/* Give the file a range at `pos`, if it has none. */
+/* The file holds it from now on. -EBUSY: another is there, or it is to have another size. dax->lock held. */
+static int insert_range(struct inode *inode, struct cs_range *range)
+{
+	struct cs_dax *dax = cs_inode(inode)->dax;
+	unsigned long index = range->offset >> range->shift;
+	int err = dax->left ? -ENFILE : dax->shift != range->shift ? -EBUSY : 0;
+
+	if (err)
+		return err;
+	cs_range_get(range);
+	err = xa_insert(&dax->ranges, index, range, GFP_KERNEL);
+	if (err) {
+		cs_range_put(range);
+	} else if (!list_user(inode)) {
+		err = -EIO;
+		if (xa_cmpxchg(&dax->ranges, index, range, NULL, GFP_KERNEL) == range)
+			cs_range_put(range);
+	}
+	return err;
+}
+
 int cs_dax_add(struct inode *inode, loff_t pos)
 {
 	struct cs_dax *dax = cs_inode(inode)->dax;
 	unsigned int shift = READ_ONCE(dax->shift);
-	struct cs_range *range;
-	int err = -EIO, key;
+	struct cs_range *range = new_range(inode, round_down(pos, 1ULL << shift), shift);
+	int err;
 
-	/* Once the window is killed, no range is added that cs_dax_revoke() would not see. */
-	key = dax_read_lock();
-	if (!dax_alive(window_of(inode)->dax))
-		goto unlock;
-	range = new_range(inode, round_down(pos, 1ULL << shift), shift);
-	err = PTR_ERR_OR_ZERO(range);
-	if (err)
-		goto unlock;
+	if (IS_ERR(range))
+		return PTR_ERR(range);
 	mutex_lock(&dax->lock);
-	err = dax->shift == shift ? xa_insert(&dax->ranges, pos >> shift, range, GFP_KERNEL) : -EBUSY;
+	err = insert_range(inode, range);
 	mutex_unlock(&dax->lock);
-	if (err)
-		cs_range_put(range);
-	else
-		list_user(inode);
-	/* Somebody else's is there, or ours is to have another size: the caller looks again. */
-	if (err == -EBUSY)
-		err = 0;
-unlock:
-	dax_read_unlock(key);
-	return err;
+	cs_range_put(range);
+	/* The caller looks again. */
+	return err == -EBUSY ? 0 : err;
 }
 
-/*
- * Take a range away while the file is in use, unless it is being copied from or to or a
- * device transfers to or from its pages. The invalidate lock is held: no fault names it.
- */
-static bool take_range(struct inode *inode, unsigned long index, struct cs_range *range)
+/* Unless a device transfers to or from them: who copies from or to a range holds it meanwhile. */
+static bool take_all(struct inode *inode)
 {
-	loff_t end = range->offset + cs_range_len(range) - 1;
-
-	if (dax_layout_busy_page_range(inode->i_mapping, range->offset, end) || !cs_range_claim(range))
+	if (dax_layout_busy_page(inode->i_mapping))
 		return false;
-	xa_erase(&cs_inode(inode)->dax->ranges, index);
-	unmap_mapping_range(inode->i_mapping, range->offset, cs_range_len(range), 0);
-	cs_dax_forget(inode, range->offset, end);
-	truncate_inode_pages_range(inode->i_mapping, range->offset, end);
-	cs_range_end(range);
+	drop_all(inode);
 	return true;
 }
 
-int cs_dax_steal(struct inode *inode)
-{
-	struct cs_range *range;
-	unsigned long index;
-	int err = -ENOSPC;
-
-	filemap_invalidate_lock(inode->i_mapping);
-	xa_for_each(&cs_inode(inode)->dax->ranges, index, range) {
-		if (take_range(inode, index, range)) {
-			err = 0;
-			break;
-		}
-	}
-	filemap_invalidate_unlock(inode->i_mapping);
-	return err;
-}
-
-/* All or, but for a race, none: those that stay keep the file from another size. */
-static bool take_all(struct inode *inode)
-{
-	struct cs_dax *dax = cs_inode(inode)->dax;
-	struct cs_range *range;
-	unsigned long index;
-
-	if (dax_layout_busy_page(inode->i_mapping))
-		return false;
-	xa_for_each(&dax->ranges, index, range)
-		if (refcount_read(&range->refs) > 1)
-			return false;
-	xa_for_each(&dax->ranges, index, range)
-		take_range(inode, index, range);
-	return xa_empty(&dax->ranges);
-}
-
-void cs_dax_fit(struct inode *inode)
+/* The first of the larger ones is had before the others are given up. */
+void cs_dax_fit(struct inode *inode, loff_t pos)
 {
 	struct cs_dax *dax = cs_inode(inode)->dax;
 	unsigned int shift = choose_shift(inode);
+	struct cs_range *range;
 
 	if (shift < READ_ONCE(dax->shift) + MUCH_LONGER)
 		return;
+	range = new_range(inode, round_down(pos, 1ULL << shift), shift);
+	if (IS_ERR(range))
+		return;
 	filemap_invalidate_lock(inode->i_mapping);
 	mutex_lock(&dax->lock);
-	if (take_all(inode))
+	if (shift > dax->shift && take_all(inode)) {
 		WRITE_ONCE(dax->shift, shift);
+		insert_range(inode, range);
+	}
 	mutex_unlock(&dax->lock);
 	filemap_invalidate_unlock(inode->i_mapping);
+	cs_range_put(range);
 }
 
 /* ---- the way a file goes ---- */
@@ -307,6 +286,42 @@ static void set_dax(struct inode *inode, bool on)
 	inode->i_data.a_ops = on ? &cs_dax_aops : &cs_file_aops;
 }
 
+/* How long a fault waits for transfers to or from the file's pages, one of which may be its own caller's. */
+#define TRANSFERS_END (1 * HZ)
+
+/* The invalidate lock is held, and let go of meanwhile. */
+static bool wait_idle(struct inode *inode)
+{
+	bool idle = true;
+	struct page *page;
+
+	while (idle && (page = dax_layout_busy_page(inode->i_mapping))) {
+		filemap_invalidate_unlock(inode->i_mapping);
+		idle = wait_var_event_timeout(cs_dax_waited(page), page_count(page) == CS_DAX_IDLE, TRANSFERS_END);
+		filemap_invalidate_lock(inode->i_mapping);
+	}
+	return idle;
+}
+
+int cs_dax_leave(struct inode *inode)
+{
+	struct cs_dax *dax = cs_inode(inode)->dax;
+	int err = 0;
+
+	filemap_invalidate_lock(inode->i_mapping);
+	if (!wait_idle(inode)) {
+		err = -EBUSY;
+	} else if (IS_DAX(inode)) {
+		mutex_lock(&dax->lock);
+		dax->left = true;
+		mutex_unlock(&dax->lock);
+		drop_all(inode);
+		set_dax(inode, false);
+	}
+	filemap_invalidate_unlock(inode->i_mapping);
+	return err;
+}
+
 /* A place for all of the file. */
 static int reserve(struct inode *inode)
 {
@@ -320,6 +335,7 @@ static int reserve(struct inode *inode)
 		drop_all(inode);
 	mutex_lock(&dax->lock);
 	WRITE_ONCE(dax->shift, shift);
+	dax->left = false;
 	mutex_unlock(&dax->lock);
 	for (loff_t pos = 0; !err && pos < i_size_read(inode); pos += 1LL << shift)
 		if (!xa_load(&dax->ranges, pos >> shift))

@@ -7,6 +7,10 @@
  * it that no other open file needs. Else it goes by the page cache, as if there were no
  * window: files that are open never take each other's places.
  *
+ * A file that is in use and needs a range that cannot be had (it grew, and the window is full; the
+ * daemon does not map it) leaves the window: until it is next opened by nobody else, it goes by the
+ * page cache, also where it is mapped. read(2) and write(2) do without: they ask the daemon.
+ *
  * A closed file keeps its ranges until somebody needs their places, and is large or was
  * opened more recently than it.
  */

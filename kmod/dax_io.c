@@ -16,20 +16,15 @@
 #include "compat.h"
 #include "dax_ranges.h"
 
-/*
- * The range at `pos`, held and mapped, or an error pointer. `must`: another range of the
- * file goes if there is no place.
- */
-static struct cs_range *get_range(struct inode *inode, loff_t pos, bool write, bool must)
+/* The range at `pos`, held and mapped, or an error pointer: -ENFILE without a place, or the daemon's. */
+static struct cs_range *get_range(struct inode *inode, loff_t pos, bool write)
 {
 	struct cs_range *range;
 	int err;
 
 	while (!(range = cs_dax_find(inode, pos))) {
-		cs_dax_fit(inode);
+		cs_dax_fit(inode, pos);
 		err = cs_dax_add(inode, pos);
-		if (err == -ENOSPC && must)
-			err = cs_dax_steal(inode);
 		if (err)
 			return ERR_PTR(err);
 	}
@@ -57,15 +52,21 @@ static struct cs_range *get_mapped(struct inode *inode, loff_t pos)
 
 /* ---- read(2) and write(2) ---- */
 
-/* To or from one range, at most to its end or the file's. Bytes, or -errno. */
+/* How much of the caller's memory is made present at a time, bytes. */
+#define FAULT_IN (64U << 10)
+
+/*
+ * To or from one range, at most to its end or the file's: bytes, or -errno. The caller's memory may
+ * be of any file, this one included, so nobody waits for it while the range is held: -EFAULT.
+ */
 static ssize_t copy_some(struct kiocb *iocb, struct iov_iter *iter, bool write)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	bool nowait = iocb->ki_flags & IOCB_NOWAIT;
 	struct cs_range *range = nowait ? get_mapped(inode, iocb->ki_pos) :
-					  get_range(inode, iocb->ki_pos, write, false);
+					  get_range(inode, iocb->ki_pos, write);
 	size_t offset, done = 0, len;
-	void *memory;
+	bool alive;
 	int key;
 
 	if (IS_ERR(range))
@@ -73,15 +74,34 @@ static ssize_t copy_some(struct kiocb *iocb, struct iov_iter *iter, bool write)
 	offset = iocb->ki_pos - range->offset;
 	len = min3((u64)cs_range_len(range) - offset, (u64)(i_size_read(inode) - iocb->ki_pos),
 		   (u64)iov_iter_count(iter));
-	memory = (void *)range->place + offset;
 	key = dax_read_lock();
-	if (dax_alive(range->window->dax))
+	alive = dax_alive(range->window->dax);
+	if (alive) {
+		void *memory = (void *)range->place + offset;
+
+		pagefault_disable();
 		/* Not those that look into the kernel's memory for one object that is as long. */
 		done = write ? _copy_from_iter(memory, len, iter) : _copy_to_iter(memory, len, iter);
+		pagefault_enable();
+	}
 	dax_read_unlock(key);
 	cs_range_put(range);
 	iocb->ki_pos += done;
-	return done ?: -EFAULT;
+	if (done)
+		return done;
+	return alive ? -EFAULT : -EIO;
+}
+
+/* Make some of the caller's memory present: 0; -EFAULT if it has none, -EAGAIN if that must not wait. */
+static int fault_in(struct kiocb *iocb, struct iov_iter *iter, bool write)
+{
+	size_t some = min_t(size_t, iov_iter_count(iter), FAULT_IN);
+	size_t missing;
+
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	missing = write ? fault_in_iov_iter_readable(iter, some) : fault_in_iov_iter_writeable(iter, some);
+	return missing == some ? -EFAULT : 0;
 }
 
 /* As far as the file goes. */
@@ -92,8 +112,12 @@ static ssize_t copy(struct kiocb *iocb, struct iov_iter *iter, bool write)
 
 	while (iov_iter_count(iter) && iocb->ki_pos < i_size_read(inode)) {
 		done = copy_some(iocb, iter, write);
-		/* No range for it: the rest goes by requests. */
-		if (done < 0 && done != -EFAULT && done != -EINTR && !(iocb->ki_flags & IOCB_NOWAIT)) {
+		if (done == -EFAULT) {
+			done = fault_in(iocb, iter, write);
+			if (!done)
+				continue;
+		} else if (done < 0 && done != -EINTR && !(iocb->ki_flags & IOCB_NOWAIT)) {
+			/* No range for it: the rest goes by requests. */
 			done = cs_direct_move(iocb, iter, write);
 			total += max_t(ssize_t, done, 0);
 			break;
@@ -119,21 +143,30 @@ ssize_t cs_dax_read(struct kiocb *iocb, struct iov_iter *to)
 	return done;
 }
 
+/* The file left the window meanwhile: pages that were read before this write are old. */
+static void drop_old_pages(struct inode *inode, loff_t pos, ssize_t done)
+{
+	if (done > 0 && !IS_DAX(inode))
+		invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT, (pos + done - 1) >> PAGE_SHIFT);
+}
+
 ssize_t cs_dax_write(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
+	loff_t pos = iocb->ki_pos;
 	ssize_t done;
 
 	/* Only the daemon can make a file longer. */
-	if (iocb->ki_pos + iov_iter_count(from) > i_size_read(inode)) {
+	if (pos + iov_iter_count(from) > i_size_read(inode)) {
 		done = cs_direct_move(iocb, from, true);
 		if (done > 0)
 			cs_attr_wrote(inode, iocb->ki_pos);
-		return done;
+	} else {
+		done = copy(iocb, from, true);
+		if (done > 0)
+			WRITE_ONCE(cs_inode(inode)->stored, true);
 	}
-	done = copy(iocb, from, true);
-	if (done > 0)
-		WRITE_ONCE(cs_inode(inode)->stored, true);
+	drop_old_pages(inode, pos, done);
 	return done;
 }
 
@@ -144,8 +177,8 @@ static int iomap_begin(struct inode *inode, loff_t pos, loff_t len, unsigned int
 {
 	struct cs_range *range = cs_dax_find(inode, pos);
 
-	/* The fault that we are in holds it. */
-	if (WARN_ON_ONCE(!range))
+	/* The fault that we are in has found it. */
+	if (!range)
 		return -EIO;
 	iomap->type = IOMAP_MAPPED;
 	iomap->offset = range->offset;
@@ -169,6 +202,43 @@ static const struct iomap_ops iomap_ops = {
 	.iomap_end = iomap_end,
 };
 
+/*
+ * The page at `pos` has no range, and an access to what is inside its file must not fail for that:
+ * the file goes on without the window. Only a disk without room for a store is an error.
+ */
+static vm_fault_t fault_without(struct inode *inode, int err)
+{
+	if (err != -ENOSPC && err != -ENOMEM && err != -EINTR)
+		err = cs_dax_leave(inode);
+	return err ? vmf_error(err) : VM_FAULT_NOPAGE;
+}
+
+/* The invalidate lock is held, under which a file's ranges go: is it still the one at `pos`, in the file? */
+static bool is_range_at(struct inode *inode, struct cs_range *range, loff_t pos)
+{
+	struct cs_range *now = IS_DAX(inode) ? cs_dax_find(inode, pos) : NULL;
+
+	if (now)
+		cs_range_put(now);
+	return now == range;
+}
+
+static vm_fault_t fault_in_range(struct vm_fault *vmf, unsigned int order, struct cs_range *range, loff_t pos)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	vm_fault_t result = VM_FAULT_NOPAGE;
+	cs_pfn pfn;
+
+	/* The kernel would look for what is before it, too. */
+	if (order && range->shift < PAGE_SHIFT + order)
+		return VM_FAULT_FALLBACK;
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	if (is_range_at(inode, range, pos))
+		result = dax_iomap_fault(vmf, order, &pfn, NULL, &iomap_ops);
+	filemap_invalidate_unlock_shared(inode->i_mapping);
+	return result;
+}
+
 static vm_fault_t huge_fault(struct vm_fault *vmf, unsigned int order)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
@@ -176,19 +246,18 @@ static vm_fault_t huge_fault(struct vm_fault *vmf, unsigned int order)
 	loff_t pos = (loff_t)vmf->pgoff << PAGE_SHIFT;
 	struct cs_range *range;
 	vm_fault_t result;
-	cs_pfn pfn;
 
+	if (!IS_DAX(inode))
+		return order ? VM_FAULT_FALLBACK : filemap_fault(vmf);
 	if (pos >= i_size_read(inode))
 		return VM_FAULT_SIGBUS;
 	if (write)
 		sb_start_pagefault(inode->i_sb);
-	range = get_range(inode, pos, write, true);
+	range = get_range(inode, pos, write);
 	if (IS_ERR(range)) {
-		result = vmf_error(PTR_ERR(range));
+		result = fault_without(inode, PTR_ERR(range));
 	} else {
-		filemap_invalidate_lock_shared(inode->i_mapping);
-		result = dax_iomap_fault(vmf, order, &pfn, NULL, &iomap_ops);
-		filemap_invalidate_unlock_shared(inode->i_mapping);
+		result = fault_in_range(vmf, order, range, pos);
 		cs_range_put(range);
 	}
 	if (write)
@@ -201,11 +270,22 @@ static vm_fault_t fault(struct vm_fault *vmf)
 	return huge_fault(vmf, 0);
 }
 
+static vm_fault_t page_mkwrite(struct vm_fault *vmf)
+{
+	return IS_DAX(file_inode(vmf->vma->vm_file)) ? huge_fault(vmf, 0) : cs_page_mkwrite(vmf);
+}
+
+/* Of a page of the window's; one of a file that has left it is not there any more. */
+static vm_fault_t pfn_mkwrite(struct vm_fault *vmf)
+{
+	return IS_DAX(file_inode(vmf->vma->vm_file)) ? huge_fault(vmf, 0) : VM_FAULT_NOPAGE;
+}
+
 static const struct vm_operations_struct vm_operations = {
 	.fault = fault,
 	.huge_fault = huge_fault,
-	.page_mkwrite = fault,
-	.pfn_mkwrite = fault,
+	.page_mkwrite = page_mkwrite,
+	.pfn_mkwrite = pfn_mkwrite,
 };
 
 /* ---- programs, in an emulated guest ---- */
@@ -226,17 +306,22 @@ void __init cs_dax_start(void)
 #endif
 }
 
-/* The invalidate lock is held. */
+/* Nobody cuts the file meanwhile: a load past its end is the machine's fault, not the program's. */
 static vm_fault_t copy_page_of(struct inode *inode, struct cs_range *range, struct page *page, loff_t pos)
 {
-	vm_fault_t result = VM_FAULT_SIGBUS;
-	int key = dax_read_lock();
+	vm_fault_t result = VM_FAULT_NOPAGE;
+	int key;
 
-	if (dax_alive(range->window->dax) && pos < i_size_read(inode)) {
+	filemap_invalidate_lock_shared(inode->i_mapping);
+	key = dax_read_lock();
+	if (pos >= i_size_read(inode) || !dax_alive(range->window->dax)) {
+		result = VM_FAULT_SIGBUS;
+	} else if (is_range_at(inode, range, pos)) {
 		memcpy_to_page(page, 0, (void *)range->place + (pos - range->offset), PAGE_SIZE);
 		result = 0;
 	}
 	dax_read_unlock(key);
+	filemap_invalidate_unlock_shared(inode->i_mapping);
 	return result;
 }
 
@@ -253,25 +338,20 @@ static vm_fault_t fault_copy(struct vm_fault *vmf)
 	vm_fault_t result;
 	struct page *page;
 
+	if (!IS_DAX(inode))
+		return filemap_fault(vmf);
 	if (pos >= i_size_read(inode))
 		return VM_FAULT_SIGBUS;
-	range = get_range(inode, pos, false, true);
+	range = get_range(inode, pos, false);
 	if (IS_ERR(range))
-		return vmf_error(PTR_ERR(range));
+		return fault_without(inode, PTR_ERR(range));
 	page = alloc_page(GFP_HIGHUSER);
-	if (!page) {
-		cs_range_put(range);
-		return VM_FAULT_OOM;
-	}
-	/* Nobody cuts the file meanwhile: a load past its end is the machine's fault, not the program's. */
-	filemap_invalidate_lock_shared(inode->i_mapping);
-	result = copy_page_of(inode, range, page, pos);
-	filemap_invalidate_unlock_shared(inode->i_mapping);
+	result = page ? copy_page_of(inode, range, page, pos) : VM_FAULT_OOM;
 	cs_range_put(range);
-	if (result)
-		__free_page(page);
-	else
+	if (!result)
 		vmf->page = page;
+	else if (page)
+		__free_page(page);
 	return result;
 }
 
@@ -290,8 +370,32 @@ int cs_dax_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-/* Stores are in the host's page cache at once; FSYNC is what writes them to its disk. */
+/*
+ * Stores are in the host's page cache at once; FSYNC is what writes them to its disk. Here it only
+ * is forgotten that there were any, or the inode would be dirty, and kept, for ever.
+ */
+static int writepages(struct address_space *mapping, struct writeback_control *wbc)
+{
+	XA_STATE(xas, &mapping->i_pages, 0);
+	unsigned int n = 0;
+	void *entry;
+
+	xas_lock_irq(&xas);
+	xas_for_each_marked(&xas, entry, ULONG_MAX, PAGECACHE_TAG_DIRTY) {
+		xas_clear_mark(&xas, PAGECACHE_TAG_DIRTY);
+		if (++n % XA_CHECK_SCHED)
+			continue;
+		xas_pause(&xas);
+		xas_unlock_irq(&xas);
+		cond_resched();
+		xas_lock_irq(&xas);
+	}
+	xas_unlock_irq(&xas);
+	return 0;
+}
+
 const struct address_space_operations cs_dax_aops = {
+	.writepages = writepages,
 	.dirty_folio = noop_dirty_folio,
 	.direct_IO = noop_direct_IO,
 };

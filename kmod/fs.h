@@ -303,6 +303,7 @@ void cs_pages_end(struct inode *inode, loff_t start);
 
 /* The file operation, by the page cache. */
 int cs_mmap(struct file *file, struct vm_area_struct *vma);
+vm_fault_t cs_page_mkwrite(struct vm_fault *vmf);
 
 ssize_t cs_direct_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from);

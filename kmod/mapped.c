@@ -23,7 +23,7 @@ static vm_fault_t make_dirty(struct inode *inode, struct folio *folio, struct pa
 	return VM_FAULT_LOCKED;
 }
 
-static vm_fault_t page_mkwrite(struct vm_fault *vmf)
+vm_fault_t cs_page_mkwrite(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	struct address_space *mapping = inode->i_mapping;
@@ -44,7 +44,7 @@ static vm_fault_t page_mkwrite(struct vm_fault *vmf)
 static const struct vm_operations_struct operations = {
 	.fault = filemap_fault,
 	.map_pages = filemap_map_pages,
-	.page_mkwrite = page_mkwrite,
+	.page_mkwrite = cs_page_mkwrite,
 };
 
 int cs_mmap(struct file *file, struct vm_area_struct *vma)

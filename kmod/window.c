@@ -110,8 +110,12 @@ void cs_window_open(struct cs_window *window, struct cs_device *device)
 
 void cs_window_kill(struct cs_window *window)
 {
-	if (window->dax)
-		kill_dax(window->dax);
+	if (!window->dax)
+		return;
+	spin_lock(&window->lock);
+	window->killed = true;
+	spin_unlock(&window->lock);
+	kill_dax(window->dax);
 }
 
 void cs_window_wait_empty(struct cs_window *window)
@@ -210,7 +214,7 @@ struct cs_range *cs_range_new(struct cs_window *window, u64 nodeid, u64 offset, 
 	range->place = place_take(window, shift);
 	if (!range->place) {
 		kfree(range);
-		return ERR_PTR(-ENOSPC);
+		return ERR_PTR(-ENFILE);
 	}
 	refcount_set(&range->refs, 1);
 	range->window = window;
@@ -225,18 +229,7 @@ struct cs_range *cs_range_new(struct cs_window *window, u64 nodeid, u64 offset, 
 	return range;
 }
 
-bool cs_range_claim(struct cs_range *range)
-{
-	return refcount_dec_if_one(&range->refs);
-}
-
-void cs_range_put(struct cs_range *range)
-{
-	if (refcount_dec_and_test(&range->refs))
-		cs_range_end(range);
-}
-
-void cs_range_end(struct cs_range *range)
+static void range_end(struct cs_range *range)
 {
 	struct cs_request *remove = range->remove;
 
@@ -248,6 +241,12 @@ void cs_range_end(struct cs_range *range)
 		range_free(range);
 	}
 	cs_request_put(remove);
+}
+
+void cs_range_put(struct cs_range *range)
+{
+	if (refcount_dec_and_test(&range->refs))
+		range_end(range);
 }
 
 static void end_map(struct cs_request *request)

@@ -42,6 +42,7 @@ struct cs_window {
 	atomic_t epoch;			/* [A] counts places given back */
 	wait_queue_head_t changed;	/* `epoch` moved */
 	spinlock_t lock;
+	bool killed;			/* [L:lock] no file gets a range any more */
 	struct list_head users;		/* [L:lock] files with ranges; of dax.c */
 	atomic64_t opens;		/* [A] counts them: the time that `users` are judged by */
 	atomic64_t n_mapped, n_removed;	/* [A] requests */
@@ -86,16 +87,18 @@ ssize_t cs_window_show(struct cs_window *window, char *page);
 
 /*
  * A range of 1 << shift bytes at `offset` of the inode, a place of its own, not yet mapped.
- * Held once. -ENOSPC: no place is free; -ENOMEM. The caller keeps cs_window_kill() out.
+ * Held once. -ENFILE: no place is free; -ENOMEM.
  */
 struct cs_range *cs_range_new(struct cs_window *window, u64 nodeid, u64 offset, unsigned int shift);
 
+/* Of one that is held by somebody. */
+static inline void cs_range_get(struct cs_range *range)
+{
+	refcount_inc(&range->refs);
+}
+
 /* Any context. */
 void cs_range_put(struct cs_range *range);
-
-/* If the caller's hold is the only one: nobody gets another, and cs_range_end() is still to be called. */
-bool cs_range_claim(struct cs_range *range);
-void cs_range_end(struct cs_range *range);
 
 /* See to it that it is mapped, for writing if `write`: 0, -EINTR when killed, or the daemon's error. */
 int cs_range_map(struct cs_range *range, bool write);

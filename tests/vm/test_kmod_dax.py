@@ -123,6 +123,46 @@ def test_a_mapped_file_grows_past_the_window(qemu_guest, share):
             assert file.read(8) == at.to_bytes(8, "little")
 
 
+@pytest.mark.parametrize("others", [0, 7])
+def test_growth_in_a_full_window(qemu_guest, share, others):
+    """No load, store, read or write inside a file fails because its window is full."""
+    for number in range(others):
+        (share / f"other-{number}").write_bytes(bytes([number]) * (2 << 20))
+    (share / "copied").write_bytes(b"c" * (1 << 20))
+    (share / "grown").write_bytes(b"\7" * 65536)
+    (share / "sparse").write_bytes(b"\t" * (1 << 20))
+    shutil.copy(HERE / "dax_full.py", share)
+    seen = qemu_guest(USED + f"python3 dax_full.py {others}\n[ $(used mapped) -le 150 ]\n", "--window", "16M")
+    assert seen.finish() == "right\n"
+    assert set((share / "grown").read_bytes()) == {7}
+    assert set((share / "copied").read_bytes()) == {ord("c")}
+    assert (share / "sparse").stat().st_size == (20 << 20) + 5
+
+
+def test_reads_ask_nothing(qemu_guest, share):
+    """What a read finds in the window needs no request, whatever is cached; the end of the file does."""
+    (share / "file").write_bytes(bytes(range(256)) * 4096)
+    qemu_guest(USED + r"""
+sent() { awk '{ sub(".*sent=", ""); sum += $1 } END { print sum }' $sysfs/statistics; }
+cat > /tmp/read.py <<'END'
+import os
+fd = os.open("file", os.O_RDONLY)
+input()
+for at in range(1000):
+    assert os.pread(fd, 256, at * 1024) == bytes(range(256))
+print("read", flush=True)
+input()
+END
+mkfifo /tmp/go; python3 /tmp/read.py < /tmp/go > /tmp/said & exec 9> /tmp/go
+dd if=file of=/dev/null bs=64k 2>/dev/null; settle; before=$(sent)
+echo go >&9; until grep -q read /tmp/said; do :; done
+[ $(($(sent) - before)) -le 20 ]
+echo line >> file
+echo go >&9; wait
+[ "$(tail -c 5 file)" = line ]
+""", "--window", "64M", "--cache", "never", "--allow-mmap").finish()
+
+
 def test_pages_of_the_window_are_buffers(qemu_guest, share):
     for name in ("mapped", "other"):
         (share / name).write_bytes(os.urandom(1 << 20))
