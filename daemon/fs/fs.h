@@ -207,7 +207,10 @@ int fs_create(struct fs *fs, const struct fs_caller *caller, uint64_t parent, co
 int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 	       uint32_t flags, uint32_t mode, struct fs_entry *entry, uint64_t *handle);
 
-/* removing and renaming (op_rename.c) */
+/*
+ * removing and renaming (op_rename.c); -ESTALE where the name is another's in a sticky
+ * directory, and came since the guest saw it: it is to look it up
+ */
 int fs_unlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name);
 int fs_rmdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name);
 /* `flags` are renameat2(2)'s; anything but NOREPLACE, EXCHANGE, WHITEOUT is -EINVAL */

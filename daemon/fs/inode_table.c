@@ -35,7 +35,7 @@ uint32_t inode_device(const struct statx *stx)
 	return stx->stx_dev_major << 20 | (stx->stx_dev_minor & 0xfffff);
 }
 
-static struct inode_key stx_key(const struct statx *stx)
+struct inode_key inode_table_key(const struct statx *stx)
 {
 	return (struct inode_key){
 		.mount = stx->stx_mask & STATX_MNT_ID ? (uint32_t)stx->stx_mnt_id : 0,
@@ -207,7 +207,7 @@ static struct inode *confirm(struct inode_table *table, struct inode *inode)
 
 struct inode *inode_table_find(struct inode_table *table, const struct statx *stx)
 {
-	struct inode_key key = stx_key(stx);
+	struct inode_key key = inode_table_key(stx);
 	uint64_t hash = key_hash(table, &key);
 	struct inode_shard *shard = key_shard(table, hash);
 	struct inode *inode;
@@ -226,7 +226,7 @@ static int make(struct inode_table *table, int *fd, const struct statx *stx, str
 
 	if (!inode)
 		return -ENOMEM;
-	inode->key = stx_key(stx);
+	inode->key = inode_table_key(stx);
 	inode->born = stx_born(stx);
 	inode->type = stx->stx_mode & S_IFMT;
 	inode->nlookup = 1;
@@ -360,7 +360,7 @@ int inode_table_set_root(struct inode_table *table, int *fd, const struct statx 
 
 	if (!root)
 		return -ENOMEM;
-	root->key = stx_key(stx);
+	root->key = inode_table_key(stx);
 	root->born = stx_born(stx);
 	root->type = stx->stx_mode & S_IFMT;
 	root->nlookup = 1;

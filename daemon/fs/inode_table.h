@@ -68,6 +68,8 @@ int inode_table_set_root(struct inode_table *table, int *fd, const struct statx 
 /* The inode of a node id, counted, or NULL. inode_put() it. */
 struct inode *inode_table_get(struct inode_table *table, uint64_t id);
 
+/* Of attributes with STATX_MNT_ID. */
+struct inode_key inode_table_key(const struct statx *stx);
 /* True when a file of this key is in the table now; a guess by the time it returns. */
 bool inode_table_knows(struct inode_table *table, const struct inode_key *key);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Names removed and moved, links read: one system call each. Nothing is
- * looked up first. An inode that loses its last name stays known until the
+ * Names removed and moved, links read: one system call each, and one to see whose
+ * the name is by now where the caller is not root. An inode that loses its last name stays known until the
  * guest forgets it; one that is held by its file handle, and that nothing has
  * open, is -ESTALE from then on.
  */
@@ -12,6 +12,34 @@
 
 #include "daemon/fs/fs_private.h"
 
+static bool is_owner(const struct fs_caller *caller, const struct statx *stx)
+{
+	return caller->uid == stx->stx_uid && !caller->shares_uid;
+}
+
+/*
+ * In a sticky directory names are for the owners of what they name to remove. The guest's
+ * kernel has asked whose that is, but of what it believed to be there: a file that
+ * the guest does not know has come since, and nobody has asked. -ESTALE has Linux look
+ * the name up, ask, and come again.
+ */
+static int check_known(struct fs *fs, const struct fs_caller *caller, const struct fs_at *dir,
+		       const char *name)
+{
+	struct inode_key key;
+	struct statx stx;
+
+	if (caller->uid == 0 || statx(dir->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+				      STATX_INO | STATX_UID | STATX_MNT_ID, &stx))
+		return 0;
+	key = inode_table_key(&stx);
+	if (is_owner(caller, &stx) || inode_table_knows(&fs->inodes, &key))
+		return 0;
+	if (fs_stat_fd(dir->fd, &stx) || !(stx.stx_mode & S_ISVTX) || is_owner(caller, &stx))
+		return 0;
+	return -ESTALE;
+}
+
 static int remove_name(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 		       const char *name, int flags)
 {
@@ -21,6 +49,8 @@ static int remove_name(struct fs *fs, const struct fs_caller *caller, uint64_t p
 
 	if (!err)
 		err = fs_at_get(fs, parent, &dir);
+	if (!err)
+		err = check_known(fs, caller, &dir, name);
 	if (!err)
 		err = fs_act_as(fs, dir.inode, caller, CREDS_SETID_ANY, &as);
 	if (err)
@@ -64,6 +94,10 @@ int fs_rename(struct fs *fs, const struct fs_caller *caller, uint64_t parent, co
 		err = fs_at_get(fs, parent, &dir);
 	if (!err)
 		err = fs_at_get(fs, new_parent, &new_dir);
+	if (!err)
+		err = check_known(fs, caller, &dir, name);
+	if (!err)
+		err = check_known(fs, caller, &new_dir, new_name);
 	if (!err)
 		err = rename_as(fs, &dir, caller, flags, &as);
 	if (err)

@@ -198,11 +198,11 @@ static uint32_t decode_umask(const struct request *req)
 }
 
 /* What the guest sees of the host's id that this caller has is another of its users. */
-static bool decode_shares_uid(const struct request *req)
+static bool decode_shares_uid(const struct request *req, uint32_t host)
 {
 	const struct id_translation *map = req->server->config.uid_map;
 
-	return map && id_to_guest(map, req->uid) != req->head.uid;
+	return map && id_to_guest(map, host) != req->head.uid;
 }
 
 struct fs_caller decode_caller(const struct request *req)
@@ -210,7 +210,7 @@ struct fs_caller decode_caller(const struct request *req)
 	return (struct fs_caller){
 		.uid = req->uid,
 		.gid = req->gid,
-		.shares_uid = decode_shares_uid(req),
+		.shares_uid = decode_shares_uid(req, req->uid),
 		.pid = req->head.pid,
 		.umask = decode_umask(req),
 		.n_groups = req->n_groups,
@@ -225,5 +225,6 @@ struct fs_caller decode_changer(const struct request *req)
 
 	if (decode_uid(req, req->head.uid, &caller.uid) || decode_gid(req, req->head.gid, &caller.gid))
 		caller.uid = caller.gid = FS_NO_ID;
+	caller.shares_uid = decode_shares_uid(req, caller.uid);
 	return caller;
 }

@@ -151,6 +151,60 @@ static void other_kinds_are_looked_up(void **state)
 	}
 }
 
+/* A sticky directory of root's, and in it a name that the guest saw as its user's own. */
+static uint64_t sticky_dir(void)
+{
+	uint64_t dir = must_mkdir(fs, 1, "tmp");
+
+	creds_home();
+	assert_int_equal(chmod(host_path(f, "tmp"), 01777), 0);
+	host_file("tmp/mine", 1000, 0600);
+	host_file("tmp/other", 1000, 0600);
+	must_lookup(fs, dir, "mine");
+	must_lookup(fs, dir, "other");
+	return dir;
+}
+
+static void replace(const char *name)
+{
+	creds_home();
+	host_file("new", 0, 0600);
+	assert_int_equal(rename(host_path(f, "new"), host_path(f, name)), 0);
+}
+
+/* Its kernel asked for another file: whose this one is nobody has asked, until it is looked up. */
+static void names_in_a_sticky_directory(void **state)
+{
+	uint64_t dir = sticky_dir();
+
+	(void)state;
+	replace("tmp/mine");
+	assert_int_equal(fs_unlink(fs, &user_caller, dir, "mine"), -ESTALE);
+	assert_int_equal(fs_rename(fs, &user_caller, dir, "mine", 1, "stolen", 0), -ESTALE);
+	assert_int_equal(fs_rename(fs, &user_caller, dir, "other", dir, "mine", 0), -ESTALE);
+	assert_int_equal(fs_rename(fs, &user_caller, dir, "other", dir, "mine", 2 /* EXCHANGE */), -ESTALE);
+	assert_int_equal(host_stat(f, "tmp/mine").st_uid, 0);
+	/* Root of the guest, the directory's owner, and who comes again after a look may. */
+	assert_int_equal(fs_rename(fs, &root_caller, dir, "mine", dir, "roots", 0), 0);
+	must_lookup(fs, dir, "roots");
+	assert_int_equal(fs_unlink(fs, &user_caller, dir, "roots"), 0);
+	replace("tmp/mine");
+	creds_home();
+	assert_int_equal(chown(host_path(f, "tmp"), 2000, 0), 0);
+	assert_int_equal(fs_unlink(fs, &stranger, dir, "mine"), 0);
+	/* One's own, known or not. */
+	creds_home();
+	host_file("tmp/mine", 1000, 0600);
+	assert_int_equal(fs_rename(fs, &user_caller, dir, "mine", dir, "mine2", 0), 0);
+	assert_int_equal(fs_unlink(fs, &user_caller, dir, "mine2"), 0);
+	assert_int_equal(fs_unlink(fs, &squashed_caller, dir, "other"), 0);
+	/* Where the directory is not sticky, everybody who may write it. */
+	creds_home();
+	assert_int_equal(chmod(host_path(f, "tmp"), 0777), 0);
+	replace("tmp/mine");
+	assert_int_equal(fs_unlink(fs, &user_caller, dir, "mine"), 0);
+}
+
 /* Nothing is made there, but what the host has made can be opened. */
 static void on_a_read_only_share(void **state)
 {
@@ -177,6 +231,7 @@ int main(void)
 		FS_TEST(who_certainly_may_opens),
 		FS_TEST(with_an_acl_nothing_is_certain),
 		FS_TEST(other_kinds_are_looked_up),
+		FS_TEST(names_in_a_sticky_directory),
 		FS_TEST(on_a_read_only_share),
 	};
 
