@@ -9,7 +9,6 @@
 #include "common/checked.h"
 
 struct fake_fs fake;
-struct fake_window fake_window;
 
 void fake_clear(void)
 {
@@ -401,57 +400,11 @@ int fs_list(struct fs *fs, uint64_t node, bool plus, size_t hint, fs_emit_fn emi
 	return fs_readdir(fs, node, UINT64_MAX, 0, plus, hint, emit, ctx);
 }
 
-static int window_setup(void *ctx, uint64_t node, uint64_t offset, uint64_t len,
-			bool writable, uint64_t at)
-{
-	struct fake_window *window = ctx;
-
-	window->setups++;
-	window->node = node;
-	window->offset = offset;
-	window->len = len;
-	window->writable = writable;
-	window->at = at;
-	return window->result;
-}
-
-static int window_remove(void *ctx, uint64_t at, uint64_t len)
-{
-	struct fake_window *window = ctx;
-
-	window->removes++;
-	window->at = at;
-	window->len = len;
-	return window->fail_at && window->fail_at != at ? 0 : window->result;
-}
-
-static int window_clear(void *ctx)
-{
-	struct fake_window *window = ctx;
-
-	window->clears++;
-	return window->result;
-}
-
-static bool window_present(void *ctx)
-{
-	return ((struct fake_window *)ctx)->present;
-}
-
 void fs_offer_what_fits(struct fs *fs, bool so)
 {
 	(void)fs;
 	(void)so;
 }
-
-const struct window_ops fake_window_ops = {
-	.ctx = &fake_window,
-	.setup = window_setup,
-	.remove = window_remove,
-	.clear = window_clear,
-	.present = window_present,
-	.any_range = true,
-};
 
 int fs_getlk(struct fs *fs, uint64_t handle, uint64_t owner, struct fs_lock *lock)
 {
