@@ -213,6 +213,9 @@ int cs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 	bool known = mode_is_fresh(inode);
 	int err = 0;
 
+	/* Walked before anything is looked up there: see is_to_be_made(). */
+	if (unlikely(idmap != &nop_mnt_idmap))
+		WRITE_ONCE(cs_session(inode->i_sb)->has_other_ids, true);
 	if (!known)
 		err = mask & MAY_NOT_BLOCK ? -ECHILD : cs_attr_refresh(inode, false);
 	err = err ?: generic_permission(idmap, inode, mask);

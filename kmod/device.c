@@ -148,6 +148,7 @@ static int probe(struct virtio_device *vdev)
 	INIT_WORK(&device->broken_work, give_up);
 	device->vdev = vdev;
 	device->n_queues = n;
+	device->piece_most = virtio_max_dma_size(vdev);
 	vdev->priv = device;
 	cs_timeout_init(device);
 	virtio_cread_bytes(vdev, offsetof(struct virtio_fs_config, tag), device->tag, CS_TAG_MAX);

@@ -56,6 +56,7 @@ struct cs_device {
 	struct virtio_device *vdev;	/* [I] valid until it is dead */
 	char tag[CS_TAG_MAX + 1];	/* [I] */
 	unsigned int ring_size;		/* [I] entries of the smallest request ring */
+	size_t piece_most;		/* [I] bytes of a scatter-list entry */
 	struct cs_window window;
 	int use;			/* [A] enum cs_use */
 	unsigned int n_left;		/* [A] sessions that have ended */

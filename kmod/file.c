@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /* Open files: their handles, and which way their reads and writes go. */
+#include <linux/filelock.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
@@ -371,6 +372,8 @@ const struct file_operations cs_file_operations = {
 	.copy_file_range = cs_copy_file_range,
 	.lock = cs_lock,
 	.flock = cs_flock,
+	/* Of this guest's own: from Linux 7.0 on there are none unless one says so. */
+	.setlease = generic_setlease,
 	.splice_read = splice_read,
 	.unlocked_ioctl = cs_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,

@@ -14,13 +14,14 @@ static void dir_changed(struct inode *dir)
 
 /*
  * Whoever is to make it says whether it is there; only where that cannot be asked, it matters which of
- * two errors it is.
+ * two errors it is. Who may is not known where a mount may have other ids.
  */
 static bool is_to_be_made(struct inode *dir, unsigned int flags)
 {
 	unsigned int exclusively = LOOKUP_CREATE | LOOKUP_EXCL;
 
 	return (flags & exclusively) == exclusively && !sb_rdonly(dir->i_sb) &&
+	       !READ_ONCE(cs_session(dir->i_sb)->has_other_ids) &&
 	       !cs_permission(&nop_mnt_idmap, dir, MAY_WRITE | MAY_EXEC);
 }
 

@@ -216,6 +216,8 @@ static int agree(struct cs_session *session, const struct fuse_init_out *out)
 		pages = out->max_pages;
 	session->max_pages = clamp(session->device->ring_size - RING_RESERVE, 1U, pages);
 	session->max_bytes = min3(pages << PAGE_SHIFT, BYTES_MOST, max(out->max_write, 4096U));
+	/* Where data goes through bounce buffers, no piece of it may be larger than those take. */
+	session->max_bytes = min_t(size_t, session->max_bytes, session->device->piece_most);
 	session->max_bytes = max_t(u32, round_down(session->max_bytes, PAGE_SIZE), PAGE_SIZE);
 	session->max_readahead = min(out->max_readahead, READAHEAD_WANTED);
 	return 0;

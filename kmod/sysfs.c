@@ -25,27 +25,51 @@ static ssize_t queues_show(struct device *dev, struct device_attribute *attr, ch
 }
 static DEVICE_ATTR_RO(queues);
 
-static unsigned int count(struct list_head *list)
+struct statistics {
+	u64 sent, returned, waited, polled, bad;
+	size_t in_flight, pending, orphans;
+};
+
+static void add(struct statistics *sum, struct cs_queue *queue)
 {
-	return list_count_nodes(list);
+	spin_lock_irq(&queue->lock);
+	sum->sent += queue->n_sent;
+	sum->returned += queue->n_returned;
+	sum->waited += queue->n_waited;
+	sum->polled += queue->n_polled;
+	sum->bad += queue->n_bad;
+	sum->in_flight += list_count_nodes(&queue->in_flight);
+	sum->pending += list_count_nodes(&queue->pending);
+	sum->orphans += list_count_nodes(&queue->orphans);
+	spin_unlock_irq(&queue->lock);
 }
 
-/* A line a queue: its name, then numbers by name. */
+static int put_line(char *buf, int len, const struct cs_queue *queue, const struct statistics *sum)
+{
+	return sysfs_emit_at(buf, len,
+			     "%s sent=%llu returned=%llu waited=%llu polled=%llu bad=%llu in_flight=%zu pending=%zu orphans=%zu\n",
+			     queue->name, sum->sent, sum->returned, sum->waited, sum->polled, sum->bad, sum->in_flight,
+			     sum->pending, sum->orphans);
+}
+
+/* No line is longer: all numbers have 20 digits. */
+#define LINE_MOST 256
+
+/* A line a queue: its name, then numbers by name. The last line of a page is of all the queues that are left. */
 static ssize_t statistics_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	struct cs_device *device = of(dev);
-	ssize_t len = 0;
+	int len = 0;
 
-	for (unsigned int i = 0; i < device->n_queues; i++) {
-		struct cs_queue *queue = &device->queues[i];
+	for (unsigned int i = 0; i < device->n_queues;) {
+		bool is_last = len + 2 * LINE_MOST > PAGE_SIZE;
+		const struct cs_queue *first = &device->queues[i];
+		struct statistics sum = {};
 
-		spin_lock_irq(&queue->lock);
-		len += sysfs_emit_at(buf, len,
-				     "%s sent=%llu returned=%llu waited=%llu polled=%llu bad=%llu in_flight=%u pending=%u orphans=%u\n",
-				     queue->name, queue->n_sent, queue->n_returned, queue->n_waited, queue->n_polled,
-				     queue->n_bad, count(&queue->in_flight), count(&queue->pending),
-				     count(&queue->orphans));
-		spin_unlock_irq(&queue->lock);
+		do
+			add(&sum, &device->queues[i++]);
+		while (is_last && i < device->n_queues);
+		len += put_line(buf, len, first, &sum);
 	}
 	return len;
 }

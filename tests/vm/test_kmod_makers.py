@@ -2,6 +2,7 @@
 """What our own guest driver says of whoever makes something: the group that matters, and a label."""
 import os
 
+import pytest
 
 # Of several groups the daemon is told one; the directory's is another of the caller's.
 MEMBER = r"""
@@ -66,3 +67,23 @@ def test_a_mount_with_other_ids(guest, share):
         "5000:6000", "5000:6000", "dir/file 5000:6000", "dir/made 5000:6000", "5000:6000"]
     for name in ("dir", "dir/file", "dir/made", "link", "old"):
         assert ((share / name).lstat().st_uid, (share / name).lstat().st_gid) == (1000, 2000), name
+
+
+# As uid 1000, who owns the directory on the host, and is another there.
+ONLY_TO_SEE = r"""
+ids='u:1000:5000:1 u:1001:1000:1 g:1000:5000:1 g:1001:1000:1'
+mkdir /tmp/other; mount --bind -o X-mount.idmap="$ids" /mnt/t /tmp/other; cd /tmp/other
+for make in mkdir mkfifo 'ln -sT x'; do setpriv --reuid 1000 --regid 1000 --clear-groups $make $made 2>&1 || :; done
+cd /; umount /tmp/other
+"""
+
+
+@pytest.mark.parametrize("made, error", [("there", "File exists"), ("missing", "Permission denied")])
+def test_which_error_on_a_mount_with_other_ids(guest, share, made, error):
+    """Who may make nothing there still hears that a name is taken."""
+    (share / "there").mkdir()
+    for path in (share, share / "there"):
+        path.chmod(0o755)
+        os.chown(path, 1000, 1000)
+    said = guest(f"made={made}\n{ONLY_TO_SEE}").finish().splitlines()
+    assert len(said) == 3 and all(line.endswith(error) for line in said), said
