@@ -18,7 +18,7 @@ SECONDS = 3 * ROUNDS
 def end(process):
     """Its status and what it said; one that does not end is ended."""
     try:
-        return process.communicate(timeout=PATIENCE)[0], process.returncode
+        return process.communicate(timeout=PATIENCE + SECONDS)[0], process.returncode
     except subprocess.TimeoutExpired:
         process.terminate()
         return process.communicate()[0], "none: it did not end"

@@ -5,13 +5,26 @@ import pytest
 import crowd
 
 GUESTS = 3
+CHECKERS = pytest.mark.parametrize("checker", ["versions.py", "names.py"])
+# For longer than the checker runs: nobody's own names may depend on a time that is over.
+CACHED = ["--share-arg", "--timeout=600"]
 
 
-@pytest.mark.parametrize("checker", ["versions.py"])
+def ours(module):
+    return ["--driver", "casement", "--module", module]
+
+
+@CHECKERS
 def test_the_kernels_driver(natives, share, checker):
     crowd.run(natives, share, checker, GUESTS, "--cache", "never")
 
 
-@pytest.mark.parametrize("checker", ["versions.py"])
+@CHECKERS
 def test_our_driver(checked, share, checked_module, checker):
-    crowd.run(checked, share, checker, GUESTS, "--cache", "never", "--driver", "casement", "--module", checked_module)
+    crowd.run(checked, share, checker, GUESTS, "--cache", "never", *ours(checked_module))
+
+
+def test_own_names_where_names_are_believed(checked, share, checked_module):
+    """Two guests and the host, each sure of its own names alone, by our driver."""
+    (share / ".cached").touch()
+    crowd.run(checked, share, "names.py", 2, "--cache", "auto", *CACHED, *ours(checked_module))
