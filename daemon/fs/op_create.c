@@ -7,13 +7,15 @@
  * descriptor that made it, never by its name again. The calls that return no
  * descriptor (mkdir, mknod, symlink) are followed by a lookup of the name: if
  * somebody on the host swaps it in between, the guest gets an entry of what is
- * there now, or -EIO if that is of another type.
+ * there now, or -ENOENT if that is of another type. A label is given only to what
+ * can be what was made, and nothing is removed that is not.
  *
  * System calls: create 3, mkdir, mknod and symlink 3, link 2, and those that
  * switch to another caller than the last.
  */
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -47,13 +49,27 @@ static int become_maker(const struct fs *fs, const struct fs_caller *caller,
 	return creds_take(as, &wanted);
 }
 
+/* The name leads to the descriptor's file: nobody on the host has put another in its place. */
+static bool is_named(int fd, int dir_fd, const char *name)
+{
+	struct statx ours, there;
+	struct inode_key a, b;
+
+	if (fs_stat_fd(fd, &ours) || statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+					   STATX_INO | STATX_MNT_ID, &there))
+		return false;
+	a = inode_table_key(&ours);
+	b = inode_table_key(&there);
+	return a.ino == b.ino && a.device == b.device && a.mount == b.mount;
+}
+
 /* A file without the label it was to have must not stay. `fd`: as for fs_set_label(). */
 static int label_new(const struct fs *fs, const struct fs_caller *caller, int fd, bool opened,
 		     int dir_fd, const char *name, int remove_flags)
 {
 	int err = caller->label.name ? fs_set_label(fs, fd, opened, &caller->label) : 0;
 
-	if (err && name)
+	if (err && name && is_named(fd, dir_fd, name))
 		unlinkat(dir_fd, name, remove_flags);
 	return err;
 }
@@ -258,19 +274,39 @@ int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 	return err ? err : enter_created(fs, caller, &fd, flags, append, entry, handle);
 }
 
+/* No birth of what is made from here on is before this; another machine has its own clock. */
+static int64_t birth_from(const struct fs *fs, const struct fs_at *dir)
+{
+	return fs_is_remote(fs, dir->inode) ? INT64_MIN : time(NULL) - 1;
+}
+
+/* Can what is found under a name be what was made there at `since` or later? */
+static bool may_be_made(const struct fs_caller *caller, const struct statx *stx, mode_t type,
+			int64_t since)
+{
+	if ((stx->stx_mode & S_IFMT) != type)
+		return false;
+	/* A label is for what the guest made, not for what somebody has put in its place. */
+	if (!caller->label.name)
+		return true;
+	if (creds_follow_callers() && stx->stx_uid != caller->uid)
+		return false;
+	return !(stx->stx_mask & STATX_BTIME) || stx->stx_btime.tv_sec >= since;
+}
+
 /*
- * The entry of a name that we just made, labelled. Somebody else's new file of
- * another type under it means that ours was removed since.
+ * The entry of a name that we just made, labelled. Somebody else's new file under it,
+ * as far as that can be told, means that ours was removed since.
  */
 static int enter_made(struct fs *fs, const struct fs_caller *caller, const struct fs_at *dir,
-		      const char *name, mode_t type, struct fs_entry *entry)
+		      const char *name, mode_t type, int64_t since, struct fs_entry *entry)
 {
 	cleanup_fs_at struct fs_at made = FS_AT_NONE;
 	int err = fs_lookup_child(fs, dir, name, LOOK_LATER, entry);
 
 	if (err)
 		return err;
-	if ((entry->attr.stx.stx_mode & S_IFMT) != type)
+	if (!may_be_made(caller, &entry->attr.stx, type, since))
 		err = -ENOENT;
 	else if (caller->label.name)
 		err = fs_at_get(fs, entry->node, &made);
@@ -311,6 +347,7 @@ int fs_mknod(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 	cleanup_creds struct creds as = CREDS_NONE;
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
 	cleanup_close int fd = -1;
+	int64_t since;
 	int err = fs_check_makes(fs);
 
 	if (!err)
@@ -319,12 +356,13 @@ int fs_mknod(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 		err = become_maker(fs, caller, &dir, mode, &as);
 	if (err)
 		return err;
+	since = birth_from(fs, &dir);
 	err = make_node(&dir, name, mode, rdev, &fd);
 	creds_give(&as);
 	if (err)
 		return err;
 	if (fd < 0)
-		return enter_made(fs, caller, &dir, name, mode & S_IFMT, entry);
+		return enter_made(fs, caller, &dir, name, mode & S_IFMT, since, entry);
 	err = label_new(fs, caller, fd, true, dir.fd, name, 0);
 	return err ? err : enter_opened(fs, fd, entry);
 }
@@ -334,6 +372,7 @@ int fs_mkdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 {
 	cleanup_creds struct creds as = CREDS_NONE;
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
+	int64_t since;
 	int err = fs_check_makes(fs);
 
 	if (!err)
@@ -342,10 +381,11 @@ int fs_mkdir(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 		err = become_maker(fs, caller, &dir, 0, &as);	/* mkdir(2) takes no set-gid bit from anybody */
 	if (err)
 		return err;
+	since = birth_from(fs, &dir);
 	if (mkdirat(dir.fd, name, mode & 07777) < 0)
 		err = -errno;
 	creds_give(&as);
-	return err ? err : enter_made(fs, caller, &dir, name, S_IFDIR, entry);
+	return err ? err : enter_made(fs, caller, &dir, name, S_IFDIR, since, entry);
 }
 
 int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
@@ -353,6 +393,7 @@ int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, c
 {
 	cleanup_creds struct creds as = CREDS_NONE;
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
+	int64_t since;
 	int err = fs_check_makes(fs);
 
 	if (!err)
@@ -361,10 +402,11 @@ int fs_symlink(struct fs *fs, const struct fs_caller *caller, uint64_t parent, c
 		err = become_maker(fs, caller, &dir, 0, &as);
 	if (err)
 		return err;
+	since = birth_from(fs, &dir);
 	if (symlinkat(target, dir.fd, name) < 0)
 		err = -errno;
 	creds_give(&as);
-	return err ? err : enter_made(fs, caller, &dir, name, S_IFLNK, entry);
+	return err ? err : enter_made(fs, caller, &dir, name, S_IFLNK, since, entry);
 }
 
 int fs_link(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint64_t parent,
