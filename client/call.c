@@ -42,10 +42,13 @@ static int wait_and_reap(struct casement_queue *queue, const struct limit *limit
 	return err;
 }
 
-/* What a call or a wait came to: an answer that nobody waits for any more ends the connection. */
+/*
+ * What a call or a wait came to: an answer that nobody waits for any more ends the connection, and so
+ * does a used ring that makes no sense, on which no answer can come.
+ */
 static int conclude(struct casement_queue *queue, int err)
 {
-	if (err == -ETIMEDOUT || err == -ECANCELED)
+	if (err == -ETIMEDOUT || err == -ECANCELED || (err && queue->broken))
 		channel_end(queue->channel, err);
 	return err;
 }
@@ -151,9 +154,11 @@ int casement_complete(struct casement_queue *queue, struct casement_request **do
 		unlink_done(queue, done[n]);
 		n++;
 	}
-	if (n || err != -ETIMEDOUT || channel_ended(queue->channel))
+	if (n || !err || channel_ended(queue->channel))
 		return n ? (int)n : err;
-	return timeout_ms < 0 ? conclude(queue, err) : 0;
+	if (err == -ETIMEDOUT && timeout_ms >= 0)
+		return 0;	/* the caller's own time: nothing is given up */
+	return err == -ECANCELED ? err : conclude(queue, err);
 }
 
 int call_exact(struct casement_queue *queue, uint32_t opcode, uint64_t node,

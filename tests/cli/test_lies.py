@@ -13,7 +13,7 @@ import pytest
 
 from daemons import CASEMENT, PATIENCE
 from lies import KEY, QUICK, SMALL, Bench, Silent, casement, liars, only_line  # noqa: F401
-from lying import DIR, FILE, OPENED, ROOT, Liar, Tree, dirent, entry
+from lying import DIR, FILE, OPENED, ROOT, Liar, Tree, dirent, entry, ring_index
 
 
 # ---- what a daemon finds in the memory that it is given ----
@@ -140,6 +140,28 @@ def test_news_without_end_is_no_answer(liars):
     liar = liars(Calling(SMALL, "OPENDIR"))
     result = casement("ls", liar.path, env=QUICK, timeout=20)
     assert result.returncode == 1 and "timed out" in only_line(result)
+
+
+@pytest.mark.parametrize("head,jump", [(4000, 1), (0, 5000), (1, 1)], ids=["no such chain", "a jump", "not in flight"])
+def test_a_used_ring_that_makes_no_sense(liars, tmp_path, head, jump):
+    """It is told once; nothing more is asked over it."""
+    class Broken(Tree):
+        def answer(self, request):
+            if request.name != "READ":
+                return super().answer(request)
+            memory, at = request.queue.used
+            index = ring_index(memory, at)
+            struct.pack_into("<II", memory, at + 4 + 8 * (index[0] % request.queue.size),
+                             head if head != 1 else (request.head + 7) % request.queue.size, 16)
+            index[0] = (index[0] + jump) & 0xffff
+            request.queue.notify()
+            return None
+
+    liar = liars(Broken(SMALL))
+    for words in (["cp", "-r", f"{liar.path}:", tmp_path / "out"], ["cat", liar.path, "a", "b"]):
+        assert "a: Protocol error" in only_line(casement(*words, timeout=20))
+    liar.wait_for("READ", 2)
+    assert liar.seen.count("READ") == 2
 
 
 def test_a_message_byte_by_byte(liars):
