@@ -34,17 +34,17 @@ class Curious(Bench):
         return super().answer(request)
 
 
-WORKS = "create:4,readdirplus:2,read:2,untar:2"
-
-
-def test_bench_shows_no_address_of_its_own(liars):
+@pytest.mark.parametrize("work,asked", [
+    ("create:4", "UNLINK"), ("readdirplus:2", "READDIRPLUS"), ("read:2", "READ"), ("untar:2", "SETATTR"),
+])
+def test_bench_shows_no_address_of_its_own(liars, work, asked):
     """With one, a daemon could send requests of its own making, and write where it likes."""
     tree = Curious()
     tree.liar = liars(tree)
-    result = casement("bench", tree.liar.path, "--work", WORKS, "--time", 200, "--warm", 5, "--runs", 1,
+    result = casement("bench", tree.liar.path, "--work", work, "--time", 100, "--warm", 5, "--runs", 1,
                       "--file-size", "1M", "--entries", 20)
     assert tree.found == frozenset()
-    assert {"CREATE", "READDIRPLUS", "READ", "WRITE", "SETATTR"} <= set(tree.liar.seen), result
+    assert asked in tree.liar.seen, result
 
 
 def test_files_commands_show_no_address_of_their_own(liars, tmp_path):
