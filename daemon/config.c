@@ -200,7 +200,7 @@ static const struct option_row rows[] = {
 	{ "rlimit-nofile", 0, OPTION_NUMBER, AT(rlimit_nofile), "N",
 	  "Most open files; 0 leaves the limit as it is. Default: 1000000, or what the system allows." },
 	{ "inode-file-handles", 0, OPTION_CHOICE, AT(inode_file_handles), "WHEN",
-	  "Hold the files the guest knows by file handles instead of an open descriptor each: never, prefer (where it can be done) or mandatory (or not start). Bounds the open files of a guest that knows millions; needs CAP_DAC_READ_SEARCH. Default: never.",
+	  "Hold the files the guest knows by file handles instead of an open descriptor each: never, prefer (where it can be done), mandatory (or not start), or auto. Bounds the open files of a guest that knows millions; needs CAP_DAC_READ_SEARCH. Default: auto, which is never; but once three quarters of the files that may be open are, where the system allows fewer than 65,536 and the sandbox loses nothing by it (--sandbox none, or --modcaps with sys_admin or dac_read_search).",
 	  .choices = fs_handles_names, .old_choice = "fallback", .new_choice = "prefer" },
 	{ "persist", 0, OPTION_FLAG, AT(persist), NULL,
 	  "When the VMM has left, wait for the next one instead of ending." },
@@ -289,7 +289,7 @@ enum options_result config_parse(int argc, char **argv, struct config *config)
 		.fd = CONFIG_NO_FD, .cache = CACHE_AUTO, .timeout_ms = 1000,
 		.readdirplus = READDIRPLUS_AUTO, .log_level = LOG_LEVEL_INFO,
 		.sandbox = { .seccomp = FILTER_KILL },
-		.queues = 1, .announce_submounts = true, .poll_max_us = DEFAULT_POLL_US,
+		.inode_file_handles = FS_HANDLES_AUTO, .queues = 1, .announce_submounts = true, .poll_max_us = DEFAULT_POLL_US,
 		.thread_pool_size = DEFAULT_POOL_THREADS, .rlimit_nofile = UINT64_MAX, .window_mappings = DEFAULT_WINDOW_MAPPINGS,
 	};
 	result = options_parse(&table, argc, argv, config, &first);
@@ -316,6 +316,7 @@ enum options_result config_parse(int argc, char **argv, struct config *config)
 	}
 	config->sandbox.dir = config->shared_dir;
 	config->sandbox.readonly = config->readonly;
-	config->sandbox.file_handles = config->inode_file_handles != FS_HANDLES_NEVER;
+	config->sandbox.file_handles = config->inode_file_handles == FS_HANDLES_PREFER ||
+				       config->inode_file_handles == FS_HANDLES_MANDATORY;
 	return config_complete(config) ? OPTIONS_BAD : OPTIONS_GO;
 }

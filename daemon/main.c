@@ -6,6 +6,7 @@
  * waits for the next.
  */
 #include <errno.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "common/log.h"
 #include "daemon/config.h"
 #include "daemon/fs/creds.h"
+#include "daemon/fs/fs.h"
 #include "daemon/listener.h"
 #include "daemon/sandbox/process.h"
 #include "daemon/sandbox/sandbox.h"
@@ -47,6 +49,36 @@ static void raise_nofile(const struct config *config)
 	}
 	limit.rlim_cur = wanted;
 	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* With fewer a guest that walks through a tree comes to the end of them, and gets ENFILE. */
+#define MANY_FILES 65536
+
+/* Who takes casementd over has the whole host anyway: nothing is lost by file handles (SECURITY.md). */
+static bool has_walls(const struct sandbox_config *sandbox)
+{
+	const uint64_t as_good_as_root = CAPS_BIT(CAP_SYS_ADMIN) | CAPS_BIT(CAP_DAC_READ_SEARCH);
+
+	return sandbox->mode != SANDBOX_NONE && !(sandbox_keeps(sandbox) & as_good_as_root);
+}
+
+/*
+ * Handles weaken the sandbox, so that without being asked for they are used only
+ * where there is none, or hardly, and a guest would soon come to the end of files.
+ */
+static void choose_handles(struct config *config)
+{
+	uint64_t needed = CAPS_BIT(CAP_DAC_READ_SEARCH);
+	struct rlimit limit;
+	bool few;
+
+	if (config->inode_file_handles != FS_HANDLES_AUTO)
+		return;
+	few = config->rlimit_nofile == UINT64_MAX && !getrlimit(RLIMIT_NOFILE, &limit) &&
+	      limit.rlim_cur < MANY_FILES;
+	config->file_handles_late = few && caps_held() & needed && !has_walls(&config->sandbox);
+	config->inode_file_handles = config->file_handles_late ? FS_HANDLES_PREFER : FS_HANDLES_NEVER;
+	config->sandbox.file_handles = config->file_handles_late;
 }
 
 /*
@@ -233,5 +265,6 @@ int main(int argc, char **argv)
 	if (stop_fd < 0 || sandbox_check(&config.sandbox) || share_check(&config))
 		return 1;
 	raise_nofile(&config);
+	choose_handles(&config);
 	return run(&config, stop_fd);
 }

@@ -323,6 +323,7 @@ int share_open(const struct config *config, struct sandbox_roots *roots, struct 
 		.preserve_noatime = config->preserve_noatime,
 		.allow_direct_io = config->allow_direct_io,
 		.handles = (enum fs_handles)config->inode_file_handles,
+		.handles_late = config->file_handles_late,
 		.dax_min_size = window_size ? DAX_MIN_FILE : 0, .dax_max_size = window_size,
 	};
 	int err;

@@ -21,7 +21,7 @@
 /* Descriptors kept for the session: queues, memory regions, mappings under way. */
 #define FD_RESERVE 512
 
-const char *const fs_handles_names[] = { "never", "prefer", "mandatory", NULL };
+const char *const fs_handles_names[] = { "never", "prefer", "mandatory", "auto", NULL };
 
 bool fs_is_remote(const struct fs *fs, const struct inode *inode)
 {
@@ -131,7 +131,7 @@ static int make_inodes(struct fs *fs)
 {
 	struct inode_holding holding = {
 		.handles = fs->config.handles, .cells = kept_cells(fs), .open = &fs->open,
-		.budget = &fs->budget,
+		.budget = &fs->budget, .late = fs->config.handles_late,
 	};
 
 	return inode_table_init(&fs->inodes, &holding);

@@ -67,6 +67,7 @@ enum fs_handles {
 	FS_HANDLES_NEVER,	/* by a descriptor */
 	FS_HANDLES_PREFER,	/* by a file handle where the file system has them, and we may use them */
 	FS_HANDLES_MANDATORY,	/* the same, or not at all */
+	FS_HANDLES_AUTO,	/* main.c makes one of the first two of it */
 };
 extern const char *const fs_handles_names[];	/* in this order, NULL-terminated */
 
@@ -80,6 +81,7 @@ struct fs_config {
 	uint64_t dax_min_size;	/* smallest file offered for mapping; 0 = no window at all */
 	uint64_t dax_max_size;	/* largest: one that does not fit the window would thrash it */
 	enum fs_handles handles;
+	bool handles_late;	/* with FS_HANDLES_PREFER: by descriptors as long as there are many left */
 	unsigned int kept_fds;	/* with handles: descriptors kept of files used lately; 0: as many as is good */
 	const struct xattr_map *xattr_map; /* of attributes' names; borrowed, outlives the fs; NULL: none */
 };

@@ -346,6 +346,12 @@ static int hold_for_now(struct inode_fds *fds, struct inode *inode, int *fd)
 	return cell ? 0 : hold_by_handle(fds, inode, fd);
 }
 
+/* The last quarter of the budget is kept for open files. */
+static bool has_many_left(const struct fd_budget *budget)
+{
+	return __atomic_load_n(&budget->used, __ATOMIC_RELAXED) < budget->limit - budget->limit / 4;
+}
+
 int inode_hold(struct inode_fds *fds, struct inode *inode, int *fd, const struct statx *stx)
 {
 	bool by_handle;
@@ -353,6 +359,8 @@ int inode_hold(struct inode_fds *fds, struct inode *inode, int *fd, const struct
 
 	if (err)
 		return err;
+	if (fds->late && has_many_left(fds->budget))
+		by_handle = false;
 	err = by_handle ? hold_for_now(fds, inode, fd) : hold_by_fd(fds, inode, fd);
 	if (err)
 		mount_table_put(&fds->mounts, inode->mount);
@@ -416,6 +424,7 @@ void inode_fds_init(struct inode_fds *fds, enum fs_handles mode, uint32_t cells,
 		pthread_mutex_init(&fds->shards[i].lock, NULL);
 	mount_table_init(&fds->mounts, mode, open);
 	fds->cells = cells;
+	fds->late = false;
 	fds->open = open;
 	fds->budget = budget;
 }

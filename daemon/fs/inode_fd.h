@@ -50,6 +50,7 @@ struct inode_fds {
 	struct fd_budget *budget;	/* of descriptors that inodes own for ever; [I] borrowed */
 	const struct safe_open *open;	/* [I] borrowed */
 	uint32_t cells;			/* used of each shard; [I] */
+	bool late;			/* by descriptors for ever while most of the budget is left; [I] */
 };
 
 /*

@@ -402,6 +402,7 @@ int inode_table_init(struct inode_table *table, const struct inode_holding *hold
 		table->seed = (uintptr_t)table;
 	inode_fds_init(&table->fds, holding->handles, holding->cells, holding->open,
 		       holding->budget);
+	table->fds.late = table->fds.mounts.quiet = holding->late;
 	err = inode_slab_init(&table->slab, table, last_put);
 	for (unsigned int i = 0; i < INODE_SHARDS; i++)
 		err |= shard_init(&table->by_key[i]);

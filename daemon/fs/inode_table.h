@@ -53,6 +53,7 @@ struct inode_holding {
 	uint32_t cells;
 	const struct safe_open *open;
 	struct fd_budget *budget;
+	bool late;		/* see inode_fds.late */
 };
 
 /* 0 or -ENOMEM. What `holding` points to outlives the table. */

@@ -112,7 +112,7 @@ static bool has_handles(struct mount_table *table, struct mount_entry *entry, in
 	mount_fd = try_handles(table, fd);
 	if (mount_fd == -ENFILE)	/* says nothing of the mount */
 		return false;
-	if (mount_fd < 0)
+	if (mount_fd < 0 && !table->quiet)
 		log_guest(LOG_LEVEL_WARN, "mount %u: no file handles (%s): %s", entry->id,
 			  strerror(-mount_fd),
 			  table->mode == FS_HANDLES_MANDATORY ? "its files are refused" :

@@ -36,6 +36,7 @@ struct mount_table {
 	struct mount_entry entries[MOUNTS_MAX];
 	uint32_t top;		/* entries that were ever used; [L:lock] */
 	enum fs_handles mode;		/* [I] */
+	bool quiet;			/* nobody asked for handles: no word where there are none; [I] */
 	const struct safe_open *open;	/* borrowed; NULL with FS_HANDLES_NEVER; [I] */
 };
 

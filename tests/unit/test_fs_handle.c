@@ -139,6 +139,45 @@ static void memory_for_files_has_a_limit(void **state)
 	assert_int_equal(fs_lookup(fs, FS_ROOT_NODE, name, &entry), 0);
 }
 
+/* By descriptors while there are many, by handles after that: a guest can know any number of files. */
+static void handles_near_the_limit(void **state)
+{
+	struct fs_config config = {
+		.handles = FS_HANDLES_PREFER, .handles_late = true, .kept_fds = KEPT,
+		.root_fd = open(f->dir, O_PATH | O_DIRECTORY | O_CLOEXEC),
+	};
+	uint64_t nodes[MANY], handle;
+	struct fs_attr attr;
+	unsigned int before;
+	struct fs *late;
+	char name[16];
+
+	(void)state;
+	assert_int_equal(fs_new(&config, &late), 0);
+	late->budget.limit = MANY / 2;
+	before = open_fds();
+	for (unsigned int i = 0; i < MANY; i++) {
+		crowd_name(i, name);
+		host_write(f, name, name);
+		nodes[i] = must_lookup(late, FS_ROOT_NODE, name);
+		/* The first ones cost nothing but their descriptor. */
+		if (i < MANY / 4)
+			assert_int_equal(open_fds(), before + i + 1);
+	}
+	assert_in_range(open_fds(), before, before + MANY / 2 + KEPT);
+	for (unsigned int i = 0; i < MANY; i++) {
+		crowd_name(i, name);
+		assert_int_equal(fs_getattr(late, nodes[i], FS_NO_HANDLE, &attr), 0);
+		assert_int_equal(attr.stx.stx_ino, host_stat(f, name).st_ino);
+		assert_int_equal(must_lookup(late, FS_ROOT_NODE, name), nodes[i]);
+		handle = must_open(late, nodes[i], O_RDONLY);
+		assert_int_equal(fs_release(late, handle), 0);
+		fs_forget(late, nodes[i], 2);
+	}
+	assert_int_equal(late->budget.used, 0);
+	fs_free(late);
+}
+
 /* Names move; the node stays its file. */
 static void a_moved_file_is_found_again(void **state)
 {
@@ -502,6 +541,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		HANDLE_TEST(few_descriptors_many_files),
+		HANDLE_TEST(handles_near_the_limit),
 		HANDLE_TEST(memory_for_files_has_a_limit),
 		HANDLE_TEST(a_moved_file_is_found_again),
 		HANDLE_TEST(a_number_used_again_is_another_node),

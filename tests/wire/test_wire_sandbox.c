@@ -27,7 +27,9 @@
 		      (1ull << CAP_MKNOD) | (1ull << CAP_SETFCAP) | \
 		      (1ull << CAP_LEASE))
 
-static const struct fixture_config none = { .needs = "sandbox", .args = { "--sandbox", "none" } };
+static const struct fixture_config none = {
+	.needs = "sandbox", .args = { "--sandbox", "none", "--inode-file-handles=never" },
+};
 static const struct fixture_config changed_root = {
 	.needs = "sandbox", .args = { "--sandbox", "chroot" },
 };
@@ -38,7 +40,8 @@ static const struct fixture_config read_only = {
 	.needs = "sandbox", .args = { "--sandbox", "namespace", "--readonly" },
 };
 static const struct fixture_config other_caps = {
-	.needs = "sandbox", .args = { "--modcaps", "+sys_admin:-mknod", "--sandbox", "namespace" },
+	.needs = "sandbox", .args = { "--modcaps", "+sys_admin:-mknod", "--sandbox", "namespace",
+		  "--inode-file-handles=never" },
 };
 
 static const struct fixture_config no_override = {
