@@ -393,6 +393,9 @@ static int resize(struct mnt_idmap *idmap, struct inode *inode, struct iattr *at
 	cs_write_out(inode);
 	old = begin_resize(inode, attr->ia_size);
 	err = ask_setattr(idmap, inode, attr, out);
+	/* Where it ends is not known now, and a load past that from the window would be the machine's end. */
+	if (err == -EINTR && IS_DAX(inode))
+		cs_dax_leave_locked(inode);
 	end_resize(inode, err ? old : attr->ia_size);
 	return err;
 }

@@ -303,21 +303,26 @@ static bool wait_idle(struct inode *inode)
 	return idle;
 }
 
-int cs_dax_leave(struct inode *inode)
+void cs_dax_leave_locked(struct inode *inode)
 {
 	struct cs_dax *dax = cs_inode(inode)->dax;
+
+	mutex_lock(&dax->lock);
+	dax->left = true;
+	mutex_unlock(&dax->lock);
+	drop_all(inode);
+	set_dax(inode, false);
+}
+
+int cs_dax_leave(struct inode *inode)
+{
 	int err = 0;
 
 	filemap_invalidate_lock(inode->i_mapping);
-	if (!wait_idle(inode)) {
+	if (!wait_idle(inode))
 		err = -EBUSY;
-	} else if (IS_DAX(inode)) {
-		mutex_lock(&dax->lock);
-		dax->left = true;
-		mutex_unlock(&dax->lock);
-		drop_all(inode);
-		set_dax(inode, false);
-	}
+	else if (IS_DAX(inode))
+		cs_dax_leave_locked(inode);
 	filemap_invalidate_unlock(inode->i_mapping);
 	return err;
 }

@@ -40,6 +40,12 @@ int cs_dax_mmap(struct file *file, struct vm_area_struct *vma);
  */
 int cs_dax_wait_unpinned(struct inode *inode);
 
+/*
+ * After that, the lock being held: the file leaves the window as it is, until it is next opened by
+ * nobody else.
+ */
+void cs_dax_leave_locked(struct inode *inode);
+
 /* Of an inode that is evicted, before its pages go. */
 void cs_dax_evict(struct inode *inode);
 

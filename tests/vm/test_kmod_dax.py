@@ -4,6 +4,7 @@ import mmap
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import time
 
@@ -12,7 +13,7 @@ import pytest
 from agent import Agent
 from guests import BUILD, PATIENCE
 from dax_check_sizes import SIZES, pattern
-from kmod_guest import LEAVE, TAKE
+from kmod_guest import LEAVE, TAKE, signal_daemon
 from test_kmod import VERIFY
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -198,6 +199,52 @@ def test_a_cut_meets_every_kind_of_use(qemu_guest, share):
     (share / "file").write_bytes(bytes(16 << 20))
     shutil.copy(HERE / "dax_cut.py", share)
     assert qemu_guest("python3 dax_cut.py file 80\n", "--window", "64M", "--cpus", 2).finish() == "lives\n"
+
+
+# Loads the last byte of a file again and again, when told to.
+LOADER = """
+import mmap
+with open("file", "r+b") as file, mmap.mmap(file.fileno(), 0) as pages:
+    while True:
+        print(pages[-1], flush=True)
+        input()
+"""
+
+# Cuts the file when told to: all that has to be asked before was asked.
+CUTTER = """
+import os
+fd = os.open("file", os.O_RDWR)
+os.ftruncate(fd, 4 << 20)
+print("ready", flush=True)
+input()
+os.ftruncate(fd, 1 << 20)
+"""
+
+
+def test_a_killed_cut(machines, share, module, tmp_path):
+    """Who cuts a file and is killed, its daemon being slow, leaves nobody with pages that are not there."""
+    (share / "file").write_bytes(b"#" * (4 << 20))
+    control = tmp_path / "control"
+    control.mkdir()
+    (control / "load.py").write_text(LOADER)
+    (control / "cut.py").write_text(CUTTER)
+    agent = Agent(machines, "a", control, "--share", f"{share}:t", "--share-arg", "--cache=always", "--window", "64M",
+                  "--share", f"{module.parent}:kmod:ro")
+    agent.ask(TAKE + "set +e; trap '' PIPE\nmkfifo /tmp/go /tmp/now\n"
+              "python3 /mnt/control/load.py < /tmp/go > /tmp/said 2>&1 & loader=$!\n"
+              "python3 /mnt/control/cut.py < /tmp/now > /tmp/ready 2>&1 & cutter=$!\n"
+              "exec 9> /tmp/go 8> /tmp/now; until [ -s /tmp/said ] && [ -s /tmp/ready ]; do :; done; settle")
+    signal_daemon(share, signal.SIGSTOP)
+    try:
+        agent.ask("echo now >&8\nuntil grep -q 'in_flight=[1-9]' $sysfs/statistics; do :; done\n"
+                  "kill -9 $cutter; echo go >&9\n"
+                  # It has loaded, or waits for the cut to end.
+                  "until [ $(wc -l < /tmp/said) = 2 ] || grep -q ' D ' /proc/$loader/stat; do :; done")
+    finally:
+        signal_daemon(share, signal.SIGCONT)
+    assert agent.ask("wait $cutter; settle; stat -c %s file\n"
+                     "echo go 2>/dev/null >&9; wait $loader; echo $?") == "1048576\n135\n"
+    agent.end()
 
 
 def test_two_guests_and_the_host_share_memory(machines, share, module):
