@@ -173,7 +173,7 @@ static const struct option_row rows[] = {
 	  "Request queues that the device has, each served by a thread of its own. Must be what the VMM was told. Default: 1.",
 	  .min = 1, .max = MAX_QUEUES },
 	{ "thread-pool-size", 0, OPTION_NUMBER, AT(thread_pool_size), "N",
-	  "Serve what waits for a disk (reads that miss the cache, fsync) on up to N more threads, so that the other requests of its queue go on. 0: on the queue's own thread. Default: 4.",
+	  "Serve what waits for a disk (reads that miss the cache, fsync) on up to N more threads, so that the other requests of its queue go on. 0: on the queue's own thread. What waits for another machine or program (a network or FUSE file system in the share, a lease, a lock) has threads of its own in any case. Default: 4.",
 	  .max = MAX_POOL_THREADS },
 	{ "poll-max-us", 0, OPTION_NUMBER, AT(poll_max_us), "MICROSECONDS",
 	  "Look at a queue for up to this long before its thread sleeps. The time adapts to the guest, and is nothing where it does not pay or processors are short. 0: never. Default: 50.",

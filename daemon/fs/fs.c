@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/checked.h"
+#include "daemon/fs/creds.h"
 #include "daemon/fs/dir_stream.h"
 #include "daemon/fs/file_number.h"
 #include "daemon/fs/fs_kind.h"
@@ -28,14 +29,22 @@ bool fs_is_remote(const struct fs *fs, const struct inode *inode)
 	return inode->mount ? inode_fs_kind(inode) & FS_KIND_REMOTE : fs->remote;
 }
 
+/* An operation goes on with this inode, or leaves it to a thread that may wait. */
+static int take_inode(const struct fs *fs, const struct inode *inode)
+{
+	int err = patience_ask(inode);
+
+	if (!err && inode_has(inode, INODE_WAITS) && fs_is_remote(fs, inode))
+		creds_home();
+	return err;
+}
+
 int fs_node_get(struct fs *fs, uint64_t node, struct inode **out)
 {
 	*out = inode_table_get(&fs->inodes, node);
 	if (!*out)
 		return -ESTALE;
-	if (fs_is_remote(fs, *out))
-		creds_home();
-	return 0;
+	return take_inode(fs, *out);
 }
 
 int fs_act_as(const struct fs *fs, const struct inode *inode, const struct fs_caller *caller,
@@ -67,9 +76,7 @@ int fs_handle_get(struct fs *fs, uint64_t fh, enum handle_kind kind, struct hand
 	*out = handle_table_get(&fs->handles, fh, kind);
 	if (!*out)
 		return -EBADF;
-	if (fs_is_remote(fs, (*out)->inode))
-		creds_home();
-	return 0;
+	return take_inode(fs, (*out)->inode);
 }
 
 uint8_t fs_kind_of(const struct handle *open)
@@ -228,12 +235,16 @@ void fs_set_watch(struct fs *fs, const struct fs_watch *watch)
 
 void fs_reset(struct fs *fs)
 {
+	/* Who resets a device waits for nobody: what is closed may, see patience_close(). */
+	enum fs_patience patience = patience_swap(FS_PATIENCE_NONE);
+
 	lock_waits_cancel(&fs->waits, LOCK_WAIT_ALL, NULL);
 	handle_table_clear(&fs->handles);
 	lock_table_clear(&fs->locks);
 	inode_table_clear(&fs->inodes);
 	if (fs->offers)
 		dax_offers_clear(fs->offers);
+	patience_swap(patience);
 	/* The C library keeps what is freed in small pieces: the next guest may need less, or never come. */
 	malloc_trim(0);
 }

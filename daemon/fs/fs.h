@@ -24,6 +24,23 @@
 
 #include "common/iov_cursor.h"
 
+/*
+ * What the calling thread may wait for in the calls below, from here on; at first
+ * for all. A call that would have to wait for more does nothing, and returns
+ * FS_WAITS_DISK or FS_WAITS_OTHERS, which are no errnos: it is to be made again by
+ * a thread that may. `disk`: what it is to do waits for a disk by its nature.
+ */
+enum fs_patience {
+	FS_PATIENCE_ENDLESS,	/* also for other machines and processes, which may never answer */
+	FS_PATIENCE_DISK,
+	FS_PATIENCE_NONE,
+};
+void fs_set_patience(enum fs_patience patience, bool disk);
+#define FS_WAITS_DISK (-5001)
+#define FS_WAITS_OTHERS (-5002)
+/* What FS_WAITS_OTHERS was said for last: equal for what others wait for, too. */
+uint64_t fs_awaited(void);
+
 #define FS_ROOT_NODE 1ULL	/* FUSE_ROOT_ID; always valid, never forgotten */
 #define FS_NO_HANDLE UINT64_MAX	/* "without a file handle", where allowed */
 

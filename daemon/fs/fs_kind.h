@@ -23,6 +23,12 @@
 
 /* Somebody's program says sizes, perhaps of files that it makes up in the same way. */
 #define FS_KIND_MAY_MAKE_UP (1u << 4)
+/* Here, and whoever asks it waits for a disk at most. Of all others nobody knows how long they take. */
+#define FS_KIND_LOCAL (1u << 5)
+/* All its data is in memory. */
+#define FS_KIND_IN_MEMORY (1u << 6)
+/* Its directories are mounted over when somebody enters them. */
+#define FS_KIND_AUTOMOUNTS (1u << 7)
 
 /* FS_KIND_* bits of the file system of a descriptor; 0 where it cannot be told. */
 uint8_t fs_kind(int fd);

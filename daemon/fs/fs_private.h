@@ -24,6 +24,7 @@
 #include "daemon/fs/lock_table.h"
 #include "daemon/fs/lock_wait.h"
 #include "daemon/fs/mem_budget.h"
+#include "daemon/fs/patience.h"
 #include "daemon/fs/room.h"
 #include "daemon/fs/safe_open.h"
 #include "daemon/fs/xattr_map.h"
@@ -51,8 +52,9 @@ struct fs {
 
 /* fs.c */
 /*
- * The inode of a node id, for cleanup_inode. 0 or -ESTALE. Whoever takes an inode, or a handle
- * below, of a file system that another machine serves does so in the daemon's name.
+ * The inode of a node id, for cleanup_inode. 0, -ESTALE or, as from the next two,
+ * FS_WAITS_*. Whoever takes an inode, or a handle below, of a file system that another
+ * machine serves does so in the daemon's name.
  */
 int fs_node_get(struct fs *fs, uint64_t node, struct inode **out);
 
@@ -63,7 +65,7 @@ struct fs_at {
 	struct inode_fd held;
 };
 #define FS_AT_NONE { .fd = -1, .held = INODE_FD_NONE }
-/* Those of a node id, for cleanup_fs_at: mostly without a system call. 0, -ESTALE or -errno. */
+/* Those of a node id, for cleanup_fs_at: mostly without a system call. 0 or -errno. */
 int fs_at_get(struct fs *fs, uint64_t node, struct fs_at *at);
 void fs_at_put(struct fs_at *at);
 #define cleanup_fs_at __attribute__((cleanup(fs_at_put)))
@@ -88,6 +90,8 @@ int fs_act_as(const struct fs *fs, const struct inode *inode, const struct fs_ca
 /* op_attr.c */
 /* Attributes of an open descriptor, also an O_PATH one. 0 or -errno. */
 int fs_stat_fd(int fd, struct statx *stx);
+/* The same, `as_cached`: a server is not asked. */
+int fs_stat_fd_cached(int fd, bool as_cached, struct statx *stx);
 /*
  * attr->stx is filled: add what we know of the inode, and tell the watch. 0, or what that says. `in_use`: the
  * guest has the file open, or changes it.

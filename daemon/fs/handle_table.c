@@ -9,6 +9,7 @@
 
 #include "daemon/fs/dir_stream.h"
 #include "daemon/fs/inode_table.h"
+#include "daemon/fs/patience.h"
 
 /* handle.state: generation in the upper half, below it OPEN and the users. */
 #define STATE_OPEN (1ULL << 31)
@@ -64,9 +65,9 @@ static void handle_destroy(struct handle *handle)
 	struct handle_table *table = handle->table;
 	struct handle_shard *shard = &table->shards[handle->slot % HANDLE_SHARDS];
 
-	close(handle->fd);
+	patience_close(handle->inode, handle->fd);
 	if (handle->direct_fd >= 0) {
-		close(handle->direct_fd);
+		patience_close(handle->inode, handle->direct_fd);
 		fd_budget_give(table->budget);
 	}
 	dir_stream_free(handle->dir);

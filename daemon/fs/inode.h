@@ -41,6 +41,7 @@ struct inode_key {
 #define INODE_HANDLELESS   (1u << 4)	/* it has none: the descriptor must stay */
 #define INODE_DOUBT	   (1u << 5)	/* see inode_fd_certain(); [L:fd shard], read without */
 #define INODE_ELSEWHERE	   (1u << 6)	/* in a directory of another device; a directory: or of another mount */
+#define INODE_WAITS	   (1u << 7)	/* its file system is not known to be FS_KIND_LOCAL; [I] */
 
 #define HANDLE_INLINE 20	/* bytes of a file handle that need no memory of their own */
 

@@ -12,6 +12,7 @@
 #include "daemon/fs/file_handle.h"
 #include "daemon/fs/fs_kind.h"
 #include "daemon/fs/inode_table.h"
+#include "daemon/fs/patience.h"
 #include "daemon/fs/safe_open.h"
 
 /*
@@ -289,7 +290,7 @@ void inode_fd_put(struct inode_fd *at)
 	*at = (struct inode_fd)INODE_FD_NONE;
 }
 
-int inode_fd_open(struct inode *inode, int flags)
+static int open_again(struct inode *inode, int flags)
 {
 	struct inode_fds *fds = fds_of(inode);
 	cleanup_inode_fd struct inode_fd at = INODE_FD_NONE;
@@ -304,6 +305,15 @@ int inode_fd_open(struct inode *inode, int flags)
 bool inode_fd_held(const struct inode *inode)
 {
 	return has_descriptor(inode);
+}
+
+/* With O_NONBLOCK, which says nothing else of a file, open(2) does not wait for who has a lease on it. */
+int inode_fd_open(struct inode *inode, int flags)
+{
+	bool endless = patience_is_endless();
+	int fd = open_again(inode, flags | (endless ? 0 : O_NONBLOCK));
+
+	return fd == -EAGAIN && !endless ? patience_await_file(inode) : fd;
 }
 
 bool inode_fd_certain(const struct inode *inode)

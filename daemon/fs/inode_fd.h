@@ -88,7 +88,7 @@ void inode_fd_put(struct inode_fd *at);
 
 /*
  * Open a counted inode with `flags` (neither O_PATH, O_NOFOLLOW nor O_CREAT):
- * one system call. The caller has checked the type and owns the result; -errno.
+ * one system call. The caller has checked the type and owns the result; -errno or FS_WAITS_*.
  */
 int inode_fd_open(struct inode *inode, int flags);
 

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "common/mix.h"
+#include "daemon/fs/fs_kind.h"
 
 #define FIRST_BUCKETS 16
 #define NOT_KEYED UINT32_MAX	/* inode.next of one that is not in a bucket */
@@ -99,6 +100,21 @@ bool inode_table_knows(struct inode_table *table, const struct inode_key *key)
 	known = find_locked(table, shard, hash, key);
 	pthread_mutex_unlock(&shard->lock);
 	return known;
+}
+
+bool inode_table_knows_local(struct inode_table *table, const struct statx *stx)
+{
+	struct inode_key key = inode_table_key(stx);
+	uint64_t hash = key_hash(table, &key);
+	struct inode_shard *shard = key_shard(table, hash);
+	const struct inode *inode;
+	bool local;
+
+	pthread_mutex_lock(&shard->lock);
+	inode = find_locked(table, shard, hash, &key);
+	local = inode && !inode_has(inode, INODE_WAITS);
+	pthread_mutex_unlock(&shard->lock);
+	return local;
 }
 
 /* The counted inode of these attributes, or NULL; with the key shard locked. */
@@ -218,6 +234,13 @@ struct inode *inode_table_find(struct inode_table *table, const struct statx *st
 	return confirm(table, inode);
 }
 
+/* Kept with the inode: each request on it asks. */
+static void note_kind(struct inode *inode)
+{
+	if (!(inode_fs_kind(inode) & FS_KIND_LOCAL))
+		inode_set(inode, INODE_WAITS);
+}
+
 /* An inode that nobody sees yet; *fd is taken. 0 or -errno. */
 static int make(struct inode_table *table, int *fd, const struct statx *stx, struct inode **out)
 {
@@ -231,6 +254,8 @@ static int make(struct inode_table *table, int *fd, const struct statx *stx, str
 	inode->type = stx->stx_mode & S_IFMT;
 	inode->nlookup = 1;
 	err = inode_hold(&table->fds, inode, fd, stx);
+	if (!err)
+		note_kind(inode);
 	if (err)
 		inode_discard(inode);
 	else
@@ -365,6 +390,8 @@ int inode_table_set_root(struct inode_table *table, int *fd, const struct statx 
 	root->type = stx->stx_mode & S_IFMT;
 	root->nlookup = 1;
 	err = inode_hold_root(&table->fds, root, fd, stx);
+	if (!err)
+		note_kind(root);
 	if (err)
 		return err;
 	hash = key_hash(table, &root->key);

@@ -74,6 +74,9 @@ struct inode_key inode_table_key(const struct statx *stx);
 /* True when a file of this key is in the table now; a guess by the time it returns. */
 bool inode_table_knows(struct inode_table *table, const struct inode_key *key);
 
+/* True when the file of these attributes is known, and on a file system that is FS_KIND_LOCAL. */
+bool inode_table_knows_local(struct inode_table *table, const struct statx *stx);
+
 /*
  * The inode these attributes, read a moment ago, belong to, with one lookup
  * more and counted; NULL if unknown.

@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "daemon/fs/handle_table.h"
 #include "daemon/fs/inode_table.h"
+#include "daemon/fs/patience.h"
 #include "daemon/fs/safe_open.h"
 
 void lock_table_init(struct lock_table *table, const struct safe_open *open, struct fd_budget *budget)
@@ -57,7 +58,7 @@ struct lock_owner *lock_table_find(struct lock_table *table, const struct handle
 
 static void owner_free(struct lock_table *table, struct lock_owner *owner)
 {
-	close_fd(&owner->fd);
+	patience_close(owner->inode, owner->fd);
 	fd_budget_give(table->budget);
 	if (owner->read_fd >= 0) {
 		close_fd(&owner->read_fd);

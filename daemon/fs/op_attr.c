@@ -21,11 +21,18 @@ struct target {
 	int fd;			/* of either; borrowed */
 };
 
-int fs_stat_fd(int fd, struct statx *stx)
+int fs_stat_fd_cached(int fd, bool as_cached, struct statx *stx)
 {
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, stx) < 0)
+	int flags = AT_EMPTY_PATH | (as_cached ? AT_STATX_DONT_SYNC : 0);
+
+	if (statx(fd, "", flags, STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID, stx) < 0)
 		return -errno;
 	return 0;
+}
+
+int fs_stat_fd(int fd, struct statx *stx)
+{
+	return fs_stat_fd_cached(fd, false, stx);
 }
 
 int fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr, bool in_use)
@@ -83,6 +90,16 @@ static int cut(const struct target *t, uint64_t size)
 	return rc < 0 ? -errno : 0;
 }
 
+/* truncate(2) waits for who has a lease on the file, and cannot be told not to: open(2) can. */
+static int ask_for_lease(const struct target *t)
+{
+	int fd = t->handle || patience_is_endless() ? -1 : inode_fd_open(t->inode, O_WRONLY);
+
+	if (fd >= 0)
+		close(fd);
+	return fd == FS_WAITS_OTHERS ? fd : 0;
+}
+
 static int set_size(struct fs *fs, const struct target *t, const struct fs_setattr *set)
 {
 	cleanup_creds struct creds as = CREDS_NONE;
@@ -90,6 +107,8 @@ static int set_size(struct fs *fs, const struct target *t, const struct fs_setat
 
 	if (!err && set->size > INT64_MAX)
 		err = -EINVAL;
+	if (!err)
+		err = ask_for_lease(t);
 	if (!err)
 		err = announce_size(fs, t, set->size);
 	if (!err)

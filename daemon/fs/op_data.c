@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/checked.h"
+#include "daemon/fs/fs_kind.h"
 #include "daemon/fs/fs_private.h"
 
 /* The kernel's limit for one call; a request of 1 MiB in pages has about 260. */
@@ -43,14 +44,16 @@ static bool may_be_cut_short(uint64_t end, size_t n, size_t asked)
 }
 
 /*
- * Flags for a read that must not wait for a disk; -EAGAIN if it certainly
- * would. File systems in memory do not know RWF_NOWAIT, and do not wait.
+ * Flags for a read that must not wait for a disk; -EAGAIN if it may. File systems
+ * in memory do not know RWF_NOWAIT, and do not wait; others that do not know it do.
  */
-static int nowait_flags(const struct fs *fs, struct handle *open, bool direct)
+static int nowait_flags(struct handle *open, bool direct)
 {
-	if (fs->remote || direct)
+	if (direct)
 		return -EAGAIN;
-	return __atomic_load_n(&open->no_nowait, __ATOMIC_RELAXED) ? 0 : RWF_NOWAIT;
+	if (!__atomic_load_n(&open->no_nowait, __ATOMIC_RELAXED))
+		return RWF_NOWAIT;
+	return inode_fs_kind(open->inode) & FS_KIND_IN_MEMORY ? 0 : -EAGAIN;
 }
 
 ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
@@ -69,7 +72,7 @@ ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, 
 	if (!err && __atomic_load_n(&open->sample, __ATOMIC_RELAXED))
 		fs_keep_from_here(fs, open);
 	if (!err && how & FS_READ_NOWAIT)
-		err = flags = nowait_flags(fs, open, direct);
+		err = flags = nowait_flags(open, direct);
 	if (err < 0)
 		return err;
 	fd = fs_data_fd(fs, open, direct);
@@ -81,7 +84,9 @@ ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, 
 			continue;
 		if (n < 0 && flags && errno == EOPNOTSUPP) {
 			__atomic_store_n(&open->no_nowait, true, __ATOMIC_RELAXED);
-			flags = 0;
+			flags = nowait_flags(open, direct);
+			if (flags < 0)
+				return flags;
 			continue;
 		}
 		if (n < 0 && flags && errno == EAGAIN)

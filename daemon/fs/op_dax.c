@@ -38,6 +38,9 @@ static bool may_be_mapped(struct fs *fs, struct inode *inode, const struct statx
 {
 	if (!fs->config.dax_min_size || fs->config.readonly || !S_ISREG(inode->type))
 		return false;
+	/* A guest's load would wait as long as its server likes, and the VMM with it. */
+	if (inode_has(inode, INODE_WAITS))
+		return false;
 	if (stx->stx_size < fs->config.dax_min_size || stx->stx_size > fs->config.dax_max_size)
 		return false;
 	if (stx->stx_mode & 0111 || stx->stx_attributes & NEVER_WRITABLE)
@@ -136,6 +139,7 @@ bool fs_watch_writable(struct fs *fs, struct inode *inode, uint64_t offset, uint
 int fs_open_dax(struct fs *fs, uint64_t node, struct fs_file_id *id)
 {
 	cleanup_inode struct inode *inode = NULL;
+	enum fs_patience patience;
 	struct statx stx;
 	int fd, err = fs_check_writable(fs);
 
@@ -143,11 +147,16 @@ int fs_open_dax(struct fs *fs, uint64_t node, struct fs_file_id *id)
 		err = -EOPNOTSUPP;
 	if (!err)
 		err = fs_node_get(fs, node, &inode);
+	/* Only the queue's own thread can talk to the VMM: nothing here is left to others. */
+	if (err == FS_WAITS_OTHERS || (!err && inode_has(inode, INODE_WAITS)))
+		err = -EOPNOTSUPP;
 	if (!err)
 		err = fs_check_regular(inode);
 	if (err)
 		return err;
+	patience = patience_swap(FS_PATIENCE_ENDLESS);
 	fd = inode_fd_open(inode, O_RDWR);
+	patience_swap(patience);
 	if (fd < 0)
 		return fd;
 	err = fs_stat_fd(fd, &stx);

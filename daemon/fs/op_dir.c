@@ -75,12 +75,16 @@ static void resolve_entry(struct fs *fs, const struct fs_at *dir, const struct d
 			  struct fs_entry *entry)
 {
 	struct inode_key guess = dir->inode->key;
+	enum fs_patience patience;
 	enum look look;
 
 	guess.ino = record->ino;
 	look = inode_table_knows(&fs->inodes, &guess) ? LOOK_FIRST : LOOK_LATER;
+	/* What is mounted here is not asked: who only lists the names waits for no other server. */
+	patience = patience_swap(FS_PATIENCE_DISK);
 	if (is_dot(record->name) || fs_lookup_child(fs, dir, record->name, look, entry) < 0)
 		memset(entry, 0, sizeof(*entry));
+	patience_swap(patience);
 }
 
 /*

@@ -215,24 +215,20 @@ int fs_open(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint32
 	return err ? err : fs_open_inode(fs, caller, inode, flags, handle);
 }
 
-/* While the handle is ours: its place may be another's afterwards. */
-static void drop_locks(struct fs *fs, uint64_t handle)
-{
-	cleanup_handle struct handle *open = NULL;
-
-	if (!__atomic_load_n(&fs->locks.count, __ATOMIC_RELAXED))
-		return;
-	if (!fs_handle_get(fs, handle, HANDLE_FILE, &open))
-		lock_table_drop_handle(&fs->locks, open);
-}
-
 int fs_release(struct fs *fs, uint64_t handle)
 {
+	cleanup_handle struct handle *open = NULL;
+	int err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
+
+	if (err)
+		return err;
 	/* A wait for a lock would keep the file open. */
 	if (__atomic_load_n(&fs->waits.reserved, __ATOMIC_RELAXED))
 		lock_waits_cancel(&fs->waits, LOCK_WAIT_HANDLE,
 				  &(struct lock_wait_keys){ .handle = handle });
-	drop_locks(fs, handle);
+	/* While the handle is ours: its place may be another's afterwards. */
+	if (__atomic_load_n(&fs->locks.count, __ATOMIC_RELAXED))
+		lock_table_drop_handle(&fs->locks, open);
 	room_expected(&fs->room);
 	return handle_table_release(&fs->handles, handle, HANDLE_FILE);
 }
@@ -246,7 +242,7 @@ int fs_flush(struct fs *fs, uint64_t handle)
 	cleanup_handle struct handle *open = NULL;
 	int fd, err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
 
-	if (err || !fs->remote)
+	if (err || !inode_has(open->inode, INODE_WAITS))
 		return err;
 	fd = fcntl(open->fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)

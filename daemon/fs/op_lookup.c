@@ -5,22 +5,52 @@
  * System calls: 1 for a known file or a missing name, 2 for a new file, 3 for
  * one that was guessed wrong. The attributes and the descriptor of an entry are
  * always of one inode: either they were read through the descriptor, or they
- * matched an inode that we hold. Mount points below the share are crossed.
+ * matched an inode that we hold. Mount points below the share are crossed, and
+ * what is mounted when it is entered is mounted then: by who may wait, since
+ * another machine may have to say what is there (patience.h).
  */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "daemon/fs/fs_kind.h"
 #include "daemon/fs/fs_private.h"
 
 #define STAT_WANTED (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
 
-static int stat_child(int parent_fd, const char *name, struct statx *stx)
+static int stat_child(int parent_fd, const char *name, bool as_cached, struct statx *stx)
 {
-	if (statx(parent_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STAT_WANTED, stx) < 0)
-		return -errno;
-	return 0;
+	int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (as_cached ? AT_STATX_DONT_SYNC : 0);
+
+	return statx(parent_fd, name, flags, STAT_WANTED, stx) < 0 ? -errno : 0;
+}
+
+/* A name may lead to a mount whose server is not to be asked. A local file system has all at hand. */
+static bool takes_cached(const struct inode *dir)
+{
+	return !patience_is_endless() && !inode_has(dir, INODE_WAITS);
+}
+
+static bool crosses(const struct inode *dir, const struct statx *stx)
+{
+	if (stx->stx_mask & STATX_MNT_ID)
+		return (uint32_t)stx->stx_mnt_id != dir->key.mount;
+	return stx->stx_dev_major << 20 != (dir->key.device & ~0xfffffu) ||
+	       (stx->stx_dev_minor & 0xfffff) != (dir->key.device & 0xfffff);
+}
+
+/* 0, or FS_WAITS_OTHERS: what this name leads to is not known to answer. */
+static int may_enter(struct fs *fs, const struct inode *dir, const struct statx *stx)
+{
+	bool trigger = stx->stx_attributes & STATX_ATTR_AUTOMOUNT;
+
+	if (!trigger && !crosses(dir, stx))
+		return 0;
+	if (!trigger && inode_table_knows_local(&fs->inodes, stx))
+		return 0;
+	return patience_ask_mount((uint32_t)stx->stx_mnt_id ^ (uint32_t)(trigger ? stx->stx_ino : 0),
+				  stx->stx_dev_major << 20 | (stx->stx_dev_minor & 0xfffff));
 }
 
 int fs_entry_complete(struct fs *fs, struct inode *inode, struct fs_entry *entry)
@@ -34,18 +64,13 @@ int fs_entry_complete(struct fs *fs, struct inode *inode, struct fs_entry *entry
 	return err;
 }
 
-static int enter_fd(struct fs *fs, int *fd, struct fs_entry *entry, struct inode **inode)
-{
-	int err = fs_stat_fd(*fd, &entry->attr.stx);
-
-	return err ? err : inode_table_add(&fs->inodes, fd, &entry->attr.stx, inode);
-}
-
 int fs_enter_fd(struct fs *fs, int *fd, struct fs_entry *entry)
 {
 	cleanup_inode struct inode *inode = NULL;
-	int err = enter_fd(fs, fd, entry, &inode);
+	int err = fs_stat_fd(*fd, &entry->attr.stx);
 
+	if (!err)
+		err = inode_table_add(&fs->inodes, fd, &entry->attr.stx, &inode);
 	return err ? err : fs_entry_complete(fs, inode, entry);
 }
 
@@ -97,9 +122,46 @@ static int complete_child(struct fs *fs, const struct fs_at *dir, struct inode *
 	return err;
 }
 
+/* An O_PATH descriptor of the child, and its attributes; or -errno. */
+static int open_child(struct fs *fs, const struct fs_at *dir, const char *name, struct statx *stx)
+{
+	cleanup_close int fd = safe_open_child(&fs->open, dir->fd, name);
+	int err = fd < 0 ? fd : fs_stat_fd_cached(fd, takes_cached(dir->inode), stx);
+
+	return err < 0 ? err : take_fd(&fd);
+}
+
+/* Is it a directory on which something is mounted when it is entered? Asked by who may wait. */
+static bool is_trigger(const struct inode *dir, int fd, const struct statx *stx)
+{
+	if (!S_ISDIR(stx->stx_mode))
+		return false;
+	if (stx->stx_attributes & STATX_ATTR_AUTOMOUNT)
+		return true;
+	if (!crosses(dir, stx) && !(inode_fs_kind(dir) & FS_KIND_AUTOMOUNTS))
+		return false;
+	return fs_kind(fd) & FS_KIND_AUTOMOUNTS;
+}
+
+/* Enter a trigger once. Where nothing can be mounted it stays the directory that it is. */
+static int pull_trigger(struct fs *fs, const struct fs_at *dir, const char *name, int *fd,
+			struct statx *stx)
+{
+	int again = safe_open_directory(&fs->open, dir->fd, name);
+
+	close_fd(&again);
+	again = open_child(fs, dir, name, stx);
+	if (again < 0)
+		return again;
+	close_fd(fd);
+	*fd = again;
+	return 0;
+}
+
 int fs_lookup_child(struct fs *fs, const struct fs_at *dir, const char *name, enum look look,
 		    struct fs_entry *entry)
 {
+	struct statx *stx = &entry->attr.stx;
 	cleanup_inode struct inode *inode = NULL;
 	cleanup_close int fd = -1;
 	int err;
@@ -107,18 +169,25 @@ int fs_lookup_child(struct fs *fs, const struct fs_at *dir, const char *name, en
 	if (look == LOOK_BY_HABIT)
 		look = expect(dir->inode);
 	if (look == LOOK_FIRST) {
-		err = stat_child(dir->fd, name, &entry->attr.stx);
+		err = stat_child(dir->fd, name, takes_cached(dir->inode), stx);
+		if (!err)
+			err = may_enter(fs, dir->inode, stx);
 		if (err)
 			return err;
-		inode = inode_table_find(&fs->inodes, &entry->attr.stx);
+		if (!(stx->stx_attributes & STATX_ATTR_AUTOMOUNT))
+			inode = inode_table_find(&fs->inodes, stx);
 		if (inode)
 			return complete_child(fs, dir, inode, false, entry);
 	}
 	/* The name may lead elsewhere by now: nothing of the first look is kept. */
-	fd = safe_open_child(&fs->open, dir->fd, name);
+	fd = open_child(fs, dir, name, stx);
 	if (fd < 0)
 		return fd;
-	err = enter_fd(fs, &fd, entry, &inode);
+	err = may_enter(fs, dir->inode, stx);
+	if (!err && patience_is_endless() && is_trigger(dir->inode, fd, stx))
+		err = pull_trigger(fs, dir, name, &fd, stx);
+	if (!err)
+		err = inode_table_add(&fs->inodes, &fd, stx, &inode);
 	return err ? err : complete_child(fs, dir, inode, fd < 0, entry);
 }
 

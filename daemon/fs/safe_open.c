@@ -50,6 +50,17 @@ int safe_open_child(const struct safe_open *so, int parent_fd, const char *name)
 	return open_result(fd);
 }
 
+int safe_open_directory(const struct safe_open *so, int parent_fd, const char *name)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, .resolve = CHILD_RESOLVE,
+	};
+
+	if (so->openat2)
+		return open_result((int)syscall(SYS_openat2, parent_fd, name, &how, sizeof(how)));
+	return open_result(openat(parent_fd, name, (int)how.flags));
+}
+
 int safe_open_new(int parent_fd, const char *name, int flags, mode_t mode)
 {
 	/* O_EXCL never follows a link, so openat2(2) would add nothing. */

@@ -40,6 +40,8 @@ void safe_open_fini(struct safe_open *so);
  * The caller owns the result; -errno, where EMFILE became ENFILE.
  */
 int safe_open_child(const struct safe_open *so, int parent_fd, const char *name);
+/* A child that is a directory, to be read; what is to be mounted there is. The caller owns the result; -errno. */
+int safe_open_directory(const struct safe_open *so, int parent_fd, const char *name);
 
 /*
  * Make `name` in `parent_fd` and open it; -EEXIST if there was something of

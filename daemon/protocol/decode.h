@@ -67,6 +67,7 @@ struct request {
 	struct iov_cursor *out;		/* room for the reply's body */
 	struct iov_cursor reply_at;	/* where the reply's header goes */
 	enum server_patience patience;	/* of whoever serves this */
+	bool resumed;			/* its queue has let it go: it cannot be put back */
 	bool may_wait_lock;		/* a wait for a lock was reserved, and is given back at the end */
 };
 

@@ -119,14 +119,17 @@ static int server_accept(struct request *req)
 	return rc;
 }
 
-/* True when the request is of a kind that waits, and the caller does not. */
-static bool server_defers(const struct request *req)
+/* What the handler may wait for, and whether it is of a kind that waits for a disk. */
+static void server_set_patience(const struct request *req)
 {
-	if (req->patience != PATIENCE_NONE)
-		return false;
+	static const enum fs_patience patience[] = {
+		[PATIENCE_NONE] = FS_PATIENCE_NONE, [PATIENCE_DISK] = FS_PATIENCE_DISK,
+		[PATIENCE_OTHERS] = FS_PATIENCE_ENDLESS, [PATIENCE_ENOUGH] = FS_PATIENCE_ENDLESS,
+	};
 	/* Those that talk to the VMM must do it on their queue's thread, which can be stopped. */
-	return req->op->flags & OP_WAITS ||
-	       (req->op->flags & OP_WAITS_UNWINDOWED && !req->server->window.setup);
+	uint32_t waits = OP_WAITS | (req->server->window.setup ? 0 : OP_WAITS_UNWINDOWED);
+
+	fs_set_patience(patience[req->patience], req->op->flags & waits);
 }
 
 static void server_begin(struct server_queue *sq, const struct iov_cursor *in,
@@ -145,7 +148,7 @@ static void server_begin(struct server_queue *sq, const struct iov_cursor *in,
 	req->out = &sq->out;
 	req->reply_at = *out;
 	req->patience = patience;
-	req->may_wait_lock = false;
+	req->resumed = req->may_wait_lock = false;
 	sq->key = 0;
 }
 
@@ -156,8 +159,8 @@ static long server_finish(struct request *req, int rc)
 	req->may_wait_lock = false;
 	log_trace("%s unique %llu node %llu: %d", req->op ? req->op->name : "unknown",
 		  (unsigned long long)req->head.unique, (unsigned long long)req->head.nodeid, rc);
-	/* The window's word on a queue's thread; from a file system it is an answer like others. */
-	if (rc == -EINTR && req->patience == PATIENCE_NONE)
+	/* The window's word on a queue's thread; elsewhere it is a file system's, and an answer like others. */
+	if (rc == -EINTR && !req->resumed)
 		return SERVER_AGAIN;
 	if (req->op && req->op->flags & OP_NO_REPLY)
 		return SERVER_NO_REPLY;
@@ -169,7 +172,10 @@ static long server_waits(int rc)
 {
 	switch (rc) {
 	case REQUEST_DEFERRED:
+	case FS_WAITS_DISK:
 		return SERVER_WAITS_DISK;
+	case FS_WAITS_OTHERS:
+		return SERVER_WAITS_OTHERS;
 	case REQUEST_DEFERRED_LOCK:
 		return SERVER_WAITS_LOCK;
 	default:
@@ -184,9 +190,12 @@ static long server_waits(int rc)
 static long server_serve(struct request *req)
 {
 	const struct iov_cursor in = *req->in, out = *req->out;
-	int rc = server_defers(req) ? REQUEST_DEFERRED : req->op->handle(req);
-	long waits = server_waits(rc);
+	long waits;
+	int rc;
 
+	server_set_patience(req);
+	rc = req->op->handle(req);
+	waits = server_waits(rc);
 	while (!waits && fs_wait_for_room(req->server->fs, rc)) {
 		*req->in = in;
 		*req->out = out;
@@ -195,6 +204,7 @@ static long server_serve(struct request *req)
 	}
 	if (!waits)
 		return server_finish(req, rc);
+	req->sq->key = waits == SERVER_WAITS_OTHERS ? fs_awaited() : 0;
 	*req->in = in;
 	*req->out = out;
 	return waits;
@@ -215,6 +225,7 @@ long server_resume(struct server_queue *sq, enum server_patience patience)
 	int err = detach_reply(sq);
 
 	sq->req.patience = patience;
+	sq->req.resumed = true;
 	return err ? server_finish(&sq->req, err) : server_serve(&sq->req);
 }
 

@@ -98,10 +98,13 @@ static void check_reply(struct exchange *x, const unsigned char *out)
 static struct iovec in_iov[PIECES_MAX], out_iov[PIECES_MAX];
 static unsigned int n_in, n_out;
 
-static long take_answer(struct exchange *x)
+static long take_answer(struct exchange *x, struct server_queue *sq)
 {
 	static unsigned char out[EXCHANGE_OUT_MAX];
+	struct iov_cursor room;
 
+	iov_cursor_init(&room, out_iov, n_out);
+	server_fetch(sq, &room, x->used);
 	join(in_iov, n_in, NULL);
 	join(out_iov, n_out, out);
 	n_in = n_out = 0;
@@ -136,7 +139,9 @@ long exchange_run(struct exchange *x, struct server_queue *sq)
 	x->used = server_handle(sq, &in_cursor, &out_cursor, x->impatient ? PATIENCE_NONE : PATIENCE_ENOUGH);
 
 	if (x->used > SERVER_WAITS_DISK)
-		return take_answer(x);
+		return take_answer(x, sq);
+	if (x->used == SERVER_WAITS_OTHERS)
+		assert_int_equal(server_detach(sq), 0);
 	overwrite();
 	return EXCHANGE_WAITS;
 }
@@ -144,13 +149,13 @@ long exchange_run(struct exchange *x, struct server_queue *sq)
 long exchange_resume(struct exchange *x, struct server_queue *sq, enum server_patience patience)
 {
 	x->used = server_resume(sq, patience);
-	return take_answer(x);
+	return take_answer(x, sq);
 }
 
 long exchange_refuse(struct exchange *x, struct server_queue *sq)
 {
 	x->used = server_refuse(sq);
-	return take_answer(x);
+	return take_answer(x, sq);
 }
 
 long exchange_init(struct exchange *x, struct server_queue *sq, uint32_t minor, uint64_t flags)

@@ -43,7 +43,7 @@ void exchange_add_name(struct exchange *x, const char *name);
 #define EXCHANGE_NO_REPLY 1
 #define EXCHANGE_AGAIN 2
 #define EXCHANGE_WAITS 3
-/* Run it. Returns the reply's error, 0, or one of the above. */
+/* Run it; one that waits for others is detached. Returns the reply's error, 0, or one of the above. */
 long exchange_run(struct exchange *x, struct server_queue *sq);
 
 /* Go on with one that waits, whose bytes the guest has written over. As exchange_run(). */

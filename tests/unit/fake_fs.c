@@ -25,6 +25,10 @@ void fake_clear(void)
 
 static int called(const char *function, uint64_t node)
 {
+	int waits = fake_waits();
+
+	if (waits)
+		return waits;
 	fake.calls++;
 	fake.last = function;
 	fake.node = node;
@@ -447,29 +451,6 @@ int fs_lock_closed(struct fs *fs, uint64_t handle, uint64_t owner)
 	fake.handle2 = handle;
 	fake.owner = owner;
 	return 0;
-}
-
-bool fs_lock_may_wait(struct fs *fs)
-{
-	(void)fs;
-	return fake.waits++ < FS_LOCK_WAITS_MAX;
-}
-
-void fs_lock_waited(struct fs *fs)
-{
-	(void)fs;
-	fake.waits--;
-}
-
-void fs_lock_interrupt(struct fs *fs, uint64_t unique)
-{
-	(void)fs;
-	fake.unique = unique;
-}
-
-void fs_lock_interrupt_stopped(struct fs *fs)
-{
-	(void)fs;
 }
 
 /* Remembers what came in; answers "out" bytes of 0x5a. */

@@ -16,6 +16,7 @@
 
 #define FAKE_DIRENTS_MAX 64
 #define FAKE_DATA_MAX 8192
+#define FAKE_AWAITED 4711	/* what for */
 #define FAKE_SLOW_IOCTL 77	/* the only number that waits */
 
 struct fake_fs {
@@ -41,6 +42,7 @@ struct fake_fs {
 	char data[FAKE_DATA_MAX];	/* last fs_write() or fs_setxattr() */
 	/* what to answer */
 	int64_t result;			/* negative: the error of every function */
+	bool others;			/* every function would have to wait for somebody else */
 	struct fs_entry entry;
 	struct statvfs statvfs;
 	bool may_keep, made_up;
@@ -55,6 +57,8 @@ struct fake_fs {
 	unsigned int dirent_fail_at;	/* fail with -EIO before this entry; 0: never */
 };
 extern struct fake_fs fake;
+/* What a call by a thread of the patience that was set last has to wait for: 0 or FS_WAITS_*. */
+int fake_waits(void);
 
 struct fake_window {
 	unsigned int setups, removes, clears;

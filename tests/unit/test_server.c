@@ -16,7 +16,9 @@
 
 #include "common/checked.h"
 #include "common/log.h"
+#include "daemon/protocol/detach.h"
 #include "daemon/protocol/opcodes.h"
+#include "daemon/protocol/session.h"
 #include "tests/unit/share.h"
 
 static void test_cache_names(void **state)
@@ -64,6 +66,19 @@ static void test_no_header(void **state)
 	assert_int_equal(fake.calls, 0);
 }
 
+static long ask_in_haste(uint32_t opcode, const void *args, size_t size, const void *data, size_t data_size)
+{
+	long result;
+
+	exchange_start(&x, opcode, 7);
+	exchange_add(&x, args, size);
+	exchange_add(&x, data_size ? data : "", data_size);
+	x.impatient = true;
+	result = exchange_run(&x, sq);
+	x.impatient = false;
+	return result;
+}
+
 /* What no guest's kernel would take for an errno, it gets as EIO. */
 static void test_strange_errors(void **state)
 {
@@ -76,6 +91,83 @@ static void test_strange_errors(void **state)
 	}
 	fake.result = -511;
 	assert_int_equal(ASK_BARE(FUSE_LOOKUP, 7, "name", NULL), -511);
+}
+
+/* What waits for others is served without the guest's memory; the reply waits for the queue. */
+static void test_detached(void **state)
+{
+	struct fuse_read_in in = { .fh = 5, .size = 100 };
+	char big[3000];
+
+	(void)state;
+	memset(big, 'b', sizeof(big));
+	fake.others = true;
+	assert_int_equal(ask_in_haste(FUSE_READ, &in, sizeof(in), NULL, 0), EXCHANGE_WAITS);
+	assert_int_equal(x.used, SERVER_WAITS_OTHERS);
+	assert_int_equal(server_key(sq), FAKE_AWAITED);
+	assert_int_equal(fake.calls, 0);
+	assert_int_equal(server_detach(sq), 0);
+	fake.contents = "from afar";
+	assert_int_equal(exchange_resume(&x, sq, PATIENCE_OTHERS), 0);
+	assert_int_equal(x.answer_len, strlen("from afar"));
+	assert_memory_equal(x.answer, "from afar", x.answer_len);
+
+	/* what comes with it goes along: the guest has written over it since */
+	struct fuse_write_in write_in = { .fh = 5, .size = sizeof(big) };
+
+	assert_int_equal(ask_in_haste(FUSE_WRITE, &write_in, sizeof(write_in), big, sizeof(big)), EXCHANGE_WAITS);
+	assert_int_equal(exchange_resume(&x, sq, PATIENCE_OTHERS), 0);
+	assert_memory_equal(fake.data, big, sizeof(big));
+
+	/* nobody can be found who waits: an error, and nothing was done */
+	fake.calls = 0;
+	assert_int_equal(ask_in_haste(FUSE_READ, &in, sizeof(in), NULL, 0), EXCHANGE_WAITS);
+	assert_int_equal(exchange_refuse(&x, sq), -EBUSY);
+	assert_int_equal(fake.calls, 0);
+
+	/* a fsync waits for the disk only where it is not for others, and never both */
+	struct fuse_fsync_in fsync_in = { .fh = 5 };
+
+	assert_int_equal(ask_in_haste(FUSE_FSYNC, &fsync_in, sizeof(fsync_in), NULL, 0), EXCHANGE_WAITS);
+	assert_int_equal(x.used, SERVER_WAITS_OTHERS);
+	assert_int_equal(exchange_resume(&x, sq, PATIENCE_OTHERS), 0);
+	fake.others = false;
+	assert_int_equal(ask_in_haste(FUSE_FSYNC, &fsync_in, sizeof(fsync_in), NULL, 0), EXCHANGE_WAITS);
+	assert_int_equal(x.used, SERVER_WAITS_DISK);
+	assert_int_equal(exchange_resume(&x, sq, PATIENCE_DISK), 0);
+}
+
+/* All that is kept for requests is limited, and given back. */
+static void test_detached_is_limited(void **state)
+{
+	enum { N = DETACHED_ALL_MAX / DETACHED_MAX + 2 };
+	struct server_queue *queues[N];
+	struct fuse_write_in in = { .fh = 5, .size = 16u << 20 };
+	struct fuse_in_header head = { .opcode = FUSE_WRITE, .len = sizeof(head) + sizeof(in) + in.size };
+	char *data = calloc(1, in.size), room[64];
+	struct iovec in_iov[] = { { &head, sizeof(head) }, { &in, sizeof(in) }, { data, in.size } };
+	struct iovec out_iov = { room, sizeof(room) };
+	unsigned int kept = 0;
+
+	(void)state;
+	assert_non_null(data);
+	fake.others = true;
+	for (unsigned int i = 0; i < N; i++) {
+		struct iov_cursor from, to;
+
+		iov_cursor_init(&from, in_iov, 3);
+		iov_cursor_init(&to, &out_iov, 1);
+		assert_int_equal(server_queue_new(server, &queues[i]), 0);
+		assert_int_equal(server_handle(queues[i], &from, &to, PATIENCE_NONE), SERVER_WAITS_OTHERS);
+		kept += !server_detach(queues[i]);
+		if (kept <= i)
+			assert_int_equal(server_refuse(queues[i]), sizeof(struct fuse_out_header));
+	}
+	assert_in_range(kept, N / 2, N - 1);
+	for (unsigned int i = 0; i < N; i++)
+		server_queue_free(queues[i]);
+	assert_int_equal(server->detached, 0);
+	free(data);
 }
 
 /* The fixture's generator: the same noise on each run. */
@@ -185,6 +277,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_header_pieces, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_no_header, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_strange_errors, share_setup, share_teardown),
+		cmocka_unit_test_setup_teardown(test_detached, share_setup, share_teardown),
+		cmocka_unit_test_setup_teardown(test_detached_is_limited, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_noise, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_queues, share_setup, share_teardown),
 	};
