@@ -19,6 +19,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "daemon/config.h"
+#include "daemon/ending.h"
 #include "daemon/fs/creds.h"
 #include "daemon/fs/fs.h"
 #include "daemon/listener.h"
@@ -179,12 +180,24 @@ static int open_share(const struct config *config, struct share *share)
 	return err ? err : sandbox_seal(&config->sandbox);
 }
 
-/* The process that serves: its exit status. */
-static int serve(const struct config *config, struct listener *listener, int stop_fd)
+/* What must not be left behind by a process that ends without its main thread. */
+static void close_listener(void *ctx)
 {
+	listener_close(ctx);
+}
+
+/* The process that serves: its exit status. */
+static int serve(const struct config *config, struct listener *listener, int signal_fd)
+{
+	cleanup_close int stop_fd = -1;
 	struct share share = { 0 };
 	int err = open_share(config, &share);
 
+	if (!err) {
+		err = ending_start(signal_fd, close_listener, listener, &stop_fd);
+		if (err)
+			log_error("cannot start a thread: %s", strerror(-err));
+	}
 	if (!err)
 		err = serve_all(config, &share, listener, stop_fd);
 	share_close(&share);
@@ -193,19 +206,19 @@ static int serve(const struct config *config, struct listener *listener, int sto
 }
 
 /* The parent of the process that serves: ends as that does. */
-static int wait_for(pid_t child, struct listener *listener, int stop_fd)
+static int wait_for(pid_t child, struct listener *listener, int signal_fd)
 {
 	int status;
 
 	listener_deafen(listener);
-	status = process_wait(child, stop_fd);
+	status = process_wait(child, signal_fd);
 	listener_close(listener);
 	if (status >= 0)
 		process_end_alike(status);
 	return 1;
 }
 
-static int run(const struct config *config, int stop_fd)
+static int run(const struct config *config, int signal_fd)
 {
 	struct listener listener;
 	pid_t child = 0;
@@ -217,10 +230,10 @@ static int run(const struct config *config, int stop_fd)
 		return 1;
 	}
 	if (child)
-		return wait_for(child, &listener, stop_fd);
+		return wait_for(child, &listener, signal_fd);
 	if (config->sandbox.mode != SANDBOX_NONE)
 		listener_disown(&listener);
-	return serve(config, &listener, stop_fd);
+	return serve(config, &listener, signal_fd);
 }
 
 /* What our starter forgot to close is no way out of the sandbox. */
@@ -248,7 +261,7 @@ static void setup_log(const struct config *config)
 int main(int argc, char **argv)
 {
 	struct config config;
-	cleanup_close int stop_fd = -1;
+	cleanup_close int signal_fd = -1;
 
 	log_setup("casementd", LOG_LEVEL_INFO);
 	switch (config_parse(argc, argv, &config)) {
@@ -261,10 +274,10 @@ int main(int argc, char **argv)
 	}
 	close_strangers(&config);
 	setup_log(&config);
-	stop_fd = signals_setup();
-	if (stop_fd < 0 || sandbox_check(&config.sandbox) || share_check(&config))
+	signal_fd = signals_setup();
+	if (signal_fd < 0 || sandbox_check(&config.sandbox) || share_check(&config))
 		return 1;
 	raise_nofile(&config);
 	choose_handles(&config);
-	return run(&config, stop_fd);
+	return run(&config, signal_fd);
 }

@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -25,6 +26,13 @@
 #include "daemon/sandbox/caps.h"
 
 #define PARENT_CAPS (CAPS_BIT(CAP_KILL) | CAPS_BIT(CAP_DAC_OVERRIDE) | CAPS_BIT(CAP_FOWNER))
+
+/*
+ * A child that was told to end does so by itself a little earlier (daemon/ending.h);
+ * one that was killed may have a thread in the kernel that only an answer ends.
+ */
+#define TOLD_MS 1700
+#define KILLED_MS 200
 
 static int parent_pidfd = -1;	/* the child's, until process_bind() */
 
@@ -61,27 +69,51 @@ void process_bind(void)
 	close_fd(&parent_pidfd);
 }
 
-static void pass_signal(pid_t child, int signal_fd)
+/* The first signal is passed on; at the second nothing is waited for. True when one came. */
+static bool pass_signal(pid_t child, int signal_fd, bool again)
 {
 	struct signalfd_siginfo info;
 
-	if (read(signal_fd, &info, sizeof(info)) == sizeof(info))
-		kill(child, (int)info.ssi_signo);
+	if (read(signal_fd, &info, sizeof(info)) != sizeof(info))
+		return false;
+	kill(child, again ? SIGKILL : (int)info.ssi_signo);
+	return true;
+}
+
+/* Wait until it has ended: false when it was told to, and cannot. */
+static bool wait_for_end(pid_t child, int pidfd, int signal_fd)
+{
+	struct pollfd fds[2] = {
+		{ .fd = pidfd, .events = POLLIN }, { .fd = signal_fd, .events = POLLIN },
+	};
+	int ms = -1;
+
+	for (;;) {
+		int n = poll(fds, 2, ms);
+
+		if (n > 0 && fds[0].revents)
+			return true;
+		if (n == 0 && ms == KILLED_MS)
+			return false;
+		if (n == 0)
+			kill(child, SIGKILL);
+		if (n == 0)
+			ms = KILLED_MS;
+		else if (n > 0 && pass_signal(child, signal_fd, ms >= 0))
+			ms = ms < 0 ? TOLD_MS : KILLED_MS;
+	}
 }
 
 int process_wait(pid_t child, int signal_fd)
 {
 	cleanup_close int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
-	struct pollfd fds[2] = {
-		{ .fd = pidfd, .events = POLLIN }, { .fd = signal_fd, .events = POLLIN },
-	};
 	int status = 0;
 
 	if (caps_keep(PARENT_CAPS) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		log_warn("the waiting process keeps its capabilities");
-	while (pidfd >= 0 && !fds[0].revents) {
-		if (poll(fds, 2, -1) > 0 && fds[1].revents)
-			pass_signal(child, signal_fd);
+	if (pidfd >= 0 && !wait_for_end(child, pidfd, signal_fd)) {
+		log_warn("the serving process waits in the kernel and cannot end; it does when that answers");
+		return 0;
 	}
 	if (waitpid(child, &status, 0) != child)
 		return -errno;

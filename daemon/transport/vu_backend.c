@@ -90,6 +90,19 @@ static int backend_fail(struct vu_backend *backend, int err)
 	return err;
 }
 
+/* A half-sent message cannot be followed up: a thread that is stopped in one ends the channel. */
+static int stop_fd(void)
+{
+	const struct stop_token *token = stop_token_current();
+
+	return token ? token->event_fd : -1;
+}
+
+static int stopped(int err)
+{
+	return err == -ECANCELED ? -ENOTCONN : err;
+}
+
 static int backend_send(struct vu_backend *backend, int channel, uint32_t request,
 			const void *payload, uint32_t size, int fd)
 {
@@ -102,7 +115,7 @@ static int backend_send(struct vu_backend *backend, int channel, uint32_t reques
 
 	if (backend->outstanding == VU_BACKEND_OUTSTANDING)
 		return -EBUSY;
-	err = vu_socket_send(channel, &header, payload, fd);
+	err = stopped(vu_socket_send(channel, stop_fd(), &header, payload, fd));
 	if (!err)
 		backend->awaited[backend->outstanding++] = request;
 	return err;
@@ -116,7 +129,7 @@ static int backend_receive_one(struct vu_backend *backend, int channel)
 
 	if (err)
 		return err;
-	err = vu_socket_receive(channel, &reply);
+	err = stopped(vu_socket_receive(channel, stop_fd(), &reply));
 	if (err <= 0)
 		return err ? err : -ENOTCONN;
 	vu_message_close_fds(&reply);

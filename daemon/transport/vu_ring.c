@@ -6,6 +6,7 @@
  * its worker is stopped.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -195,6 +196,10 @@ int vu_set_vring_call(struct vu_session *session, struct vu_message *message)
 
 	if (!queue)
 		return -EINVAL;
+	/* A counter that is full has told the guest already: nobody waits until it is read. */
+	if (fd >= 0 && fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+		log_guest(LOG_LEVEL_WARN, "queue %u: its call descriptor cannot be made non-blocking: %m",
+			  queue->worker.index);
 	queue_worker_set_call(&queue->worker, fd);
 	return 0;
 }

@@ -140,7 +140,7 @@ static const struct vu_row *row_find(const struct vu_message *message)
 static int session_answer(struct vu_session *session, struct vu_message *message)
 {
 	message->header.flags = VHOST_USER_VERSION | VHOST_USER_REPLY;
-	return vu_socket_send(session->sock, &message->header, &message->payload, -1);
+	return vu_socket_send(session->sock, session->stop_fd, &message->header, &message->payload, -1);
 }
 
 static int session_acknowledge(struct vu_session *session, struct vu_message *message, int err)
@@ -185,7 +185,7 @@ static int session_dispatch(struct vu_session *session, struct vu_message *messa
 static int session_step(struct vu_session *session)
 {
 	struct vu_message message;
-	int err = vu_socket_receive(session->sock, &message);
+	int err = vu_socket_receive(session->sock, session->stop_fd, &message);
 
 	if (err <= 0)
 		return err ? err : -ECONNRESET;
@@ -214,6 +214,7 @@ int vu_session_run(struct vu_session *session, int stop_fd, const struct vu_byst
 	};
 	int err = 0;
 
+	session->stop_fd = stop_fd;
 	while (!err) {
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0) {
 			err = errno == EINTR ? 0 : -errno;
@@ -229,5 +230,5 @@ int vu_session_run(struct vu_session *session, int stop_fd, const struct vu_byst
 	vu_queues_reset(session);
 	vu_backend_reset(session->backend);
 	session->ops.reset(session->ops.ctx, true);
-	return err == -ECONNRESET || err == -EPIPE ? 0 : err;
+	return err == -ECONNRESET || err == -EPIPE || err == -ECANCELED ? 0 : err;
 }

@@ -38,7 +38,7 @@ struct vu_queue {
 struct vu_session {
 	const struct vu_device *device;
 	struct request_ops ops;
-	int sock;
+	int sock, stop_fd;
 	uint64_t features;
 	uint64_t protocol_features;
 	struct guest_mem mem;

@@ -3,6 +3,7 @@
 #include "daemon/transport/vu_socket.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -21,6 +22,20 @@ void vu_message_close_fds(struct vu_message *message)
 	message->n_fds = 0;
 }
 
+/* Wait for the other side, which may have stopped in the middle: 0, -ECANCELED or -errno. */
+static int socket_wait(int sock, int stop_fd, short events)
+{
+	struct pollfd fds[2] = {
+		{ .fd = sock, .events = events }, { .fd = stop_fd, .events = POLLIN },
+	};
+
+	while (poll(fds, 2, -1) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return fds[1].revents ? -ECANCELED : 0;
+}
+
 /* Descriptors come with a message's first bytes; more than fit are closed by the kernel (MSG_CTRUNC). */
 static void collect_fds(struct msghdr *msg, struct vu_message *message)
 {
@@ -35,7 +50,8 @@ static void collect_fds(struct msghdr *msg, struct vu_message *message)
 }
 
 /* Read the first `len` bytes, with what descriptors came. 1, 0 at the end, -errno. */
-static int receive_first(int sock, struct vu_message *message, void *to, size_t len, size_t *got)
+static int receive_first(int sock, int stop_fd, struct vu_message *message, void *to, size_t len,
+			 size_t *got)
 {
 	union {
 		struct cmsghdr align;
@@ -48,11 +64,12 @@ static int receive_first(int sock, struct vu_message *message, void *to, size_t 
 	};
 	ssize_t n;
 
-	do {
-		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+	while ((n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT)) < 0) {
+		int err = errno == EAGAIN ? socket_wait(sock, stop_fd, POLLIN) : errno == EINTR ? 0 : -errno;
+
+		if (err)
+			return err == -ECONNRESET ? 0 : err;
+	}
 	collect_fds(&msg, message);
 	*got = (size_t)n;
 	if (msg.msg_flags & MSG_CTRUNC)
@@ -60,14 +77,19 @@ static int receive_first(int sock, struct vu_message *message, void *to, size_t 
 	return n > 0;
 }
 
-static int receive_rest(int sock, void *to, size_t len)
+static int receive_rest(int sock, int stop_fd, void *to, size_t len)
 {
 	char *at = to;
 
 	while (len) {
-		ssize_t n = recv(sock, at, len, MSG_WAITALL);
+		ssize_t n = recv(sock, at, len, MSG_DONTWAIT);
+		int err = 0;
 
-		if (n < 0 && errno == EINTR)
+		if (n < 0 && errno == EAGAIN)
+			err = socket_wait(sock, stop_fd, POLLIN);
+		if (err)
+			return err;
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (n <= 0)
 			return n < 0 && errno != ECONNRESET ? -errno : -EPROTO;
@@ -77,7 +99,7 @@ static int receive_rest(int sock, void *to, size_t len)
 	return 1;
 }
 
-int vu_socket_receive(int sock, struct vu_message *message)
+int vu_socket_receive(int sock, int stop_fd, struct vu_message *message)
 {
 	struct vhost_user_header *header = &message->header;
 	size_t got = 0;
@@ -85,20 +107,21 @@ int vu_socket_receive(int sock, struct vu_message *message)
 
 	message->n_fds = 0;
 	memset(&message->payload, 0, sizeof(message->payload));
-	err = receive_first(sock, message, header, sizeof(*header), &got);
+	err = receive_first(sock, stop_fd, message, header, sizeof(*header), &got);
 	if (err > 0 && got < sizeof(*header))
-		err = receive_rest(sock, (char *)header + got, sizeof(*header) - got);
+		err = receive_rest(sock, stop_fd, (char *)header + got, sizeof(*header) - got);
 	if (err > 0 && ((header->flags & VHOST_USER_VERSION_MASK) != VHOST_USER_VERSION ||
 			header->size > sizeof(message->payload)))
 		err = -EPROTO;
 	if (err > 0)
-		err = receive_rest(sock, &message->payload, header->size);
+		err = receive_rest(sock, stop_fd, &message->payload, header->size);
 	if (err <= 0)
 		vu_message_close_fds(message);
 	return err;
 }
 
-int vu_socket_send(int sock, const struct vhost_user_header *header, const void *payload, int fd)
+int vu_socket_send(int sock, int stop_fd, const struct vhost_user_header *header, const void *payload,
+		   int fd)
 {
 	union {
 		struct cmsghdr align;
@@ -122,12 +145,17 @@ int vu_socket_send(int sock, const struct vhost_user_header *header, const void 
 		memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
 	}
 	while (left) {
-		ssize_t n = sendmsg(sock, &msg, MSG_NOSIGNAL);
+		ssize_t n = sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+		int err = 0;
 
-		if (n < 0 && errno == EINTR)
-			continue;
+		if (n < 0 && errno == EAGAIN)
+			err = socket_wait(sock, stop_fd, POLLOUT);
+		else if (n < 0 && errno != EINTR)
+			err = -errno;
+		if (err)
+			return err;
 		if (n < 0)
-			return -errno;
+			continue;
 		left -= (size_t)n;
 		msg.msg_control = NULL;
 		msg.msg_controllen = 0;

@@ -17,12 +17,14 @@ struct vu_message {
 
 /*
  * Receive a message. 1, 0 when the other side closed, -EPROTO for a message no
- * version-1 peer sends (the stream cannot be followed any further), -errno.
- * On anything but 1 there are no descriptors to close.
+ * version-1 peer sends (the stream cannot be followed any further), -ECANCELED
+ * when `stop_fd` became readable before all of it was there, -errno. On anything
+ * but 1 there are no descriptors to close.
  */
-int vu_socket_receive(int sock, struct vu_message *message);
-/* Send header and payload, and one descriptor unless fd is -1. 0 or -errno. */
-int vu_socket_send(int sock, const struct vhost_user_header *header, const void *payload, int fd);
+int vu_socket_receive(int sock, int stop_fd, struct vu_message *message);
+/* Send header and payload, and one descriptor unless fd is -1. 0, -ECANCELED as above, or -errno. */
+int vu_socket_send(int sock, int stop_fd, const struct vhost_user_header *header, const void *payload,
+		   int fd);
 
 /* Give up descriptor `i`; -1 if it did not come. */
 int vu_message_take_fd(struct vu_message *message, unsigned int i);
