@@ -16,6 +16,9 @@
 #include "daemon/protocol/reply.h"
 #include "proto/fuse_extension.h"
 
+/* Entries of one reply, in bytes: each may take some system calls. A guest asks for the rest. */
+#define LISTING_MAX (1u << 20)
+
 int handle_opendir(struct request *req)
 {
 	uint64_t handle;
@@ -83,7 +86,7 @@ static int dir_read(struct request *req, bool plus)
 	struct dir_fill fill = { .req = req, .start = req->out->done, .plus = plus };
 	int rc;
 
-	iov_cursor_limit(req->out, in->size);
+	iov_cursor_limit(req->out, MIN(in->size, LISTING_MAX));
 	if (in->fh == FUSE_NO_HANDLE && !in->offset && (req->session & SESSION_WHOLE_DIR))
 		rc = fs_list(req->server->fs, req->head.nodeid, plus, req->out->left, dir_emit, &fill);
 	else

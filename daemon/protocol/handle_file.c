@@ -15,6 +15,8 @@
 #include "daemon/protocol/decode.h"
 #include "daemon/protocol/reply.h"
 
+/* What one request moves: no queue is stopped in the middle of it. */
+#define DATA_MAX (32u << 20)
 /* What COPY_FILE_RANGE's 32-bit answer can say, in whole pages. */
 #define COPY_MAX ((1ULL << 32) - 4096)
 
@@ -92,13 +94,13 @@ int handle_syncfs(struct request *req)
 }
 
 /*
- * No limit but the guest's own buffer: with pages of 64 KiB a mainline guest
- * asks for 16 MiB at a time, and would take a short answer for the file's end.
+ * With pages of 64 KiB a mainline guest asks for 16 MiB at a time, and would take a
+ * short answer for the file's end. Who asks for more has the same memory twice.
  */
 int handle_read(struct request *req)
 {
 	const struct fuse_read_in *in = &req->args.read;
-	size_t size = MIN(in->size, MIN(req->out->left, REPLY_BODY_MAX));
+	size_t size = MIN(in->size, MIN(req->out->left, (size_t)DATA_MAX));
 	uint32_t how = in->flags & O_DIRECT ? FS_READ_DIRECT : 0;
 	ssize_t n;
 
@@ -142,7 +144,8 @@ int handle_write(struct request *req)
 
 	if (in->size > req->in->left || !range_within(in->offset, in->size, INT64_MAX))
 		return -EINVAL;
-	n = fs_write(req->server->fs, req->head.nodeid, in->fh, in->offset, in->size, req->in, &how);
+	n = fs_write(req->server->fs, req->head.nodeid, in->fh, in->offset, MIN(in->size, DATA_MAX),
+		     req->in, &how);
 	if (n < 0)
 		return (int)n;
 	out.size = (uint32_t)n;

@@ -9,10 +9,17 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "common/checked.h"
 #include "common/log.h"
 #include "daemon/fs/fs.h"
 #include "daemon/protocol/decode.h"
 #include "daemon/protocol/reply.h"
+
+/*
+ * In one request, which is not stopped in the middle: so many take ten milliseconds.
+ * Linux sends what fits a read(2) of its server's, which here is at most a 1 MiB and a page.
+ */
+#define FORGETS_MAX (1u << 17)
 
 int handle_lookup(struct request *req)
 {
@@ -35,8 +42,8 @@ int handle_batch_forget(struct request *req)
 	uint64_t count = req->args.batch_forget.count;
 	struct fuse_forget_one one;
 
-	if (count > req->in->left / sizeof(one)) {
-		log_guest(LOG_LEVEL_WARN, "guest sent a BATCH_FORGET of %llu that holds fewer",
+	if (count > MIN(req->in->left / sizeof(one), (uint64_t)FORGETS_MAX)) {
+		log_guest(LOG_LEVEL_WARN, "guest sent a BATCH_FORGET of %llu that holds fewer, or too many",
 			  (unsigned long long)count);
 		return -EINVAL;
 	}

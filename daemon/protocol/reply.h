@@ -14,9 +14,6 @@
 #include "daemon/fs/fs.h"
 #include "daemon/protocol/decode.h"
 
-/* Longest body whose length, with the header, fits the header's 32 bits. */
-#define REPLY_BODY_MAX (UINT32_MAX - sizeof(struct fuse_out_header))
-
 /*
  * Bodies. 0, or -EIO when the guest gave less room than the opcode's row asks
  * for, which server_handle() has ruled out.

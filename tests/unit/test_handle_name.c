@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -96,6 +97,34 @@ static void test_forget(void **state)
 	head.count = UINT32_MAX;
 	assert_int_equal(ASK(FUSE_BATCH_FORGET, 0, head), EXCHANGE_NO_REPLY);
 	assert_int_equal(fake.forgotten, 33);
+}
+
+/* A request of more than any guest sends is not begun: nothing would stop it in the middle. */
+static void test_forget_without_end(void **state)
+{
+	enum { COUNT = (1 << 17) + 1 };
+	struct fuse_batch_forget_in batch = { .count = COUNT };
+	struct fuse_forget_one *list = calloc(COUNT, sizeof(*list));
+	struct fuse_in_header head = {
+		.opcode = FUSE_BATCH_FORGET, .len = sizeof(head) + sizeof(batch) + COUNT * sizeof(*list),
+	};
+	struct iovec iov[] = {
+		{ &head, sizeof(head) }, { &batch, sizeof(batch) }, { list, COUNT * sizeof(*list) },
+	};
+	struct iov_cursor in, out;
+
+	(void)state;
+	assert_non_null(list);
+	for (int i = 0; i < 2; i++) {
+		fake.calls = 0;
+		iov_cursor_init(&in, iov, 3);
+		iov_cursor_init(&out, NULL, 0);
+		assert_int_equal(server_handle(sq, &in, &out, PATIENCE_NONE), SERVER_NO_REPLY);
+		assert_int_equal(fake.calls, i ? COUNT - 1 : 0);
+		batch.count--;
+		head.len -= sizeof(*list);
+	}
+	free(list);
 }
 
 static void test_making(void **state)
@@ -194,6 +223,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lookup, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_negative_entry, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_forget, share_setup, share_teardown),
+		cmocka_unit_test_setup_teardown(test_forget_without_end, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_making, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_renaming, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_readlink, share_setup, share_teardown),
