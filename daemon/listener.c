@@ -69,17 +69,17 @@ static int lock_take(const struct listener *listener, const char *path)
 }
 
 /* Only a socket that nobody holds is removed to make room; anything else is somebody's file. */
-static int path_clear(const struct listener *listener, const char *path)
+static int path_clear(const struct listener *listener, const char *path, const char *name)
 {
 	struct stat st;
 
-	if (fstatat(listener->dir_fd, listener->name, &st, AT_SYMLINK_NOFOLLOW))
+	if (fstatat(listener->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW))
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode)) {
 		log_error("%s: exists and is not a socket; choose another --socket-path", path);
 		return -EEXIST;
 	}
-	return unlinkat(listener->dir_fd, listener->name, 0) ? -errno : 0;
+	return unlinkat(listener->dir_fd, name, 0) ? -errno : 0;
 }
 
 static int socket_bind(int fd, const char *path, bool for_group)
@@ -98,9 +98,9 @@ static int socket_bind(int fd, const char *path, bool for_group)
 }
 
 /* A socket of that name, if it is one: never what a link there leads to. */
-static int socket_chgrp(const struct listener *listener, gid_t gid)
+static int socket_chgrp(const struct listener *listener, const char *name, gid_t gid)
 {
-	cleanup_close int fd = openat(listener->dir_fd, listener->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_close int fd = openat(listener->dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st))
@@ -110,7 +110,7 @@ static int socket_chgrp(const struct listener *listener, gid_t gid)
 	return fchownat(fd, "", (uid_t)-1, gid, AT_EMPTY_PATH) ? -errno : 0;
 }
 
-static int socket_give(const struct listener *listener, const char *path, const char *name)
+static int socket_give(const struct listener *listener, const char *path, const char *at, const char *name)
 {
 	struct group *group = getgrnam(name);
 	int err;
@@ -119,7 +119,7 @@ static int socket_give(const struct listener *listener, const char *path, const 
 		log_error("--socket-group %s: there is no such group", name);
 		return -ENOENT;
 	}
-	err = socket_chgrp(listener, group->gr_gid);
+	err = socket_chgrp(listener, at, group->gr_gid);
 	if (err)
 		log_error("%s: cannot be given to group %s: %s", path, name, strerror(-err));
 	return err;
@@ -140,20 +140,59 @@ static int name_socket(struct listener *listener, const char *path)
 	return listener->dir_fd < 0 ? listener->dir_fd : 0;
 }
 
+/* Bound, given away, listening at `path`, whose last part is `name`. On an error nothing is left there. */
+static int socket_listen(const struct listener *listener, int fd, const char *path, const char *name,
+			 const char *group)
+{
+	int err = path_clear(listener, path, name);
+
+	if (!err)
+		err = socket_bind(fd, path, group);
+	if (err)
+		return err;
+	if (group)
+		err = socket_give(listener, path, name, group);
+	if (!err && listen(fd, 1))
+		err = -errno;
+	if (err)
+		unlinkat(listener->dir_fd, name, 0);
+	return err;
+}
+
+/*
+ * Whoever sees the path may connect: so the socket gets that name when it listens. Of
+ * two daemons only the one with the lock comes here. A path of full length has no room
+ * for the other name.
+ */
+static int socket_appear(const struct listener *listener, int fd, const char *path, const char *group)
+{
+	char early[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	const char *early_name = early + (listener->name - path);
+	int err;
+
+	if (snprintf(early, sizeof(early), "%s~", path) >= (int)sizeof(early))
+		return socket_listen(listener, fd, path, listener->name, group);
+	err = path_clear(listener, path, listener->name);
+	if (!err)
+		err = socket_listen(listener, fd, early, early_name, group);
+	if (!err && renameat(listener->dir_fd, early_name, listener->dir_fd, listener->name)) {
+		err = -errno;
+		log_error("%s: cannot be made: %m", path);
+		unlinkat(listener->dir_fd, early_name, 0);
+	}
+	return err;
+}
+
 static int open_socket(struct listener *listener, const char *path, const char *group)
 {
 	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int err = fd < 0 ? -errno : socket_bind(fd, path, group);
+	int err = fd < 0 ? -errno : socket_appear(listener, fd, path, group);
 
 	if (err)
 		return err;
 	listener->bound = true;
-	err = group ? socket_give(listener, path, group) : 0;
-	if (!err && listen(fd, 1))
-		err = -errno;
-	if (!err)
-		listener->fd = take_fd(&fd);
-	return err;
+	listener->fd = take_fd(&fd);
+	return 0;
 }
 
 int listener_open(struct listener *listener, const char *path, const char *group)
@@ -165,9 +204,7 @@ int listener_open(struct listener *listener, const char *path, const char *group
 	if (err)
 		return err;
 	listener->lock_fd = lock_take(listener, path);
-	err = listener->lock_fd < 0 ? listener->lock_fd : path_clear(listener, path);
-	if (!err)
-		err = open_socket(listener, path, group);
+	err = listener->lock_fd < 0 ? listener->lock_fd : open_socket(listener, path, group);
 	if (err)
 		listener_close(listener);
 	return err;

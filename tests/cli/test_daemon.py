@@ -160,6 +160,28 @@ def test_a_pid_file_that_is_another_file(shared, tmp_path):
     assert precious.read_text() == "precious"
 
 
+def test_whoever_sees_the_socket_can_connect(shared, tmp_path):
+    for name in ["s", "n" * (106 - len(str(tmp_path)))]:
+        path = tmp_path / name
+        for _ in range(15):
+            daemon = subprocess.Popen([CASEMENTD, "--shared-dir", shared, "--socket-path", path],
+                                      stderr=subprocess.DEVNULL)
+            try:
+                while not path.exists():
+                    assert daemon.poll() is None
+                with socket.socket(socket.AF_UNIX) as vmm:
+                    # A name of full length has no room for another: there it may take a moment.
+                    while name != "s" and vmm.connect_ex(str(path)):
+                        assert daemon.poll() is None
+                    if name == "s":
+                        vmm.connect(str(path))
+                assert daemon.wait(timeout=PATIENCE) == 0
+            finally:
+                daemon.kill()
+                daemon.wait()
+            assert [p.name for p in tmp_path.iterdir()] == ["dir"]
+
+
 def test_it_ends_when_the_vmm_leaves(shared, tmp_path, daemons):
     daemon = daemons("--shared-dir", shared, "--socket-path", tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as vmm:
