@@ -164,10 +164,12 @@ static const struct vring_desc *prefetch_descs(const struct virtqueue *vq, const
 	*n = 1;
 	if (!(desc.flags & VRING_DESC_F_INDIRECT))
 		return &vq->desc[head];
-	host = guest_table_map(table, desc.addr, sizeof(desc), &run);
+	if (desc.len < sizeof(desc))
+		return NULL;
+	host = guest_table_map(table, desc.addr, MIN(desc.len, PREFETCH_DESCS * sizeof(desc)), &run);
 	if (!host || run < sizeof(desc) || !is_aligned((uintptr_t)host, __alignof__(desc)))
 		return NULL;
-	*n = (unsigned int)MIN(MIN(desc.len, run) / sizeof(desc), (uint64_t)PREFETCH_DESCS);
+	*n = (unsigned int)(run / sizeof(desc));
 	return host;
 }
 
