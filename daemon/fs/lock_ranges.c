@@ -40,7 +40,7 @@ static void cut(struct lock_ranges *to, const struct lock_ranges *from, struct l
 	}
 }
 
-int lock_ranges_set(struct lock_ranges *ranges, struct lock_range range, bool held)
+int lock_ranges_set(struct lock_ranges *ranges, struct lock_range range, bool held, unsigned int max)
 {
 	/* One more at most: a range that was added, or the second half of one that was cut. */
 	struct lock_ranges made = { .at = calloc(ranges->n + 1, sizeof(*made.at)) };
@@ -51,7 +51,7 @@ int lock_ranges_set(struct lock_ranges *ranges, struct lock_range range, bool he
 		add(&made, ranges, range);
 	else
 		cut(&made, ranges, range);
-	if (made.n > LOCK_RANGES_MAX) {
+	if (made.n > ranges->n && made.n > max) {
 		free(made.at);
 		return -ENOLCK;
 	}

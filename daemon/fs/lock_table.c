@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
+#include "common/checked.h"
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "daemon/fs/handle_table.h"
 #include "daemon/fs/inode_table.h"
 #include "daemon/fs/patience.h"
@@ -61,10 +63,11 @@ static void owner_free(struct lock_table *table, struct lock_owner *owner)
 	patience_close(owner->inode, owner->fd);
 	fd_budget_give(table->budget);
 	if (owner->read_fd >= 0) {
-		close_fd(&owner->read_fd);
+		patience_close(owner->inode, owner->read_fd);
 		fd_budget_give(table->budget);
 	}
 	lock_ranges_clear(&owner->held);
+	lock_ranges_clear(&owner->written);
 	inode_put(owner->inode);
 	free(owner);
 }
@@ -134,7 +137,6 @@ static int owner_move_locked(struct lock_owner *owner, int fd)
 	owner->read_fd = owner->fd;
 	owner->fd = fd;
 	owner->writable = true;
-	lock_ranges_clear(&owner->held);
 	return set_lock(owner->read_fd, F_UNLCK, all);
 }
 
@@ -192,6 +194,8 @@ void lock_table_put(struct lock_table *table, struct lock_owner *owner)
 		return;
 	pthread_mutex_lock(&table->lock);
 	last = !--owner->users;
+	if (last)
+		table->ranges -= owner->held.n + owner->written.n;
 	pthread_mutex_unlock(&table->lock);
 	if (last)
 		owner_free(table, owner);
@@ -232,18 +236,45 @@ int lock_table_fd(struct lock_table *table, struct lock_owner *owner)
 	return fd;
 }
 
-int lock_table_note(struct lock_table *table, struct lock_owner *owner, int fd,
-		    struct lock_range range, bool held)
+/* Called with the lock, as the next. More than there may be of one owner, or of all. */
+static int count_set(struct lock_table *table, struct lock_ranges *ranges, struct lock_range range,
+		     bool held)
 {
-	int err = 0;
+	unsigned int before = ranges->n, room = LOCK_RANGES_ALL - MIN(table->ranges, LOCK_RANGES_ALL);
+	int err = lock_ranges_set(ranges, range, held, MIN(LOCK_RANGES_MAX, before + room));
+
+	table->ranges += ranges->n - before;
+	if (err == -ENOLCK)
+		log_guest(LOG_LEVEL_WARN, "the guest has locked %u ranges of bytes, %u of them by one owner: no more",
+			  table->ranges, before);
+	return err;
+}
+
+static int count_locked(struct lock_table *table, struct lock_owner *owner, struct lock_range range,
+			uint32_t type)
+{
+	int err = count_set(table, &owner->held, range, type != F_UNLCK);
+
+	if (!err && (type == F_WRLCK || owner->written.n))
+		err = count_set(table, &owner->written, range, type == F_WRLCK);
+	return err;
+}
+
+int lock_table_note(struct lock_table *table, struct lock_owner *owner, int fd,
+		    struct lock_range range, uint32_t type)
+{
+	bool held = type != F_UNLCK;
+	int err;
 
 	pthread_mutex_lock(&table->lock);
-	if (!owner->writable)
-		err = lock_ranges_set(&owner->held, range, held);
-	else if (fd != owner->fd)	/* it became writable meanwhile, which waits for nobody */
-		err = set_lock(owner->fd, held ? F_RDLCK : F_UNLCK, range);
+	err = count_locked(table, owner, range, type);
+	/* It became writable meanwhile, which waits for nobody. */
+	if (!err && fd != owner->fd)
+		err = set_lock(owner->fd, (short)type, range);
 	if (held && (err || fd != owner->fd))
 		set_lock(fd, F_UNLCK, range);
+	if (held && err)
+		count_locked(table, owner, range, F_UNLCK);
 	pthread_mutex_unlock(&table->lock);
 	return err;
 }

@@ -33,7 +33,8 @@ struct lock_owner {
 	int fd;				/* owned; changes once, when it becomes writable [L:lock_table.lock] */
 	int read_fd;			/* what it was then, for those who still wait by it; -1 [L:lock_table.lock] */
 	bool writable;			/* [L:lock_table.lock] */
-	struct lock_ranges held;	/* until it is writable [L:lock_table.lock] */
+	struct lock_ranges held;	/* by any lock [L:lock_table.lock] */
+	struct lock_ranges written;	/* by one for writing [L:lock_table.lock] */
 	unsigned int users;		/* [L:lock_table.lock] the table is one while it has it */
 };
 
@@ -41,6 +42,7 @@ struct lock_table {
 	pthread_mutex_t lock;
 	struct lock_owner *buckets[LOCK_BUCKETS];	/* [L:lock] */
 	unsigned int count;				/* [L:lock] of owners; without it a hint [A] */
+	unsigned int ranges;				/* [L:lock] of all owners */
 	struct fd_budget *budget;			/* [I] borrowed */
 	const struct safe_open *open;			/* [I] borrowed */
 };
@@ -59,12 +61,11 @@ int lock_table_get(struct lock_table *table, const struct handle *handle, uint64
 /* The descriptor to lock by; the caller's as long as the owner is. */
 int lock_table_fd(struct lock_table *table, struct lock_owner *owner);
 /*
- * A lock (or with `held` false none) was set by `fd`, for reading if that is not writable: the
- * owner has it from here on, whatever happened to the descriptor meanwhile. 0, or -errno:
- * then it is set no more.
+ * A lock of this type was set by `fd`: the owner has it from here on, whatever happened to
+ * the descriptor meanwhile. 0, or -errno (-ENOLCK: too many ranges): then it is set no more.
  */
 int lock_table_note(struct lock_table *table, struct lock_owner *owner, int fd,
-		    struct lock_range range, bool held);
+		    struct lock_range range, uint32_t type);
 void lock_table_put(struct lock_table *table, struct lock_owner *owner);
 
 /* The owner closed the file: all its locks on it are gone, once nobody waits for one. */

@@ -101,7 +101,7 @@ static int lock_owned(struct fs *fs, struct lock_owner *file, const struct fs_lo
 
 	target->fd = lock_table_fd(&fs->locks, file);
 	err = lock_target(fs, target, keys, wait);
-	return err ? err : lock_table_note(&fs->locks, file, target->fd, range, lock->type != F_UNLCK);
+	return err ? err : lock_table_note(&fs->locks, file, target->fd, range, lock->type);
 }
 
 int fs_setlk(struct fs *fs, uint64_t handle, uint64_t owner, const struct fs_lock *lock,

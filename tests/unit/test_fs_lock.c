@@ -278,6 +278,38 @@ static void too_many_ranges(void **state)
 	assert_int_equal(set_by(handle, F_RDLCK, 1 << 22, 1 << 22), 0);
 }
 
+/* The locks of all owners are counted together, those for writing too; who closes the file gives back. */
+static void too_many_ranges_of_all(void **state)
+{
+	uint64_t handle = must_open(fs, must_lookup(fs, FS_ROOT_NODE, "a"), O_RDWR);
+	uint64_t owner = 1000, n = 0, last = 0;
+	struct fs_lock lock = { .type = F_WRLCK };
+
+	(void)state;
+	for (; n <= LOCK_RANGES_ALL; n++) {
+		lock.start = lock.end = n * 2;
+		if (fs_setlk(fs, handle, owner + n / 1000, &lock, 0, false))
+			break;
+		last = owner + n / 1000;
+	}
+	/* one for writing counts twice: it may be cut out of one for reading */
+	assert_in_range(n, LOCK_RANGES_ALL / 2 - 2, LOCK_RANGES_ALL / 2 + 2);
+	assert_int_equal(fs_setlk(fs, handle, owner, &lock, 0, false), -ENOLCK);
+	/* what is released or made larger is no more than it was */
+	lock.start = lock.end = 0;
+	assert_int_equal(fs_setlk(fs, handle, owner, &lock, 0, false), 0);
+	assert_int_equal(fs_lock_closed(fs, handle, last), 0);
+	lock.start = lock.end = n * 2;
+	assert_int_equal(fs_setlk(fs, handle, owner, &lock, 0, false), 0);
+	for (uint64_t i = 0; i <= n / 1000; i++)
+		assert_int_equal(fs_lock_closed(fs, handle, owner + i), 0);
+	/* nothing is left of them in the account */
+	for (n = 0; n < LOCK_RANGES_ALL / 2; n++) {
+		lock.start = lock.end = n * 2;
+		assert_int_equal(fs_setlk(fs, handle, owner + n / 1000, &lock, 0, false), 0);
+	}
+}
+
 /* ---- waits ---- */
 
 /* A thread that waits for a lock held by A, as owner B and request 7. */
@@ -491,7 +523,7 @@ int main(void)
 		TEST(a_reset_gives_all_back), TEST(nonsense_is_refused),
 		TEST(flocks_are_the_handles), TEST(a_readonly_share_locks_for_reading),
 		TEST(a_reader_does_not_write), TEST(locks_for_reading_are_taken_along),
-		TEST(too_many_ranges), TEST(a_wait_outlives_the_change_to_writing),
+		TEST(too_many_ranges), TEST(too_many_ranges_of_all), TEST(a_wait_outlives_the_change_to_writing),
 		TEST(waits_end_with_the_lock), TEST(waits_can_be_given_up), TEST(a_release_ends_its_waits),
 		TEST(a_close_of_another_file_ends_no_wait),
 		TEST(a_fired_token_forbids_to_wait), TEST(only_so_many_wait),
