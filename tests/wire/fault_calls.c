@@ -25,7 +25,8 @@ static const struct {
 
 static const unsigned int refused[] = {
 	SYS_mkdirat, SYS_mknodat, SYS_symlinkat, SYS_linkat, SYS_renameat, SYS_renameat2,
-	SYS_getdents64, SYS_ftruncate, SYS_fallocate, SYS_copy_file_range, SYS_setxattr, SYS_fsetxattr,
+	SYS_getdents64, SYS_truncate, SYS_ftruncate, SYS_fallocate, SYS_copy_file_range,
+	SYS_setxattr, SYS_fsetxattr,
 };
 
 static void install(unsigned int error)
