@@ -2,9 +2,9 @@
 /* The control directory; see run_control.h. */
 #include "cli/run_control.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +21,14 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "guest/params.h"
+
+static void restore_umask(mode_t *mask)
+{
+	umask(*mask);
+}
+
+/* Until the block's end, what is made is ours, and usable by us, whatever the caller's umask is. */
+#define private_umask mode_t private_umask_ __attribute__((cleanup(restore_umask), unused)) = umask(077)
 
 void control_path(const struct run_control *control, const char *name, char *path, size_t size)
 {
@@ -84,6 +92,7 @@ static int find_base(char base[PATH_MAX])
 
 int control_open(const struct run_parts *parts, struct run_control *control)
 {
+	private_umask;
 	char base[PATH_MAX];
 	int n, err;
 
@@ -105,19 +114,46 @@ int control_open(const struct run_parts *parts, struct run_control *control)
 	return err;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *walk)
+/* One that was made under an odd umask is opened all the same. */
+static DIR *open_dir(int above, const char *name)
 {
-	(void)st;
-	(void)walk;
-	if (type == FTW_DP ? rmdir(path) : unlink(path))
-		log_warn("%s: cannot be removed: %s", path, strerror(errno));
-	return 0;
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(above, name, flags);
+	DIR *dir;
+
+	if (fd < 0 && errno == EACCES && !fchmodat(above, name, 0700, 0))
+		fd = openat(above, name, flags);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		close_fd(&fd);
+	return dir;
+}
+
+static int remove_all(int above, const char *name)
+{
+	struct dirent *entry;
+	DIR *dir;
+	int err = 0;
+
+	if (!unlinkat(above, name, 0))
+		return 0;
+	dir = errno == EISDIR || errno == EPERM ? open_dir(above, name) : NULL;
+	if (!dir)
+		return -errno;
+	fchmod(dirfd(dir), 0700);
+	while ((entry = readdir(dir)) && !err)
+		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
+			err = remove_all(dirfd(dir), entry->d_name);
+	closedir(dir);
+	return err || !unlinkat(above, name, AT_REMOVEDIR) ? err : -errno;
 }
 
 void control_close(struct run_control *control)
 {
-	if (control->dir[0] && nftw(control->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT))
-		log_warn("%s: cannot be removed: %s", control->dir, strerror(errno));
+	int err = control->dir[0] ? remove_all(AT_FDCWD, control->dir) : 0;
+
+	if (err)
+		log_warn("%s: cannot be removed: %s", control->dir, strerror(-err));
 	control->dir[0] = '\0';
 }
 
@@ -125,6 +161,7 @@ int control_listen(const struct run_control *control, const char *name)
 {
 	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	private_umask;
 
 	control_path(control, name, addr.sun_path, sizeof(addr.sun_path));
 	/* Of the machine's last boot. */
@@ -177,6 +214,7 @@ int control_write_params(const struct run_control *control, const struct run_con
 			 const struct run_parts *parts, struct run_terminal_size size)
 {
 	const char *term = getenv("TERM");
+	private_umask;
 	char path[PATH_MAX];
 	FILE *file;
 	bool failed;

@@ -265,6 +265,17 @@ static int check_kernel(const struct run_config *config)
 	return err;
 }
 
+/* QEMU would remove what is there, and we at the end. */
+static int check_monitor(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) || S_ISSOCK(st.st_mode))
+		return 0;
+	log_error("--monitor %s: there is such a file, and it is no socket; name another", path);
+	return -EEXIST;
+}
+
 static int check_named(const struct run_config *config)
 {
 	int err = 0;
@@ -273,6 +284,8 @@ static int check_named(const struct run_config *config)
 		err = check_dir(config->shares[i].is_9p ? "9p" : "share", config->shares[i].dir);
 	if (!err && config->root)
 		err = check_dir("root", config->root);
+	if (!err && config->monitor)
+		err = check_monitor(config->monitor);
 	return err || !config->kernel ? err : check_kernel(config);
 }
 

@@ -59,6 +59,15 @@ def test_bad_input(status, args, word, tmp_path):
     assert word in lines[0]
 
 
+def test_a_monitor_is_not_put_in_a_files_place(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "link").symlink_to("file")
+    for name in ("file", "link"):
+        result = run("run", "--monitor", tmp_path / name, "--", "true", boots=False)
+        assert result.returncode == 1 and "--monitor" in result.stderr, result
+    assert (tmp_path / "file").read_text() == "kept" and (tmp_path / "link").is_symlink()
+
+
 def left_behind(before):
     return sorted(set(os.listdir(before["dir"])) - set(before["names"]))
 

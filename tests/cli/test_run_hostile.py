@@ -278,6 +278,20 @@ def test_a_caller_that_ignores_the_end_of_children(temporary):
     assert result.returncode == 3, result
 
 
+@ROOT_ONLY
+@pytest.mark.parametrize("umask", [0o777, 0o077, 0])
+def test_a_callers_umask(umask):
+    """An ordinary user's, who has no home and no place for what runs."""
+    def become_user():
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+        os.umask(umask)
+
+    result = run("exit 3", preexec_fn=become_user, env={"PATH": os.environ["PATH"]}, cwd="/")
+    assert (result.returncode, result.stderr) == (3, b""), result
+
+
 def test_a_second_signal(temporary):
     guest = start("echo ready; while :; do :; done", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert guest.stdout.readline() == b"ready\n"
