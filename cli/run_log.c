@@ -203,8 +203,11 @@ void run_log_show_tail(const struct run_log *log)
 	char text[RUN_LOG_TAIL + 1], *start;
 	unsigned int lines = 0;
 
-	for (size_t i = 0; i < n; i++)
-		text[i] = log->tail[(log->total - n + i) % RUN_LOG_TAIL] ?: ' ';
+	for (size_t i = 0; i < n; i++) {
+		char byte = log->tail[(log->total - n + i) % RUN_LOG_TAIL];
+
+		text[i] = !byte || byte == '\t' ? ' ' : byte;
+	}
 	text[n] = '\0';
 	/* The last line's end does not begin another. */
 	for (start = text + n; start > text; start--)
