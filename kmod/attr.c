@@ -29,18 +29,47 @@ void cs_attr_expire(struct inode *inode)
 	WRITE_ONCE(cs_inode(inode)->mode_expires, 0);
 }
 
-/* Times, size and names, but nothing that permissions depend on. i_lock held. */
+/* What was asked for before is not taken over. */
+static void count_change(struct inode *inode)
+{
+	s64 now = atomic64_inc_return(&cs_session(inode->i_sb)->changes);
+	s64 before = atomic64_read(&cs_inode(inode)->changed);
+
+	while (before < now && !atomic64_try_cmpxchg(&cs_inode(inode)->changed, &before, now))
+		;
+}
+
+/* Times, size and names, but nothing that permissions depend on. Any context; pairs with taken_over(). */
 static void mark_changed(struct inode *inode)
 {
-	cs_inode(inode)->changed = atomic64_inc_return(&cs_session(inode->i_sb)->changes);
+	count_change(inode);
+	smp_mb();
 	WRITE_ONCE(cs_inode(inode)->attr_expires, 0);
+}
+
+/* We changed it since the snapshot, or are at it. */
+static bool is_older(const struct inode *inode, u64 snapshot)
+{
+	return cs_attr_changed_since(inode, snapshot) || cs_inode(inode)->resizing;
+}
+
+/* Attributes of then are, until they expire; unless a change came meanwhile that took no lock. */
+static void taken_over(struct inode *inode, u64 snapshot)
+{
+	smp_mb();
+	if (is_older(inode, snapshot))
+		WRITE_ONCE(cs_inode(inode)->attr_expires, 0);
 }
 
 void cs_attr_changed(struct inode *inode)
 {
-	spin_lock(&inode->i_lock);
 	mark_changed(inode);
-	spin_unlock(&inode->i_lock);
+}
+
+void cs_attr_written_back(struct inode *inode)
+{
+	WRITE_ONCE(cs_inode(inode)->mtime_is_ours, true);
+	mark_changed(inode);
 }
 
 void cs_attr_wrote(struct inode *inode, loff_t end)
@@ -58,8 +87,8 @@ void cs_attr_unsent(struct inode *inode, loff_t end)
 	struct cs_inode *node = cs_inode(inode);
 
 	spin_lock(&inode->i_lock);
-	/* What was asked for before is not taken over. What is known holds on: times are not asked of us. */
-	node->changed = atomic64_inc_return(&cs_session(inode->i_sb)->changes);
+	/* What is known holds on: times are not asked of us. */
+	count_change(inode);
 	node->mtime_is_ours = true;
 	node->written++;
 	if (end > i_size_read(inode))
@@ -79,11 +108,9 @@ void cs_attr_sent(struct inode *inode, u64 written)
 
 void cs_attr_ends(struct inode *inode, loff_t end, u64 snapshot)
 {
-	struct cs_inode *node = cs_inode(inode);
-
 	cs_attr_expire(inode);
 	spin_lock(&inode->i_lock);
-	if (node->changed <= snapshot && !node->resizing && !cs_attr_is_unsent(inode) && end < i_size_read(inode))
+	if (!is_older(inode, snapshot) && !cs_attr_is_unsent(inode) && end < i_size_read(inode))
 		i_size_write(inode, end);
 	spin_unlock(&inode->i_lock);
 }
@@ -128,7 +155,7 @@ void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expire
 	bool drop = false;
 
 	spin_lock(&inode->i_lock);
-	if (node->changed > snapshot || node->resizing) {
+	if (is_older(inode, snapshot)) {
 		spin_unlock(&inode->i_lock);
 		return;
 	}
@@ -143,6 +170,7 @@ void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expire
 	}
 	set_fields(inode, attr, expires);
 	i_size_write(inode, size);
+	taken_over(inode, snapshot);
 	spin_unlock(&inode->i_lock);
 	if (!drop || !inode->i_mapping->nrpages)
 		return;

@@ -9,6 +9,7 @@
 #include <linux/writeback.h>
 
 #include "dax.h"
+#include "dirty.h"
 #include "fs.h"
 
 /* ---- handles ---- */
@@ -386,7 +387,9 @@ const struct address_space_operations cs_file_aops = {
 	.writepages = cs_writepages,
 	.write_begin = cs_write_begin,
 	.write_end = cs_write_end,
-	.dirty_folio = filemap_dirty_folio,
+	.dirty_folio = cs_dirty_folio,
+	.release_folio = cs_release_folio,
+	.invalidate_folio = cs_invalidate_folio,
 	.migrate_folio = filemap_migrate_folio,
 	.direct_IO = noop_direct_IO,
 };

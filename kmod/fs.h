@@ -20,10 +20,10 @@ struct cs_inode {
 	u64 nlookup;			/* [L:lock] look-ups we owe a FORGET */
 	u64 attr_expires;		/* [A] jiffies64 until which the attributes hold; 0: ask */
 	u64 mode_expires;		/* [A] the same of mode, owner and group alone */
-	u64 changed;			/* [L:vfs.i_lock] session->changes at our last change of it */
+	atomic64_t changed;		/* [A] session->changes at our last change of it */
 	bool resizing;			/* [L:vfs.i_lock] the daemon is being told a size: no reply knows it */
 	atomic_t n_direct;		/* [A] direct writes under way */
-	bool mtime_is_ours;		/* [L:vfs.i_lock] we wrote: the next new mtime is of that */
+	bool mtime_is_ours;		/* [A] we wrote: the next new mtime is of that */
 	u64 written;			/* [L:vfs.i_lock] number of the last write that went to the page cache only */
 	u64 sent;			/* [L:vfs.i_lock] number of the last of them whose folios were all sent */
 	bool has_birth;			/* [A] birth is known */
@@ -126,11 +126,14 @@ void cs_attr_changed(struct inode *inode);
 /* We changed it after that snapshot. */
 static inline bool cs_attr_changed_since(const struct inode *inode, u64 snapshot)
 {
-	return READ_ONCE(cs_inode(inode)->changed) > snapshot;
+	return atomic64_read(&cs_inode(inode)->changed) > snapshot;
 }
 
 /* We wrote up to `end`: the file is that long at least, and the next new mtime is ours. */
 void cs_attr_wrote(struct inode *inode, loff_t end);
+
+/* The reply to a write of dirty pages came. Any context. */
+void cs_attr_written_back(struct inode *inode);
 
 /* We wrote up to `end`, but into the page cache only: the file is that long, whatever the daemon says. */
 void cs_attr_unsent(struct inode *inode, loff_t end);
@@ -330,6 +333,9 @@ void cs_write_args(struct cs_request *request, const struct cs_file *file, loff_
 
 /* A WRITE without arguments and data yet, which puts its data's folios at its end. NULL without memory. */
 struct cs_request *cs_write_new(struct inode *inode, u32 max, gfp_t gfp);
+
+/* The same without memory: one from the reserve, of CS_RESERVED_DATA entries, which is waited for. */
+struct cs_request *cs_write_reserved(struct inode *inode);
 
 /* What its reply says was written; 0 for more than there was. */
 u32 cs_write_done(struct cs_request *request);

@@ -6,6 +6,7 @@
 #include <linux/wait_bit.h>
 
 #include "dax.h"
+#include "dirty.h"
 #include "fs.h"
 
 static struct kmem_cache *cache;
@@ -21,7 +22,7 @@ struct inode *cs_inode_alloc(struct super_block *sb)
 	node->nlookup = 0;
 	node->attr_expires = 0;
 	node->mode_expires = 0;
-	node->changed = 0;
+	atomic64_set(&node->changed, 0);
 	node->resizing = false;
 	atomic_set(&node->n_direct, 0);
 	node->mtime_is_ours = false;
@@ -83,10 +84,10 @@ static bool entry_is_sane(const struct fuse_entry_out *entry)
 	       entry->attr.size <= MAX_LFS_FILESIZE;
 }
 
-/* Folios no larger than a request, so that each can be read by one. */
+/* Folios no larger than a request, so that each can be read by one; or than what dirty.h keeps account of. */
 static void set_folio_sizes(struct inode *inode)
 {
-	u32 most = cs_session(inode->i_sb)->max_bytes >> PAGE_SHIFT;
+	u32 most = min_t(u32, cs_session(inode->i_sb)->max_bytes >> PAGE_SHIFT, CS_DIRTY_MAX);
 
 	mapping_set_folio_order_range(inode->i_mapping, 0,
 				      min_t(unsigned int, ilog2(most), MAX_PAGECACHE_ORDER));

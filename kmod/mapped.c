@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 
+#include "dirty.h"
 #include "fs.h"
 
 /* Folio locked after VM_FAULT_LOCKED. */
@@ -19,7 +20,7 @@ static vm_fault_t make_dirty(struct inode *inode, struct folio *folio, struct pa
 		/* The store is tried again, and finds what there is now. */
 		return VM_FAULT_NOPAGE;
 	}
-	folio_mark_dirty(folio);
+	cs_dirty_mark(folio, folio_page_idx(folio, page) * PAGE_SIZE, PAGE_SIZE);
 	return VM_FAULT_LOCKED;
 }
 

@@ -4,23 +4,27 @@
 
 #include <linux/cred.h>
 #include <linux/fs.h>
+#include <linux/mempool.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
 static struct workqueue_struct *workers;
 static struct workqueue_struct *waiters;
 
+/* Writeback must go on without memory: each of its writers needs one at a time. */
+static mempool_t *reserve;
+#define RESERVED 4
+
 /* The device's part starts a cache line, so that its writes share none with ours. */
 #define OUT_OFFSET(in_len) ALIGN(sizeof(struct fuse_in_header) + (in_len), L1_CACHE_BYTES)
 
-struct cs_request *cs_request_new(u32 opcode, u64 nodeid, u32 in_len, u32 out_len, gfp_t gfp)
+static size_t size_of(u32 in_len, u32 out_len)
 {
-	size_t size = OUT_OFFSET(in_len) + sizeof(struct fuse_out_header) + out_len;
-	struct cs_request *request;
+	return sizeof(struct cs_request) + OUT_OFFSET(in_len) + sizeof(struct fuse_out_header) + out_len;
+}
 
-	request = kmalloc(sizeof(*request) + size, gfp);
-	if (!request)
-		return NULL;
+static void init(struct cs_request *request, u32 opcode, u64 nodeid, u32 in_len, u32 out_len)
+{
 	memset(request, 0, sizeof(*request) + sizeof(struct fuse_in_header) + in_len);
 	refcount_set(&request->refs, 1);
 	INIT_LIST_HEAD(&request->link);
@@ -34,6 +38,30 @@ struct cs_request *cs_request_new(u32 opcode, u64 nodeid, u32 in_len, u32 out_le
 	request->in->uid = from_kuid(&init_user_ns, current_fsuid());
 	request->in->gid = from_kgid(&init_user_ns, current_fsgid());
 	request->in->pid = task_pid_nr(current);
+}
+
+struct cs_request *cs_request_new(u32 opcode, u64 nodeid, u32 in_len, u32 out_len, gfp_t gfp)
+{
+	struct cs_request *request = kmalloc(size_of(in_len, out_len), gfp);
+
+	if (request)
+		init(request, opcode, nodeid, in_len, out_len);
+	return request;
+}
+
+/* One of the reserve: a WRITE, then the list of its data. */
+#define RESERVED_LIST ALIGN(size_of(sizeof(struct fuse_write_in), sizeof(struct fuse_write_out)), sizeof(u64))
+#define RESERVED_SIZE (RESERVED_LIST + CS_RESERVED_DATA * sizeof(struct scatterlist))
+
+struct cs_request *cs_request_reserved(u32 opcode, u64 nodeid, enum cs_data direction)
+{
+	struct cs_request *request = mempool_alloc(reserve, GFP_NOFS);
+
+	init(request, opcode, nodeid, sizeof(struct fuse_write_in), sizeof(struct fuse_write_out));
+	request->reserved = true;
+	request->data = (void *)request + RESERVED_LIST;
+	sg_init_table(request->data, CS_RESERVED_DATA);
+	request->direction = direction;
 	return request;
 }
 
@@ -82,6 +110,10 @@ void cs_request_put(struct cs_request *request)
 		return;
 	if (request->release)
 		request->release(request);
+	if (request->reserved) {
+		mempool_free(request, reserve);
+		return;
+	}
 	kfree(request->data);
 	kfree(request);
 }
@@ -150,13 +182,21 @@ void cs_work_defer_wait(struct work_struct *work)
 
 int cs_requests_start(void)
 {
+	reserve = mempool_create_kmalloc_pool(RESERVED, RESERVED_SIZE);
+	if (!reserve)
+		return -ENOMEM;
 	workers = alloc_workqueue("casement", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!workers)
-		return -ENOMEM;
+		goto no_workers;
 	waiters = alloc_workqueue("casement_wait", WQ_UNBOUND, 0);
 	if (!waiters)
-		destroy_workqueue(workers);
-	return waiters ? 0 : -ENOMEM;
+		goto no_waiters;
+	return 0;
+no_waiters:
+	destroy_workqueue(workers);
+no_workers:
+	mempool_destroy(reserve);
+	return -ENOMEM;
 }
 
 void cs_requests_drain(void)
@@ -168,4 +208,5 @@ void cs_requests_stop(void)
 {
 	destroy_workqueue(waiters);
 	destroy_workqueue(workers);
+	mempool_destroy(reserve);
 }

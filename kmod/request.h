@@ -52,6 +52,7 @@ struct cs_request {
 	u32 in_len, out_len;		/* [I] bytes of arguments and of the largest result */
 	bool out_var;			/* [I] the result may be shorter */
 	bool no_reply;			/* [I] FORGET: the device gives the buffer back, no more */
+	bool reserved;			/* [I] of the reserve, and with it its data's list */
 	bool patient;			/* [I] a wait for others: no reply is too late */
 	unsigned long sent;		/* [L:queue->lock] jiffies */
 	u64 snapshot;			/* [I] of attributes, where its maker took one */
@@ -75,6 +76,13 @@ void cs_request_caller(struct cs_request *request, struct mnt_idmap *idmap);
 
 /* Give it a scatter list of up to `max` entries; -ENOMEM. The caller fills it by cs_request_add(). */
 int cs_request_data(struct cs_request *request, enum cs_data direction, unsigned int max, gfp_t gfp);
+
+/*
+ * A WRITE of up to CS_RESERVED_DATA entries of data, from a reserve that is waited for: who has one
+ * may wait for nothing but its end. Else as the two above.
+ */
+struct cs_request *cs_request_reserved(u32 opcode, u64 nodeid, enum cs_data direction);
+#define CS_RESERVED_DATA 16U
 
 /* The next entry. There must be one left. */
 void cs_request_add(struct cs_request *request, struct page *page, u32 len, u32 offset);

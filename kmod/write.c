@@ -41,6 +41,17 @@ static void release_folios(struct cs_request *request)
 		folio_put(page_folio(sg_page(&request->data[i])));
 }
 
+static struct cs_request *to_folios(struct cs_request *request)
+{
+	request->release = release_folios;
+	return request;
+}
+
+struct cs_request *cs_write_reserved(struct inode *inode)
+{
+	return to_folios(cs_request_reserved(FUSE_WRITE, cs_nodeid(inode), CS_DATA_TO_DEVICE));
+}
+
 struct cs_request *cs_write_new(struct inode *inode, u32 max, gfp_t gfp)
 {
 	struct cs_request *request = cs_request_new(FUSE_WRITE, cs_nodeid(inode),
@@ -49,12 +60,11 @@ struct cs_request *cs_write_new(struct inode *inode, u32 max, gfp_t gfp)
 
 	if (!request)
 		return NULL;
-	request->release = release_folios;
 	if (cs_request_data(request, CS_DATA_TO_DEVICE, max, gfp)) {
 		cs_request_put(request);
 		return NULL;
 	}
-	return request;
+	return to_folios(request);
 }
 
 /* private: the last folio is zeros behind what was written, to its end. */

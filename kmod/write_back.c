@@ -13,6 +13,7 @@
 #include <linux/sched/mm.h>
 #include <linux/writeback.h>
 
+#include "dirty.h"
 #include "fs.h"
 
 /* ---- sending ---- */
@@ -21,6 +22,7 @@ struct batch {
 	struct inode *inode;
 	struct cs_file *open;		/* a handle that may write, or NULL */
 	struct cs_request *request;	/* being filled, or NULL */
+	unsigned int max;		/* entries of its data */
 	loff_t end;			/* of its data */
 };
 
@@ -32,6 +34,8 @@ static void end_writeback(struct cs_request *request)
 
 	if (request->returned)
 		request->n_data = 0;
+	/* Folios keep their inode while they are under writeback. */
+	cs_attr_written_back(page_folio(sg_page(request->data))->mapping->host);
 	for (unsigned int i = 0; i < n; i++) {
 		struct folio *folio = page_folio(sg_page(&request->data[i]));
 
@@ -39,7 +43,7 @@ static void end_writeback(struct cs_request *request)
 			mapping_set_error(folio->mapping, err);
 		if (request->returned)
 			folio_put(folio);
-		folio_end_writeback(folio);
+		cs_dirty_sent(folio);
 	}
 	cs_file_put(open);
 }
@@ -53,51 +57,67 @@ static void send_batch(struct batch *batch)
 	batch->request = NULL;
 	cs_write_args(request, batch->open, batch->end - request->data_len, request->data_len,
 		      FUSE_WRITE_CACHE);
+	/* Its reply may come after one that has the new time. */
+	WRITE_ONCE(cs_inode(batch->inode)->mtime_is_ours, true);
 	cs_file_get(batch->open);
 	cs_device_send(batch->open->session->device, request);
 	cs_request_put(request);
 }
 
-static int start_batch(struct batch *batch, loff_t pos)
+/* Nothing unsent is held here: the reserve comes back when what was sent is answered. */
+static void start_batch(struct batch *batch, loff_t pos)
 {
-	struct cs_request *request = cs_write_new(batch->inode, cs_session(batch->inode->i_sb)->max_pages,
-					       GFP_NOFS);
+	struct cs_request *request;
 
-	if (!request)
-		return -ENOMEM;
+	batch->max = cs_session(batch->inode->i_sb)->max_pages;
+	request = cs_write_new(batch->inode, batch->max, GFP_NOFS | __GFP_NORETRY | __GFP_NOWARN);
+	if (!request) {
+		batch->max = min(batch->max, CS_RESERVED_DATA);
+		request = cs_write_reserved(batch->inode);
+	}
 	request->end = end_writeback;
 	request->private = batch->open;
 	batch->request = request;
 	batch->end = pos;
-	return 0;
+}
+
+/* Pages of the folio: by the request that is being filled if they follow what it has, else by another. */
+static void add_part(struct batch *batch, struct folio *folio, size_t offset, u32 len)
+{
+	loff_t pos = folio_pos(folio) + offset;
+
+	if (batch->request && (batch->end != pos || batch->request->n_data == batch->max ||
+			       batch->request->data_len + len > cs_session(batch->inode->i_sb)->max_bytes))
+		send_batch(batch);
+	if (!batch->request)
+		start_batch(batch, pos);
+	folio_get(folio);
+	cs_request_add(batch->request, folio_page(folio, offset >> PAGE_SHIFT), len, 0);
+	batch->end += len;
+}
+
+/* The bitmap's runs of pages, of the folio's first `len` bytes. */
+static void add_parts(struct batch *batch, struct folio *folio, unsigned long pages, size_t len)
+{
+	unsigned long first, end;
+
+	cs_dirty_begin(folio, hweight_long(pages & ~(pages << 1)));
+	for_each_set_bitrange(first, end, &pages, BITS_PER_LONG)
+		add_part(batch, folio, first * PAGE_SIZE, min(end * PAGE_SIZE, len) - first * PAGE_SIZE);
 }
 
 /* A dirty folio, locked; unlocked here. */
 static int add_dirty(struct batch *batch, struct folio *folio)
 {
-	struct cs_session *session = cs_session(batch->inode->i_sb);
 	loff_t pos = folio_pos(folio), size = i_size_read(batch->inode);
-	u32 len;
-	int err = 0;
+	size_t len = pos < size ? min_t(loff_t, folio_size(folio), size - pos) : 0;
+	unsigned long pages = cs_dirty_take(folio, len);
+	int err = batch->open ? 0 : -EIO;
 
-	if (!batch->open)
-		err = -EIO;
-	if (err || pos >= size)
-		goto unlock;
-	len = min_t(loff_t, folio_size(folio), size - pos);
-	if (batch->request && (batch->end != pos || batch->request->n_data == session->max_pages ||
-			       batch->request->data_len + len > session->max_bytes))
-		send_batch(batch);
-	if (!batch->request)
-		err = start_batch(batch, pos);
-	if (err)
-		goto unlock;
-	folio_zero_segment(folio, len, folio_size(folio));
-	folio_get(folio);
-	folio_start_writeback(folio);
-	cs_request_add(batch->request, &folio->page, len, 0);
-	batch->end += len;
-unlock:
+	if (!err && pages) {
+		folio_zero_segment(folio, len, folio_size(folio));
+		add_parts(batch, folio, pages, len);
+	}
 	if (err)
 		mapping_set_error(folio->mapping, err);
 	folio_unlock(folio);
@@ -114,10 +134,8 @@ int cs_writepages(struct address_space *mapping, struct writeback_control *wbc)
 	while ((folio = writeback_iter(mapping, wbc, folio, &err)))
 		err = add_dirty(&batch, folio);
 	send_batch(&batch);
-	if (batch.open) {
-		cs_attr_wrote(mapping->host, 0);
+	if (batch.open)
 		cs_file_put(batch.open);
-	}
 	memalloc_nofs_restore(context);
 	return err;
 }
@@ -219,7 +237,7 @@ int cs_write_end(cs_writer *writer, struct address_space *mapping, loff_t pos, u
 	if (copied) {
 		folio_mark_uptodate(folio);
 		/* Dirty first: a longer file without a dirty folio would be believed to be shorter. */
-		folio_mark_dirty(folio);
+		cs_dirty_mark(folio, offset_in_folio(folio, pos), copied);
 		cs_attr_unsent(mapping->host, pos + copied);
 	}
 	folio_unlock(folio);

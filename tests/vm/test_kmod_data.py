@@ -9,8 +9,9 @@ import subprocess
 
 import pytest
 
+from agent import Agent
 from guests import BUILD
-from kmod_guest import signal_daemon
+from kmod_guest import TAKE, signal_daemon
 
 CHECK = BUILD / "tests" / "data" / "data-check"
 WRITE_BACK = ["--share-arg", "--writeback"]
@@ -90,4 +91,46 @@ def test_who_writes_can_be_killed(agent, share):
     agent.ask("settle; printf z | dd of=file bs=1 seek=3 conv=notrunc; sync")
     assert (share / "file").read_bytes()[1:5] == b"\0\0z\0"
     assert agent.ask("cat file | cmp - file && echo same") == "same\n"
+    agent.end()
+
+
+# In the guest: the file is read, so that it is cached in folios as large as they get; then a store in the
+# middle of each MiB, through a mapping and by write(2), and when the host has written beside them all is sent.
+BESIDE = r"""
+import mmap, os
+fd = os.open("beside", os.O_RDWR)
+while os.read(fd, 1 << 20):
+    pass
+pages = mmap.mmap(fd, 8 << 20)
+for at in range(0, 8 << 20, 1 << 20):
+    pages[at + (1 << 19)] = ord("G")
+    os.pwrite(fd, b"G", at + (1 << 19) + 65536)
+print("stored", flush=True)
+input()
+pages.flush()
+os.fsync(fd)
+"""
+
+
+@pytest.mark.parametrize("args", [[], WRITE_BACK], ids=["through", "back"])
+def test_what_the_host_writes_beside_a_store(machines, share, module, tmp_path, args):
+    """In QEMU, for large folios: what is sent is the pages that were stored to, and no other."""
+    control = tmp_path / "control"
+    control.mkdir()
+    (share / "beside").write_bytes(b"0" * (8 << 20))
+    (share / "beside.py").write_text(BESIDE)
+    agent = Agent(machines, "a", control, "--share", f"{share}:t", *args, "--share", f"{module.parent}:kmod:ro")
+    agent.ask(TAKE + "set +e")
+    agent.ask("mkfifo /tmp/go; exec 9<> /tmp/go; python3 beside.py < /tmp/go > /tmp/said & pid=$!\n"
+              "until grep -q stored /tmp/said; do :; done")
+    near = [page * 4096 for page in (-8, -3, -1, 1, 2, 5, 15, 17, 40)]
+    with open(share / "beside", "r+b") as file:
+        for at in range(0, 8 << 20, 1 << 20):
+            for offset in near:
+                file.seek(at + (1 << 19) + offset)
+                file.write(b"H")
+    agent.ask("echo >&9; wait $pid")
+    data = (share / "beside").read_bytes()
+    for at in range(1 << 19, 8 << 20, 1 << 20):
+        assert bytes(data[at + offset] for offset in (0, 65536, *near)) == b"GG" + b"H" * len(near), at
     agent.end()
