@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What checkers have in common: how they begin together.
 
-A checker is a program: `CHECKER DIRECTORY MINE COUNT SEED SECONDS`. There are COUNT of it,
+A checker is a program: `CHECKER DIRECTORY MINE COUNT SEED SECONDS [WORD...]`. There are COUNT of it,
 numbered by MINE from 0, which is the host's. All do what `random.Random(SEED)` says for SECONDS,
 and end with status 0, or with what they saw. A seed repeats what each of them chooses; who comes
 first is chance.
@@ -25,7 +25,7 @@ def join(directory, mine, count, where="start"):
 
 
 def main(check):
-    """The command line, as check(directory, mine, count, random, seconds)."""
-    directory, mine, count, seed, seconds = sys.argv[1:]
+    """The command line, as check(directory, mine, count, random, seconds, words...)."""
+    directory, mine, count, seed, seconds, *words = sys.argv[1:]
     join(directory, int(mine), int(count))
-    check(directory, int(mine), int(count), random.Random(int(seed)), float(seconds))
+    check(directory, int(mine), int(count), random.Random(int(seed)), float(seconds), *words)

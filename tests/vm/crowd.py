@@ -25,12 +25,14 @@ def end(process):
 
 
 def run(start, share, checker, guests, *args):
-    """`start` starts a guest; `args` are the share's. The checker is a file in CHECKERS."""
+    """`start` starts a guest; `args` are the share's. The checker is a file in CHECKERS, with words of its own."""
+    name, *more = checker.split()
     seed = int(os.environ.get("CASEMENT_TEST_SEED", 0)) or random.randrange(1, 1 << 31)
     count = guests + 1
 
     def words(directory, mine):
-        return ["python3", "-B", f"{{}}/{checker}", directory, str(mine), str(count), str(seed + mine), str(SECONDS)]
+        return ["python3", "-B", f"{{}}/{name}", directory, str(mine), str(count), str(seed + mine), str(SECONDS),
+                *more]
 
     started = [start(" ".join(words("/mnt/t", mine)).format("/mnt/tools") + " 2>&1",
                      "--share", f"{share}:t", *args, "--share", f"{CHECKERS}:tools:ro", name=f"guest{mine}")

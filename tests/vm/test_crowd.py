@@ -28,3 +28,18 @@ def test_own_names_where_names_are_believed(checked, share, checked_module):
     """Two guests and the host, each sure of its own names alone, by our driver."""
     (share / ".cached").touch()
     crowd.run(checked, share, "names.py", 2, "--cache", "auto", *CACHED, *ours(checked_module))
+
+
+# A file that several processes of one guest work on, in each way that a guest may keep it.
+FILES = {"auto": [], "always": ["--cache", "always"], "never": ["--cache", "never"],
+         "back": ["--share-arg", "--writeback"]}
+
+
+@pytest.mark.parametrize("mode", FILES)
+def test_a_file_on_the_kernels_driver(natives, share, mode):
+    crowd.run(natives, share, "file.py synced", 1, *FILES[mode])
+
+
+@pytest.mark.parametrize("mode", FILES)
+def test_a_file_on_our_driver(natives, share, native_module, mode):
+    crowd.run(natives, share, "file.py", 1, *FILES[mode], *ours(native_module))
