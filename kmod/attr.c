@@ -29,14 +29,23 @@ void cs_attr_expire(struct inode *inode)
 	WRITE_ONCE(cs_inode(inode)->mode_expires, 0);
 }
 
+static void raise_to(atomic64_t *number, s64 least)
+{
+	s64 before = atomic64_read(number);
+
+	while (before < least && !atomic64_try_cmpxchg(number, &before, least))
+		;
+}
+
 /* What was asked for before is not taken over. */
 static void count_change(struct inode *inode)
 {
-	s64 now = atomic64_inc_return(&cs_session(inode->i_sb)->changes);
-	s64 before = atomic64_read(&cs_inode(inode)->changed);
+	raise_to(&cs_inode(inode)->changed, atomic64_inc_return(&cs_session(inode->i_sb)->changes));
+}
 
-	while (before < now && !atomic64_try_cmpxchg(&cs_inode(inode)->changed, &before, now))
-		;
+void cs_attr_evicted(struct inode *inode)
+{
+	raise_to(&cs_session(inode->i_sb)->evicted, atomic64_read(&cs_inode(inode)->changed));
 }
 
 /* Times, size and names, but nothing that permissions depend on. Any context; pairs with taken_over(). */
@@ -141,8 +150,11 @@ static void set_fields(struct inode *inode, const struct fuse_attr *attr, u64 ex
 	WRITE_ONCE(cs_inode(inode)->mode_expires, expires);
 }
 
-void cs_attr_first(struct inode *inode, const struct fuse_attr *attr, u64 expires)
+void cs_attr_first(struct inode *inode, const struct fuse_attr *attr, u64 expires, u64 snapshot)
 {
+	/* It may be one of those that we changed since, and forgot. */
+	if (atomic64_read(&cs_session(inode->i_sb)->evicted) > snapshot)
+		expires = 0;
 	set_fields(inode, attr, expires);
 	i_size_write(inode, attr->size);
 }
@@ -264,7 +276,7 @@ static int ask_birth(struct inode *inode)
 	struct cs_request *request;
 	int err;
 
-	if (smp_load_acquire(&node->has_birth) || READ_ONCE(session->no_statx))
+	if (smp_load_acquire(&node->has_birth) || READ_ONCE(node->no_birth) || READ_ONCE(session->no_statx))
 		return 0;
 	request = cs_inode_request(inode, FUSE_STATX, sizeof(struct fuse_statx_in),
 				   sizeof(struct fuse_statx_out));
@@ -279,6 +291,8 @@ static int ask_birth(struct inode *inode)
 		/* Pairs with the acquire of who reads it. */
 		smp_store_release(&node->has_birth, true);
 		spin_unlock(&inode->i_lock);
+	} else if (!err) {
+		WRITE_ONCE(node->no_birth, true);
 	} else if (err == -ENOSYS) {
 		WRITE_ONCE(session->no_statx, true);
 		err = 0;
@@ -365,6 +379,34 @@ static void fill_setattr(struct fuse_setattr_in *in, struct mnt_idmap *idmap, co
 	fill_times(in, attr);
 }
 
+#define ASKED (ATTR_MODE | ATTR_UID | ATTR_GID | ATTR_SIZE | ATTR_ATIME | ATTR_MTIME)
+
+/*
+ * Set-id bits that go with a change: the VFS makes a mode of the one that is cached, and others may have
+ * set another. The host's chown(2) takes them away itself; else it is the mode of now without them.
+ */
+static int drop_set_id(struct mnt_idmap *idmap, struct inode *inode, struct iattr *attr)
+{
+	unsigned int which = attr->ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID);
+	umode_t mode;
+	int err;
+
+	if (!which)
+		return 0;
+	attr->ia_valid &= ~ATTR_MODE;
+	/* But for the bit of a group that cannot execute it, which the host lets its root keep. */
+	if (attr->ia_valid & (ATTR_UID | ATTR_GID) && (!(which & ATTR_KILL_SGID) || inode->i_mode & S_IXGRP))
+		return 0;
+	err = cs_attr_refresh(inode, true);
+	which |= setattr_should_drop_suidgid(idmap, inode);
+	mode = inode->i_mode & ~((which & ATTR_KILL_SUID ? S_ISUID : 0) | (which & ATTR_KILL_SGID ? S_ISGID : 0));
+	if (mode != inode->i_mode) {
+		attr->ia_valid |= ATTR_MODE;
+		attr->ia_mode = mode;
+	}
+	return err;
+}
+
 static int ask_setattr(struct mnt_idmap *idmap, struct inode *inode, struct iattr *attr, struct fuse_attr_out *out)
 {
 	struct cs_request *request;
@@ -434,8 +476,8 @@ int cs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *att
 	int err = mode_is_fresh(inode) ? 0 : cs_attr_refresh(inode, false);
 	struct fuse_attr_out out;
 
-	err = err ?: setattr_prepare(idmap, dentry, attr);
-	if (err)
+	err = err ?: setattr_prepare(idmap, dentry, attr) ?: drop_set_id(idmap, inode, attr);
+	if (err || !(attr->ia_valid & ASKED))
 		return err;
 	if (attr->ia_valid & ATTR_SIZE) {
 		filemap_invalidate_lock(inode->i_mapping);

@@ -203,13 +203,14 @@ static int flush(struct file *file, fl_owner_t id)
 	struct cs_file *open = file->private_data;
 	struct cs_request *request;
 	struct fuse_flush_in *in;
-	int err = 0;
+	int err = 0, flushed;
 
 	if (file->f_mode & FMODE_WRITE) {
 		cs_write_out(inode);
 		err = file_check_and_advance_wb_err(file);
 	}
-	if (err || (open->flags & FOPEN_NOFLUSH) || READ_ONCE(open->session->no_flush))
+	/* After an error, too: it is how the daemon knows whose locks are gone. */
+	if ((open->flags & FOPEN_NOFLUSH) || READ_ONCE(open->session->no_flush))
 		return err;
 	request = cs_inode_request(inode, FUSE_FLUSH, sizeof(struct fuse_flush_in), 0);
 	if (!request)
@@ -217,12 +218,12 @@ static int flush(struct file *file, fl_owner_t id)
 	in = cs_request_args(request);
 	in->fh = open->fh;
 	in->lock_owner = cs_lock_owner(open->session, id);
-	err = cs_inode_run(inode, request);
-	if (err == -ENOSYS) {
+	flushed = cs_inode_run(inode, request);
+	if (flushed == -ENOSYS) {
 		WRITE_ONCE(open->session->no_flush, true);
-		err = 0;
+		flushed = 0;
 	}
-	return err;
+	return err ?: flushed;
 }
 
 static int release(struct inode *inode, struct file *file)

@@ -26,7 +26,7 @@ struct cs_inode {
 	bool mtime_is_ours;		/* [A] we wrote: the next new mtime is of that */
 	u64 written;			/* [L:vfs.i_lock] number of the last write that went to the page cache only */
 	u64 sent;			/* [L:vfs.i_lock] number of the last of them whose folios were all sent */
-	bool has_birth;			/* [A] birth is known */
+	bool has_birth, no_birth;	/* [A] birth is known; it is known that there is none */
 	struct timespec64 birth;	/* [I] once has_birth */
 	struct list_head writers;	/* [L:lock] open files that may write */
 	struct cs_dir_foresight names;	/* of a directory */
@@ -112,7 +112,10 @@ u64 cs_attr_snapshot(struct super_block *sb);
 void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expires, u64 snapshot);
 
 /* The same for a new inode, without a look at what was. */
-void cs_attr_first(struct inode *inode, const struct fuse_attr *attr, u64 expires);
+void cs_attr_first(struct inode *inode, const struct fuse_attr *attr, u64 expires, u64 snapshot);
+
+/* It leaves the cache: what was asked for before its last change is not believed of it when it comes back. */
+void cs_attr_evicted(struct inode *inode);
 
 /* jiffies64 when the daemon's time, in seconds and nanoseconds from now, is over; 0 for none. */
 u64 cs_attr_expiry(struct super_block *sb, u64 seconds, u32 nanoseconds);

@@ -30,6 +30,7 @@ struct inode *cs_inode_alloc(struct super_block *sb)
 	node->sent = 0;
 	node->has_birth = false;
 	INIT_LIST_HEAD(&node->writers);
+	node->no_birth = false;
 	node->names = (struct cs_dir_foresight){ .since = jiffies };
 	node->was_read = false;
 	node->opens = 0;
@@ -55,6 +56,7 @@ void cs_inode_evict(struct inode *inode)
 	wait_var_event(&cs_inode(inode)->n_direct, !atomic_read(&cs_inode(inode)->n_direct));
 	truncate_inode_pages_final(&inode->i_data);
 	clear_inode(inode);
+	cs_attr_evicted(inode);
 	/* The root's look-up is nobody's. */
 	if (cs_nodeid(inode) != FUSE_ROOT_ID)
 		cs_session_forget(cs_session(inode->i_sb), cs_nodeid(inode), cs_inode(inode)->nlookup);
@@ -125,7 +127,7 @@ static struct inode *get(struct super_block *sb, struct fuse_entry_out *entry, u
 	if (cs_inode_is_new(inode)) {
 		/* The daemon keeps times; ours would only cost requests. */
 		inode->i_flags |= S_NOATIME | S_NOCMTIME;
-		cs_attr_first(inode, &entry->attr, expires);
+		cs_attr_first(inode, &entry->attr, expires, snapshot);
 		set_operations(inode, entry->attr.rdev);
 		/* Another file system begins here: submount.c. */
 		if (S_ISDIR(inode->i_mode) && entry->attr.flags & FUSE_ATTR_SUBMOUNT &&

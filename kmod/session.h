@@ -39,6 +39,7 @@ struct cs_session {
 	struct cs_foresight foresight;
 	siphash_key_t lock_key;		/* [I] of the names that lock owners have at the daemon */
 	atomic64_t changes;		/* counts changes made by this guest; see attr.c */
+	atomic64_t evicted;		/* the last of them of inodes that are not in the cache any more */
 	spinlock_t forget_lock;
 	struct cs_request *forgets;	/* [L:forget_lock] the batch being filled, or NULL */
 	struct delayed_work forget_work;
