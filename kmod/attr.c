@@ -75,7 +75,7 @@ void cs_attr_changed(struct inode *inode)
 	mark_changed(inode);
 }
 
-void cs_attr_written_back(struct inode *inode)
+void cs_attr_written(struct inode *inode)
 {
 	WRITE_ONCE(cs_inode(inode)->mtime_is_ours, true);
 	mark_changed(inode);

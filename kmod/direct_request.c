@@ -125,10 +125,15 @@ static void copy_back(struct cs_request *request)
 
 void cs_direct_ended(struct cs_request *request)
 {
-	atomic_t *n = request->inode ? &cs_inode(request->inode)->n_direct : NULL;
+	struct inode *inode = request->inode;
+	atomic_t *n;
 
+	if (!inode)
+		return;
+	cs_attr_written(inode);
+	n = &cs_inode(inode)->n_direct;
 	/* With the last of them the inode may go. */
-	if (n && atomic_dec_and_test(n))
+	if (atomic_dec_and_test(n))
 		wake_up_var(n);
 }
 

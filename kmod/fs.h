@@ -135,8 +135,8 @@ static inline bool cs_attr_changed_since(const struct inode *inode, u64 snapshot
 /* We wrote up to `end`: the file is that long at least, and the next new mtime is ours. */
 void cs_attr_wrote(struct inode *inode, loff_t end);
 
-/* The reply to a write of dirty pages came. Any context. */
-void cs_attr_written_back(struct inode *inode);
+/* The reply to a WRITE came, whoever waits for it. Any context. */
+void cs_attr_written(struct inode *inode);
 
 /* We wrote up to `end`, but into the page cache only: the file is that long, whatever the daemon says. */
 void cs_attr_unsent(struct inode *inode, loff_t end);

@@ -79,6 +79,8 @@ static void unlock_folios(struct cs_request *request)
 	bool all = !request->error && cs_write_done(request) == request->data_len;
 	unsigned int n = request->n_data;
 
+	/* Whoever sent it may have been killed. Folios keep their inode while they are locked. */
+	cs_attr_written(page_folio(sg_page(request->data))->mapping->host);
 	if (request->returned)
 		request->n_data = 0;
 	for (unsigned int i = 0; i < n; i++) {

@@ -35,7 +35,7 @@ static void end_writeback(struct cs_request *request)
 	if (request->returned)
 		request->n_data = 0;
 	/* Folios keep their inode while they are under writeback. */
-	cs_attr_written_back(page_folio(sg_page(request->data))->mapping->host);
+	cs_attr_written(page_folio(sg_page(request->data))->mapping->host);
 	for (unsigned int i = 0; i < n; i++) {
 		struct folio *folio = page_folio(sg_page(&request->data[i]));
 

@@ -76,21 +76,26 @@ def test_a_file_that_the_host_cuts(agent, share, args):
 def test_who_writes_can_be_killed(agent, share):
     """While the daemon is silent: who waits for it, and who waits for that one, of pages that are here or not."""
     (share / "file").write_bytes(bytes(1 << 20))
-    agent = agent()
+    agent = agent("--share-arg", "--timeout=1000")
     # The first write asks if there are extended attributes.
-    agent.ask("exec 7<> file 8<> file; printf x >&8; settle; echo 3 > /proc/sys/vm/drop_caches")
+    agent.ask("exec 7<> file 8<> file; printf x >&8; exec 6<> longer; printf x >&6; settle\n"
+              "echo 3 > /proc/sys/vm/drop_caches; stat longer")
     signal_daemon(share, signal.SIGSTOP)
     try:
         said = agent.ask("printf y >&7 & one=$!\nuntil grep -q 'in_flight=[1-9]' $sysfs/statistics; do :; done\n"
                          "head -c 100000 /dev/zero >&8 & two=$!\n"
                          "until grep -q '^State:.*D' /proc/$two/status; do :; done\n"
-                         "kill -9 $one $two; wait $one; echo $?; wait $two; echo $?")
-        assert said.replace("Killed\n", "") == "137\n137\n"
+                         "head -c 5000 /dev/zero >&6 & three=$!\n"
+                         "until grep -q 'in_flight=[2-9]' $sysfs/statistics; do :; done\n"
+                         "kill -9 $one $two $three; wait $one; echo $?; wait $two; echo $?; wait $three; echo $?")
+        assert said.replace("Killed\n", "") == "137\n137\n137\n"
     finally:
         signal_daemon(share, signal.SIGCONT)
     agent.ask("settle; printf z | dd of=file bs=1 seek=3 conv=notrunc; sync")
     assert (share / "file").read_bytes()[1:5] == b"\0\0z\0"
     assert agent.ask("cat file | cmp - file && echo same") == "same\n"
+    # What the killed one wrote came to the daemon all the same, and is known.
+    assert agent.ask("stat -c %s longer") == f"{(share / 'longer').stat().st_size}\n"
     agent.end()
 
 
