@@ -70,6 +70,9 @@ static void end_file(struct work_struct *work)
 
 static void end_read(struct cs_request *request)
 {
+	/* All was read: that is a time of access. */
+	if (!request->error && request->got < request->data_len)
+		cs_attr_expire(inode_of(request));
 	if (request->error || request->got == request->data_len || end_of(request) >= i_size_read(inode_of(request))) {
 		unlock_folios(request);
 	} else {
