@@ -92,7 +92,7 @@ int mapping_bring(struct window *window, struct mapping *mapping, uint64_t size)
 	int err;
 
 	if (vmm_would_refuse(mapping, size)) {
-		log_guest(LOG_LEVEL_WARN,
+		log_guest(LOG_LEVEL_DEBUG,
 			  "without FUSE passthrough (Linux 6.9, root) a file of %llu bytes cannot be mapped past its end",
 			  (unsigned long long)size);
 		return -EIO;

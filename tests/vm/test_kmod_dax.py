@@ -242,8 +242,12 @@ def test_a_killed_cut(machines, share, module, tmp_path):
                   "until [ $(wc -l < /tmp/said) = 2 ] || grep -q ' D ' /proc/$loader/stat; do :; done")
     finally:
         signal_daemon(share, signal.SIGCONT)
-    assert agent.ask("wait $cutter; settle; stat -c %s file\n"
-                     "echo go 2>/dev/null >&9; wait $loader; echo $?") == "1048576\n135\n"
+    # A load before anybody has asked for the size, and one after.
+    assert agent.ask("{ wait $cutter; } 2>/dev/null; settle; lines=$(wc -l < /tmp/said)\n"
+                     "echo go 2>/dev/null >&9\n"
+                     "until [ $(wc -l < /tmp/said) -gt $lines ] || ! [ -e /proc/$loader/fd/0 ]; do :; done\n"
+                     "stat -c %s file; echo go 2>/dev/null >&9; { wait $loader; } 2>/dev/null; echo $?"
+                     ) == "1048576\n135\n"
     agent.end()
 
 
