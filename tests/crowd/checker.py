@@ -12,7 +12,7 @@ import sys
 import time
 
 
-PATIENCE = 60	# seconds to wait for the others
+PATIENCE = 120	# seconds to wait for the others
 
 
 def join(directory, mine, count, where="start"):

@@ -41,5 +41,5 @@ def test_a_file_on_the_kernels_driver(natives, share, mode):
 
 
 @pytest.mark.parametrize("mode", FILES)
-def test_a_file_on_our_driver(natives, share, native_module, mode):
-    crowd.run(natives, share, "file.py", 1, *FILES[mode], *ours(native_module))
+def test_a_file_on_our_driver(checked, share, checked_module, mode):
+    crowd.run(checked, share, "file.py", 1, *FILES[mode], *ours(checked_module))
