@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -14,57 +13,77 @@
 #include "common/log.h"
 
 static struct {		/* [I] once the thread runs */
+	pthread_t thread;
 	int signal_fd, stop_fd;
+	int done_fd;	/* readable when the main thread needs no end by force any more; owned */
 	void (*last)(void *ctx);
 	void *ctx;
 } ending;
 
-/* The next signal. False when none came for `ms`; -1: for ever. */
-static bool next_signal(int ms)
+enum news { NEWS_NONE, NEWS_SIGNAL, NEWS_DONE };
+
+/* What happens next, within `ms` milliseconds; -1: whenever that is. */
+static enum news next_news(int ms)
 {
-	struct pollfd pfd = { .fd = ending.signal_fd, .events = POLLIN };
+	struct pollfd pfds[] = {
+		{ .fd = ending.done_fd, .events = POLLIN }, { .fd = ending.signal_fd, .events = POLLIN },
+	};
 	struct signalfd_siginfo info;
 
-	while (poll(&pfd, 1, ms) < 0)
+	while (poll(pfds, 2, ms) < 0)
 		continue;
-	return pfd.revents && read(ending.signal_fd, &info, sizeof(info)) == sizeof(info);
+	if (pfds[0].revents)
+		return NEWS_DONE;
+	return pfds[1].revents && read(ending.signal_fd, &info, sizeof(info)) == sizeof(info) ?
+		       NEWS_SIGNAL : NEWS_NONE;
 }
 
 static void *wait_for_the_end(void *arg)
 {
-	bool again;
+	enum news news;
 
 	(void)arg;
 	pthread_setname_np(pthread_self(), "signals");
-	while (!next_signal(-1))
-		continue;
-	eventfd_write(ending.stop_fd, 1);
-	again = next_signal(ENDING_GRACE_MS);
+	do
+		news = next_news(-1);
+	while (news == NEWS_NONE);
+	if (news == NEWS_SIGNAL) {
+		eventfd_write(ending.stop_fd, 1);
+		news = next_news(ENDING_GRACE_MS);
+	}
+	if (news == NEWS_DONE)
+		return NULL;
 	log_warn("%s: something that it waits for does not end; the process ends without it",
-		 again ? "told twice" : "told to end");
+		 news == NEWS_SIGNAL ? "told twice" : "told to end");
 	ending.last(ending.ctx);
 	_exit(0);
 }
 
-int ending_start(int signal_fd, void (*last)(void *ctx), void *ctx, int *stop_fd)
+int ending_start(int signal_fd, int stop_fd, void (*last)(void *ctx), void *ctx)
 {
 	sigset_t all, old;
-	pthread_t thread;
 	int err;
 
-	*stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (*stop_fd < 0)
+	ending.done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (ending.done_fd < 0)
 		return -errno;
 	ending.signal_fd = signal_fd;
-	ending.stop_fd = *stop_fd;
+	ending.stop_fd = stop_fd;
 	ending.last = last;
 	ending.ctx = ctx;
 	sigfillset(&all);
 	sigdelset(&all, SIGSYS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&thread, NULL, wait_for_the_end, NULL);
+	err = pthread_create(&ending.thread, NULL, wait_for_the_end, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!err)
-		pthread_detach(thread);
+	if (err)
+		close(ending.done_fd);
 	return -err;
+}
+
+void ending_finish(void)
+{
+	eventfd_write(ending.done_fd, 1);
+	pthread_join(ending.thread, NULL);
+	close(ending.done_fd);
 }

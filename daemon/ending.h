@@ -11,11 +11,14 @@
 #define ENDING_GRACE_MS 1500
 
 /*
- * From here on `signal_fd`'s signals are taken. *stop_fd becomes readable with the
- * first, and stays so; it is the caller's. `last` is called, on that thread, before
- * the process is ended over everybody's head. Once a process, by the main thread, when
- * it is confined: 0 or -errno.
+ * From here on `signal_fd`'s signals are taken. `stop_fd`, an eventfd, becomes readable
+ * with the first, and stays so; both are the caller's. `last` is called, on that thread,
+ * before the process is ended over everybody's head. Once a process, by the main thread,
+ * when it is confined: 0 or -errno.
  */
-int ending_start(int signal_fd, void (*last)(void *ctx), void *ctx, int *stop_fd);
+int ending_start(int signal_fd, int stop_fd, void (*last)(void *ctx), void *ctx);
+
+/* All that may wait has ended: so does the thread. After ending_start() was 0, by the main thread. */
+void ending_finish(void);
 
 #endif

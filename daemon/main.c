@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -186,21 +187,33 @@ static void close_listener(void *ctx)
 	listener_close(ctx);
 }
 
+static int serve_until_told(const struct config *config, struct share *share,
+			    struct listener *listener, int signal_fd)
+{
+	cleanup_close int stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int err = stop_fd < 0 ? -errno : ending_start(signal_fd, stop_fd, close_listener, listener);
+
+	if (err) {
+		log_error("cannot start a thread: %s", strerror(-err));
+		share_close(share);
+		return err;
+	}
+	err = serve_all(config, share, listener, stop_fd);
+	share_close(share);
+	ending_finish();
+	return err;
+}
+
 /* The process that serves: its exit status. */
 static int serve(const struct config *config, struct listener *listener, int signal_fd)
 {
-	cleanup_close int stop_fd = -1;
 	struct share share = { 0 };
 	int err = open_share(config, &share);
 
-	if (!err) {
-		err = ending_start(signal_fd, close_listener, listener, &stop_fd);
-		if (err)
-			log_error("cannot start a thread: %s", strerror(-err));
-	}
-	if (!err)
-		err = serve_all(config, &share, listener, stop_fd);
-	share_close(&share);
+	if (err)
+		share_close(&share);
+	else
+		err = serve_until_told(config, &share, listener, signal_fd);
 	listener_close(listener);
 	return err && err != -ECANCELED ? 1 : 0;
 }
