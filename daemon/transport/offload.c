@@ -3,6 +3,7 @@
 #include "daemon/transport/offload.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "daemon/transport/queue_worker.h"
@@ -16,21 +17,30 @@ int offload_open(struct offload *offload, const struct request_ops *ops,
 
 void offload_close(struct offload *offload)
 {
+	/* Pairs with come_back()'s release: a few instructions are left of it. */
+	while (atomic_load_explicit(&offload->returning, memory_order_acquire))
+		sched_yield();
 	queue_waker_close(&offload->waker);
 }
 
-/* On the pool's thread. The queue may have the job, and be gone, as soon as it is linked in. */
+/*
+ * On the pool's thread. The queue may have the job as soon as it is linked in, and close; it is there
+ * until it was woken.
+ */
 static void come_back(struct job *job)
 {
 	struct offload *offload = job->owner;
 	struct job *first = atomic_load_explicit(&offload->back, memory_order_relaxed);
 
+	/* Who has the job has seen this. */
+	atomic_fetch_add_explicit(&offload->returning, 1, memory_order_relaxed);
 	do
 		job->next = first;
 	while (!atomic_compare_exchange_weak_explicit(&offload->back, &first, job,
 						      memory_order_release,
 						      memory_order_relaxed));
 	queue_waker_wake(&offload->waker);
+	atomic_fetch_sub_explicit(&offload->returning, 1, memory_order_release);
 }
 
 static struct job *job_new(struct offload *offload, unsigned int room)

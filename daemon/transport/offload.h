@@ -36,6 +36,7 @@ struct offload {
 	struct stop_token *stop;
 	struct queue_waker waker;	/* fires when one came back */
 	_Atomic(struct job *) back;	/* [A] release by the pool, acquire by the queue */
+	atomic_uint returning;		/* [A] pool threads that may still touch this */
 	struct job *spare;		/* [Q], as the rest */
 	unsigned int near;		/* away, on the guest's memory */
 	unsigned int far;		/* away, without it */
@@ -45,7 +46,7 @@ struct offload {
 /* 0 or -errno. */
 int offload_open(struct offload *offload, const struct request_ops *ops,
 		 const struct offload_pools *pools, struct guest_mem *mem, struct stop_token *stop);
-/* None may be away, and the disk pool's threads must have ended. */
+/* None may be away. Waits for threads that have just given one back. */
 void offload_close(struct offload *offload);
 
 /*
