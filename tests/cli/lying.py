@@ -280,7 +280,10 @@ class Connection:
 
     def client_addresses(self):
         """Words of guest memory that are addresses of something that the client may write."""
-        lines = pathlib.Path(f"/proc/{self.client_pid()}/maps").read_text().splitlines()
+        try:
+            lines = pathlib.Path(f"/proc/{self.client_pid()}/maps").read_text().splitlines()
+        except FileNotFoundError:
+            return set()	# It has ended, and left its last requests behind.
         ranges = [[int(end, 16) for end in line.split()[0].split("-")] for line in lines if " rw" in line]
         # A sanitizer's own maps are as large as all memory, and hold any number.
         ranges = [(low, high) for low, high in ranges if high - low < 1 << 32]
