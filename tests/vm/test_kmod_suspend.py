@@ -29,24 +29,26 @@ def skip_without(said):
 
 
 def test_devices_are_suspended(machines, share, module):
-    """Again and again, with files open, mapped and locked, and a program at work."""
+    """Again and again, with files open, mapped and locked, and a program at work. Not with a window: see
+    docs/window.md."""
     shutil.copy(HERE / "suspend_check.py", share)
     said = machines(DEVICES + f"python3 suspend_check.py {5 * ROUNDS} sh -c 'echo freeze > /sys/power/state'" + CLEAN,
-                    "--share", f"{share}:t", "--module", module, *OURS, "--window", "64M").finish()
+                    "--share", f"{share}:t", "--module", module, *OURS).finish()
     skip_without(said)
     assert said == f"suspended {5 * ROUNDS}\n"
     assert (share / "mapped").read_bytes()[::4096] == bytes([5 * ROUNDS]) * 1024
 
 
-def test_the_machine_sleeps(machines, share, module, device, tmp_path):
+def test_the_machine_sleeps(machines, share, module, tmp_path):
     """To memory, until QEMU wakes it: the devices lose their power, and everything that they knew.
 
     An alarm of the guest's clock is no way to wake it: on a busy host it may come before the machine
-    sleeps. Once a machine: after that QEMU's "power button" keeps it from sleeping."""
+    sleeps. Once a machine: after that QEMU's "power button" keeps it from sleeping. Not with a window:
+    there QEMU 11.1.3 may die of SIGSEGV as the machine wakes (docs/window.md)."""
     shutil.copy(HERE / "suspend_check.py", share)
     guest = machines("touch up; python3 suspend_check.py 1 sh -c 'echo mem > /sys/power/state' > said" + CLEAN +
                      "mv said done; tail -f /dev/null",
-                     "--share", f"{share}:t", "--module", module, *OURS, "--monitor", tmp_path / "qmp", *device)
+                     "--share", f"{share}:t", "--module", module, *OURS, "--monitor", tmp_path / "qmp")
     guest.wait_for(share / "up")
     monitor = Monitor(tmp_path / "qmp")
     monitor.wait_event("SUSPEND")
