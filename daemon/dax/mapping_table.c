@@ -86,7 +86,7 @@ bool mapping_file_is(const struct mapping_file *file, const struct fs_file_id *i
 	return file->node == id->node || (file->ino == id->ino && file->device == id->device);
 }
 
-/* Each file is there twice: who asks has its node, or another node and its number on the host. */
+/* Each file has two entries: one found by its node id, one by its device and inode number on the host. */
 static uint32_t *known(struct mapping_table *table, uint64_t number)
 {
 	return &table->known[(number ^ number >> 8 ^ number >> 32) % MAPPING_KNOWN];

@@ -54,7 +54,7 @@ int mapping_bring(struct window *window, struct mapping *mapping, uint64_t size)
 /* Have the VMM unmap a live entry, and leave it in the table as suspended. 0 or -EINTR. */
 int mapping_send_away(struct window *window, struct mapping *mapping, bool barrier);
 /*
- * The file is about to be cut to `size` bytes by somebody who does not know of this mapping:
+ * A caller that does not know of this mapping is about to truncate the file to `size` bytes:
  * leave nothing mapped past that. 0 or -EINTR.
  */
 int mapping_trim(struct window *window, struct mapping *mapping, uint64_t size);
