@@ -79,6 +79,8 @@ static int take(struct runner *runner, struct bench_lane *lane, uint64_t now)
 		return 0;
 	n = target_forget(runner->target, lane->forget);
 	lane->forget = 0;
+	if (n && n != -ECANCELED && !runner->err)
+		log_error("%s: a node cannot be given back: %s", runner->target->socket, casement_error());
 	return n;
 }
 
@@ -94,8 +96,9 @@ static int send(struct runner *runner, struct casement_request **requests, unsig
 	}
 	if (casement_submit_each(runner->queue, requests, n) == (int)n)
 		return 0;
-	log_error("%s: the queue does not take %u requests", runner->target->socket, n);
-	return -EAGAIN;
+	if (!runner->err)
+		log_error("%s: the queue does not take %u requests", runner->target->socket, n);
+	return runner->err ? runner->err : -EAGAIN;
 }
 
 /* At least one answer. Their number, or -errno, logged. */

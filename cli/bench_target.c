@@ -28,8 +28,10 @@ static int forgets_wait(struct bench_target *target)
 
 	if (target->forgets.flying)
 		n = casement_complete(casement_hiprio_queue(target->client), &done, 1, -1);
+	if (n < 0)
+		return n;	/* it may still come back: its request is not ours yet */
 	target->forgets.flying = false;
-	return n < 0 ? n : 0;
+	return 0;
 }
 
 /* Called with the lock. */
@@ -58,9 +60,11 @@ int target_forget(struct bench_target *target, uint64_t node)
 	int err = 0;
 
 	pthread_mutex_lock(&forgets->lock);
-	forgets->ones[forgets->n++] = (struct fuse_forget_one){ .nodeid = node, .nlookup = 1 };
+	/* A batch that cannot be sent stays: other answers of the same moment come here after it. */
 	if (forgets->n == FORGET_BATCH)
 		err = forgets_send(target);
+	if (!err)
+		forgets->ones[forgets->n++] = (struct fuse_forget_one){ .nodeid = node, .nlookup = 1 };
 	pthread_mutex_unlock(&forgets->lock);
 	return err;
 }

@@ -125,10 +125,14 @@ class Request:
 
     def reply(self, answer):
         """Put the answer where the client reads it. May be called late, by any thread."""
+        self.queue.push(self.head, self.place(answer))
+
+    def place(self, answer):
+        """The answer, without telling the client; its size."""
         error, body = (answer, b"") if isinstance(answer, int) else (0, answer)
         text = struct.pack("<IiQ", 16 + len(body), error, self.unique) + body if self.out else b""
         self.write(text)
-        self.queue.push(self.head, len(text))
+        return len(text)
 
     def write(self, text):
         for memory, at, size in self.out:
@@ -173,11 +177,16 @@ class Queue:
             i = link
 
     def push(self, head, size):
+        self.push_all([(head, size)])
+
+    def push_all(self, used):
+        """Heads and sizes, which the client sees at once."""
         with self.lock:
             memory, at = self.used
             index = ring_index(memory, at)
-            struct.pack_into("<II", memory, at + 4 + 8 * (index[0] % self.size), head, size)
-            index[0] = (index[0] + 1) & 0xffff
+            for i, element in enumerate(used, index[0]):
+                struct.pack_into("<II", memory, at + 4 + 8 * (i % self.size), *element)
+            index[0] = (index[0] + len(used)) & 0xffff
         self.notify()
 
     def notify(self):

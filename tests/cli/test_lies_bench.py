@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from daemons import CASEMENT
-from lies import Bench, casement, liars  # noqa: F401
-from lying import FILE, dirent, entry
+from lies import QUICK, Bench, casement, liars  # noqa: F401
+from lying import FILE, OPENED, dirent, entry
 
 
 # ---- bench: it ends when it is told to ----
@@ -85,3 +85,35 @@ def test_bench_removes_what_it_made_after_a_signal(liars):
     liar.wait_for("UNLINK", 10)
     assert stop_bench(process, signal.SIGINT) == ""
     assert liar.seen[-2:] == ["RMDIR", "DESTROY"]
+
+
+# ---- bench: nodes that cannot be given back ----
+
+class Stingy(Bench):
+    """Answers UNLINKs by the 128, and nothing that gives a node back."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = []
+
+    def create(self, _request):
+        # As a count of nodes it would lead far out of their list.
+        return entry(0x7f414141, FILE) + OPENED
+
+    def unlink(self, request):
+        self.kept.append(request)
+        if len(self.kept) == 128:
+            request.queue.push_all([(one.head, one.place(0)) for one in self.kept])
+
+    def answer(self, request):
+        if request.name == "UNLINK":
+            return self.unlink(request)
+        return None if request.name == "BATCH_FORGET" else super().answer(request)
+
+
+def test_bench_keeps_no_more_nodes_than_it_has_room_for(liars):
+    """Two batches are full; what is to be given back after that comes in the same moment."""
+    liar = liars(Stingy())
+    result = casement("bench", liar.path, "--work", "create:128,readdirplus", *BENCH, "--entries", 64, env=QUICK)
+    assert result.returncode == 1 and "a node cannot be given back: " in result.stderr, result
+    assert liar.seen.count("BATCH_FORGET") == 1
