@@ -14,8 +14,8 @@ import threading
 SIZE = 4 << 20
 
 
-def busy(stop, errors):
-    """Write, read and remove all the time: what is sent meanwhile must come back, too."""
+def busy(stop, once, errors):
+    """Write, read and remove all the time: what is sent meanwhile must come back, too. `once` is set each time."""
     number = 0
     while not stop.is_set():
         number += 1
@@ -29,7 +29,7 @@ def busy(stop, errors):
             os.unlink(path)
         except OSError as error:
             errors.append(str(error))
-    errors.extend([] if number > 1 else ["nothing was done"])
+        once.set()
 
 
 def is_locked():
@@ -51,12 +51,15 @@ def main():
     lock = open("lock", "w")
     fcntl.flock(lock, fcntl.LOCK_EX)
     for number in range(1, rounds + 1):
-        stop, errors = threading.Event(), []
-        worker = threading.Thread(target=busy, args=(stop, errors))
+        stop, once, errors = threading.Event(), threading.Event(), []
+        worker = threading.Thread(target=busy, args=(stop, once, errors))
         memory[::4096] = bytes([number]) * (SIZE // 4096)
         worker.start()
+        once.wait()
         try:
             subprocess.run(suspend, check=True)
+            once.clear()
+            once.wait()
         finally:
             stop.set()
             worker.join()
