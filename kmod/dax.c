@@ -188,19 +188,19 @@ static struct cs_range *new_range(struct inode *inode, u64 offset, unsigned int 
 	}
 }
 
-/* It has a range; unless the window was killed: cs_dax_revoke() might not see it. */
-static bool list_user(struct inode *inode)
+/* It has a range; unless the window was killed or suspended: the loop over `users` might not see it. */
+static int list_user(struct inode *inode)
 {
 	struct cs_window *window = window_of(inode);
 	struct cs_dax *dax = cs_inode(inode)->dax;
-	bool alive;
+	int err;
 
 	spin_lock(&window->lock);
-	alive = !window->killed;
-	if (alive && list_empty(&dax->link))
+	err = window->killed ? -EIO : window->suspended ? -ENFILE : 0;
+	if (!err && list_empty(&dax->link))
 		list_add_tail(&dax->link, &window->users);
 	spin_unlock(&window->lock);
-	return alive;
+	return err;
 }
 
 /* The file holds it from now on. -EBUSY: another is there, or it is to have another size. dax->lock held. */
@@ -216,11 +216,11 @@ static int insert_range(struct inode *inode, struct cs_range *range)
 	err = xa_insert(&dax->ranges, index, range, GFP_KERNEL);
 	if (err) {
 		cs_range_put(range);
-	} else if (!list_user(inode)) {
-		err = -EIO;
-		if (xa_cmpxchg(&dax->ranges, index, range, NULL, GFP_KERNEL) == range)
-			cs_range_put(range);
+		return err;
 	}
+	err = list_user(inode);
+	if (err && xa_cmpxchg(&dax->ranges, index, range, NULL, GFP_KERNEL) == range)
+		cs_range_put(range);
 	return err;
 }
 
@@ -477,7 +477,7 @@ void cs_dax_revoke(struct cs_window *window)
 	}
 }
 
-int cs_dax_empty(struct cs_window *window)
+static int empty(struct cs_window *window, unsigned long patience)
 {
 	struct inode *inode;
 	int err = 0;
@@ -490,5 +490,33 @@ int cs_dax_empty(struct cs_window *window)
 		filemap_invalidate_unlock(inode->i_mapping);
 		iput(inode);
 	}
+	if (!err && !wait_event_timeout(window->changed, !atomic_read(&window->n_ranges), patience))
+		err = -EBUSY;
 	return err;
+}
+
+static void set_suspended(struct cs_window *window, bool suspended)
+{
+	spin_lock(&window->lock);
+	window->suspended = suspended;
+	spin_unlock(&window->lock);
+}
+
+int cs_dax_suspend(struct cs_window *window, unsigned long patience)
+{
+	int err;
+
+	if (!window->dax)
+		return 0;
+	set_suspended(window, true);
+	err = empty(window, patience);
+	if (err)
+		set_suspended(window, false);
+	return err;
+}
+
+void cs_dax_resume(struct cs_window *window)
+{
+	if (window->dax)
+		set_suspended(window, false);
 }

@@ -52,7 +52,11 @@ void cs_dax_evict(struct inode *inode);
 /* The device goes; the window has been killed. No file has a range after this. */
 void cs_dax_revoke(struct cs_window *window);
 
-/* The same where the window stays, and none is to be used: -EBUSY if a device transfers to or from it. */
-int cs_dax_empty(struct cs_window *window);
+/*
+ * The same where the window stays: 0, or -EBUSY if a device transfers to or from it, or if the daemon does
+ * not say within `patience` jiffies that all is unmapped. After 0 no file gets a range until cs_dax_resume().
+ */
+int cs_dax_suspend(struct cs_window *window, unsigned long patience);
+void cs_dax_resume(struct cs_window *window);
 
 #endif

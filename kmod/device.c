@@ -205,6 +205,7 @@ MODULE_DEVICE_TABLE(virtio, ids);
 static struct virtio_driver driver = {
 	.driver.name = "casement",
 	.driver.dev_groups = cs_device_groups,
+	.driver.pm = pm_sleep_ptr(&cs_device_pm),
 	.id_table = ids,
 	.probe = probe,
 	.remove = remove,

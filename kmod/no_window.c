@@ -65,7 +65,11 @@ void cs_dax_revoke(struct cs_window *window)
 {
 }
 
-int cs_dax_empty(struct cs_window *window)
+int cs_dax_suspend(struct cs_window *window, unsigned long patience)
 {
 	return 0;
+}
+
+void cs_dax_resume(struct cs_window *window)
+{
 }

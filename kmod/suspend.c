@@ -2,7 +2,8 @@
 /*
  * Suspend and resume (virtio_driver.freeze and .restore). The device loses its queues and
  * what is mapped in its window, but the daemon keeps the session: files stay open, locks
- * held. What was sent ends before; what is sent meanwhile waits in its queue.
+ * held. What was sent ends before; what is sent meanwhile waits in its queue. Files have
+ * their ranges in the window again when they are next used.
  */
 #include "device.h"
 
@@ -84,38 +85,49 @@ static int pause_all(struct cs_device *device)
 	return err;
 }
 
-/* ---- the window ---- */
+/* ---- all devices, before the first of them is suspended ---- */
 
-/* Files have their ranges again when they are next used. */
-static int empty_window(struct cs_device *device)
+/*
+ * No device is to have anything in its window when any device stops: a VMM may tell each back end of
+ * the mappings of all windows, and QEMU 11.1.3 dies when one of them went while a device was stopped
+ * that had been told of it. Processes are frozen. (dev_pm_ops.prepare)
+ */
+static int prepare(struct device *dev)
 {
-	struct cs_window *window = &device->window;
-	int err = 0;
+	struct cs_device *device = dev_to_virtio(dev)->priv;
+	int err;
 
-	if (!window->dax)
-		return 0;
-	err = cs_dax_empty(window);
-	if (!err && !wait_event_timeout(window->changed, !atomic_read(&window->n_ranges), PATIENCE))
-		err = -EBUSY;
+	/* The image of a hibernated machine outlives the daemon, which alone knows what its nodes are. */
+	if (READ_ONCE(device->use) && pm_suspend_target_state == PM_SUSPEND_ON) {
+		dev_err(dev, "\"%s\" is mounted: a hibernated guest would not find its files again\n", device->tag);
+		return -EOPNOTSUPP;
+	}
+	err = cs_dax_suspend(&device->window, PATIENCE);
 	if (err)
-		dev_err(&device->vdev->dev, "\"%s\" cannot be suspended: its window is in use\n", device->tag);
+		dev_err(dev, "\"%s\" cannot be suspended: its window is in use\n", device->tag);
 	return err;
 }
+
+/* After all have resumed, or could not be suspended. (dev_pm_ops.complete) */
+static void all_resumed(struct device *dev)
+{
+	struct cs_device *device = dev_to_virtio(dev)->priv;
+
+	cs_dax_resume(&device->window);
+}
+
+const struct dev_pm_ops cs_device_pm = {
+	.prepare = pm_sleep_ptr(prepare),
+	.complete = pm_sleep_ptr(all_resumed),
+};
 
 /* ---- the device ---- */
 
 int cs_device_freeze(struct virtio_device *vdev)
 {
 	struct cs_device *device = vdev->priv;
-	int err;
+	int err = pause_all(device);
 
-	/* The image of a hibernated machine outlives the daemon, who alone knows what its nodes are. */
-	if (READ_ONCE(device->use) && pm_suspend_target_state == PM_SUSPEND_ON) {
-		dev_err(&vdev->dev, "\"%s\" is mounted: a hibernated guest would not find its files again\n",
-			device->tag);
-		return -EOPNOTSUPP;
-	}
-	err = empty_window(device) ?: pause_all(device);
 	if (err)
 		return err;
 	cs_timeout_stop(device);

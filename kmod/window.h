@@ -43,6 +43,7 @@ struct cs_window {
 	wait_queue_head_t changed;	/* `epoch` moved */
 	spinlock_t lock;
 	bool killed;			/* [L:lock] no file gets a range any more */
+	bool suspended;			/* [L:lock] none does for now */
 	struct list_head users;		/* [L:lock] files with ranges; of dax.c */
 	atomic64_t opens;		/* [A] counts them: the time that `users` are judged by */
 	atomic64_t n_mapped, n_removed;	/* [A] requests */
