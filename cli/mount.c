@@ -88,6 +88,7 @@ static int negotiate(struct mount *mount)
 {
 	struct casement_queue *queue = casement_request_queue(mount->client, 0);
 	unsigned int requests = (unsigned int)(mount->config->queues * mount->config->depth);
+	uint32_t device = fuse_mount_device(mount->config);
 	struct fuse_in_header header = { 0 };
 	struct fuse_init_out out;
 	struct fuse_init_in in;
@@ -98,6 +99,8 @@ static int negotiate(struct mount *mount)
 		return err;
 	}
 	message_limit_init(&in);
+	if (device)
+		message_offer_device(&in, device);
 	err = casement_init(queue, &in, &out);
 	if (err) {
 		log_error("the daemon does not accept the mount: %s", casement_error());

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fuse_lowlevel.h>
@@ -82,6 +83,17 @@ int fuse_mount_clone(const struct fuse_mount *mount)
 		return err;
 	}
 	return take_fd(&fd);
+}
+
+uint32_t fuse_mount_device(const struct mount_config *config)
+{
+	struct statx stx;
+
+	/* INIT is not answered yet: a request for attributes would wait for us. */
+	if (statx(AT_FDCWD, config->dir, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_TYPE, &stx) ||
+	    !S_ISDIR(stx.stx_mode) || !(stx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return 0;
+	return stx.stx_dev_major << 20 | (stx.stx_dev_minor & 0xfffff);
 }
 
 void fuse_mount_detach(struct fuse_mount *mount)

@@ -22,6 +22,12 @@ int fuse_mount_open(const struct mount_config *config, struct fuse_mount *mount)
 int fuse_mount_clone(const struct fuse_mount *mount);
 
 /*
+ * The device number of what is mounted on config->dir, in 32 bits (major << 20 | minor); asks nobody.
+ * 0 where that is no directory's mount: libfuse was given a descriptor.
+ */
+uint32_t fuse_mount_device(const struct mount_config *config);
+
+/*
  * Take the mount from its directory. Processes that have something open there
  * go on using it, as long as a descriptor of /dev/fuse is open. May be called
  * when somebody else unmounted it, and twice.

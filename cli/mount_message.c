@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/checked.h"
+#include "proto/fuse_extension.h"
 
 /*
  * What the kernel offers that is between it and the holder of /dev/fuse: the
@@ -74,6 +75,14 @@ void message_limit_init(struct fuse_init_in *in)
 	in->flags2 = (uint32_t)(flags >> 32);
 }
 
+void message_offer_device(struct fuse_init_in *in, uint32_t device)
+{
+	const struct fuse_extension said = { FUSE_EXTENSION_MAGIC, FUSE_EXTENSION_ON_HOST };
+
+	memcpy((char *)in + FUSE_EXTENSION_DEVICE_AT, &device, sizeof(device));
+	memcpy((char *)(in + 1) - sizeof(said), &said, sizeof(said));
+}
+
 void message_limit_init_reply(const struct fuse_init_in *in, unsigned int requests,
 			      struct fuse_init_out *out)
 {
@@ -88,4 +97,6 @@ void message_limit_init_reply(const struct fuse_init_in *in, unsigned int reques
 	out->max_background = (uint16_t)MIN(out->max_background, MIN(requests, UINT16_MAX));
 	out->congestion_threshold = (uint16_t)MIN(out->congestion_threshold,
 						  MAX(out->max_background * 3 / 4, 1));
+	/* What was agreed beyond the protocol is none of the kernel's business. */
+	memset((char *)(out + 1) - sizeof(struct fuse_extension), 0, sizeof(struct fuse_extension));
 }

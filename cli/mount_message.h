@@ -17,6 +17,8 @@
 
 /* Strike from the kernel's offer what cannot pass through here. */
 void message_limit_init(struct fuse_init_in *in);
+/* Tell the daemon the device number that the mount has on this host, by which it never enters it. */
+void message_offer_device(struct fuse_init_in *in, uint32_t device);
 /* Hold the daemon's answer to what was offered, and to MESSAGE_MAX_DATA and `requests` in flight. */
 void message_limit_init_reply(const struct fuse_init_in *in, unsigned int requests,
 			      struct fuse_init_out *out);

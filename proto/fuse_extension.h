@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /*
- * What casement.ko and casementd may agree on beyond the FUSE protocol. INIT's last two words,
+ * What casement.ko or `casement mount` and casementd may agree on beyond the FUSE protocol. INIT's last two words,
  * which the protocol keeps unused and zero, say it: the guest's what it knows, the daemon's what
  * both know. Whoever does not know this sees or sends zeros, and nothing is different.
  */
@@ -43,5 +43,13 @@ struct fuse_extension {
  * range of them can be mapped.
  */
 #define FUSE_EXTENSION_SOME_RANGES (1u << 2)
+
+/*
+ * The client has mounted the share on the daemon's own host. The word before struct fuse_extension is
+ * the mount's device number there, in 32 bits (major << 20 | minor). The daemon answers -ELOOP for a
+ * name that leads to it: a request there would come back to the daemon, and wait for itself.
+ */
+#define FUSE_EXTENSION_ON_HOST (1u << 3)
+#define FUSE_EXTENSION_DEVICE_AT (sizeof(struct fuse_init_in) - sizeof(struct fuse_extension) - sizeof(__u32))
 
 #endif

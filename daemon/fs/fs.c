@@ -242,6 +242,7 @@ void fs_reset(struct fs *fs)
 	handle_table_clear(&fs->handles);
 	lock_table_clear(&fs->locks);
 	inode_table_clear(&fs->inodes);
+	fs_set_client_device(fs, 0);
 	if (fs->offers)
 		dax_offers_clear(fs->offers);
 	patience_swap(patience);

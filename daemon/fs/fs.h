@@ -393,6 +393,12 @@ int fs_umask_ready(struct fs *fs);
 /* for the window (op_dax.c) */
 /* The guest maps whatever it is offered: offer what fits in together. Not from the beginning. */
 void fs_offer_what_fits(struct fs *fs, bool so);
+
+/*
+ * Until fs_reset(): the client has mounted the share on this host, by this device number
+ * (as in struct fs_file_id). A name that leads there is -ELOOP, and its file is not asked.
+ */
+void fs_set_client_device(struct fs *fs, uint32_t device);
 /* A new descriptor, O_RDWR|O_CLOEXEC, of a regular file that may be mapped, and *id; caller closes. -errno if not. */
 int fs_open_dax(struct fs *fs, uint64_t node, struct fs_file_id *id);
 /*

@@ -46,6 +46,7 @@ struct fs {
 	uint64_t number_seed;		/* for file_number.h; [I] */
 	struct dax_offers *offers;	/* [I] NULL: no window */
 	bool offer_what_fits;		/* [A] relaxed: INIT says so */
+	uint32_t client_device;		/* [A] relaxed: the same; 0: none */
 	bool remote;			/* the root is on a network file system; [I] */
 	char capability[XATTR_MAP_NAME_SIZE];	/* where the map moves security.capability; "": nowhere; [I] */
 };

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "common/cleanup.h"
+#include "common/log.h"
 #include "daemon/fs/fs_kind.h"
 #include "daemon/fs/fs_private.h"
 
@@ -40,13 +41,44 @@ static bool crosses(const struct inode *dir, const struct statx *stx)
 	       (stx->stx_dev_minor & 0xfffff) != (dir->key.device & 0xfffff);
 }
 
-/* 0, or FS_WAITS_OTHERS: what this name leads to is not known to answer. */
+void fs_set_client_device(struct fs *fs, uint32_t device)
+{
+	__atomic_store_n(&fs->client_device, device, __ATOMIC_RELAXED);
+}
+
+/* -ELOOP for what the client has mounted: to answer we would have to ask ourselves. */
+static int check_loop(const struct fs *fs, const struct statx *stx)
+{
+	uint32_t device = __atomic_load_n(&fs->client_device, __ATOMIC_RELAXED);
+
+	if (!device || inode_device(stx) != device)
+		return 0;
+	log_guest(LOG_LEVEL_WARN, "the share is mounted inside itself: its mount is not entered there");
+	return -ELOOP;
+}
+
+/* The same of a name, or of the descriptor `at`, by a thread that would ask: without asking. */
+static int check_loop_ahead(const struct fs *fs, int at, const char *name)
+{
+	int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC | AT_EMPTY_PATH;
+	struct statx stx;
+
+	if (!patience_is_endless() || !__atomic_load_n(&fs->client_device, __ATOMIC_RELAXED))
+		return 0;
+	return statx(at, name, flags, 0, &stx) < 0 ? -errno : check_loop(fs, &stx);
+}
+
+/* 0; -ELOOP; or FS_WAITS_OTHERS: what this name leads to is not known to answer. */
 static int may_enter(struct fs *fs, const struct inode *dir, const struct statx *stx)
 {
 	bool trigger = stx->stx_attributes & STATX_ATTR_AUTOMOUNT;
+	int err;
 
 	if (!trigger && !crosses(dir, stx))
 		return 0;
+	err = check_loop(fs, stx);
+	if (err)
+		return err;
 	if (!trigger && inode_table_knows_local(&fs->inodes, stx))
 		return 0;
 	return patience_ask_mount((uint32_t)stx->stx_mnt_id ^ (uint32_t)(trigger ? stx->stx_ino : 0),
@@ -126,8 +158,10 @@ static int complete_child(struct fs *fs, const struct fs_at *dir, struct inode *
 static int open_child(struct fs *fs, const struct fs_at *dir, const char *name, struct statx *stx)
 {
 	cleanup_close int fd = safe_open_child(&fs->open, dir->fd, name);
-	int err = fd < 0 ? fd : fs_stat_fd_cached(fd, takes_cached(dir->inode), stx);
+	int err = fd < 0 ? fd : check_loop_ahead(fs, fd, "");
 
+	if (!err)
+		err = fs_stat_fd_cached(fd, takes_cached(dir->inode), stx);
 	return err < 0 ? err : take_fd(&fd);
 }
 
@@ -169,7 +203,9 @@ int fs_lookup_child(struct fs *fs, const struct fs_at *dir, const char *name, en
 	if (look == LOOK_BY_HABIT)
 		look = expect(dir->inode);
 	if (look == LOOK_FIRST) {
-		err = stat_child(dir->fd, name, takes_cached(dir->inode), stx);
+		err = check_loop_ahead(fs, dir->fd, name);
+		if (!err)
+			err = stat_child(dir->fd, name, takes_cached(dir->inode), stx);
 		if (!err)
 			err = may_enter(fs, dir->inode, stx);
 		if (err)

@@ -283,7 +283,9 @@ static uint32_t init_session_bits(uint64_t chosen, uint32_t minor)
 }
 
 /* Beyond the protocol, for a guest that says it knows of it. */
-#define INIT_EXTENSIONS (FUSE_EXTENSION_WHOLE_DIR | FUSE_EXTENSION_SUSPEND | FUSE_EXTENSION_SOME_RANGES)
+#define INIT_EXTENSIONS \
+	(FUSE_EXTENSION_WHOLE_DIR | FUSE_EXTENSION_SUSPEND | FUSE_EXTENSION_SOME_RANGES | \
+	 FUSE_EXTENSION_ON_HOST)
 
 static uint32_t init_extensions(const struct fuse_init_in *in)
 {
@@ -298,6 +300,17 @@ static uint32_t init_extension_bits(uint32_t extensions)
 	return (extensions & FUSE_EXTENSION_WHOLE_DIR ? SESSION_WHOLE_DIR : 0) |
 	       (extensions & FUSE_EXTENSION_SUSPEND ? SESSION_MAY_SUSPEND : 0) |
 	       (extensions & FUSE_EXTENSION_SOME_RANGES ? SESSION_SOME_RANGES : 0);
+}
+
+/* A guest that lies here is refused files of its own share, and harms nobody. */
+static void init_client_device(const struct server *server, const struct fuse_init_in *in,
+			       uint32_t extensions)
+{
+	uint32_t device;
+
+	memcpy(&device, (const char *)in + FUSE_EXTENSION_DEVICE_AT, sizeof(device));
+	if (extensions & FUSE_EXTENSION_ON_HOST)
+		fs_set_client_device(server->fs, device);
 }
 
 static int init_reply(struct request *req, uint32_t minor, uint64_t chosen, uint32_t extensions)
@@ -348,9 +361,11 @@ int handle_init(struct request *req)
 		  CASEMENT_FUSE_MAJOR, minor, (unsigned long long)chosen,
 		  (unsigned long long)init_offered(in));
 	rc = init_reply(req, minor, chosen, extensions);
-	if (!rc)
-		session_begin(req->server, init_session_bits(chosen, minor) | init_extension_bits(extensions));
-	return rc;
+	if (rc)
+		return rc;
+	init_client_device(req->server, in, extensions);
+	session_begin(req->server, init_session_bits(chosen, minor) | init_extension_bits(extensions));
+	return 0;
 }
 
 int handle_destroy(struct request *req)

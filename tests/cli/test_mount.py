@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """casement mount: everyday programs and every request on it, and how it ends."""
 import contextlib
+import errno
 import fcntl
 import os
 import pathlib
@@ -46,10 +47,10 @@ def until(condition):
 
 
 class Mount:
-    """`casement mount` in the foreground, on a directory beside the share."""
+    """`casement mount` in the foreground, on a directory beside the share or on another."""
 
-    def __init__(self, share, *options, prefix=()):
-        self.dir = share.socket.parent / "mnt"
+    def __init__(self, share, *options, prefix=(), directory=None):
+        self.dir = directory or share.socket.parent / "mnt"
         self.dir.mkdir(exist_ok=True)
         self.process = subprocess.Popen(
             [*prefix, CASEMENT, "mount", share.socket, self.dir, *map(str, options)],
@@ -170,6 +171,30 @@ def test_file_systems_below_are_not_mixed_up(shares, mounts, tmp_path):
     finally:
         for directory in reversed(mounted):
             run("umount", "-l", directory)
+
+
+def test_a_mount_inside_its_own_share(shares, mounts, tmp_path):
+    """Nobody walks in a circle, and no request waits for itself: below the mount its own place is a loop."""
+    source = tmp_path / "source"
+    (source / "inner").mkdir(parents=True)
+    (source / "file").write_text("content")
+    run("mount", "--bind", source, source)
+    try:
+        # What is mounted later reaches the daemon's own namespace.
+        run("mount", "--make-shared", source)
+        seen = mounts(shares(directory=source), directory=source / "inner")
+        found = subprocess.run(["find", source], capture_output=True, text=True, timeout=PATIENCE)
+        assert sorted(found.stdout.split()) == [
+            str(source), f"{source}/file", f"{source}/inner", f"{source}/inner/file"]
+        assert f"{source}/inner/inner" in found.stderr and os.strerror(errno.ELOOP) in found.stderr
+        assert (seen.dir / "file").read_text() == "content"
+        with pytest.raises(OSError) as loop:
+            os.stat(seen.dir / "inner")
+        assert loop.value.errno == errno.ELOOP
+        assert sorted(os.listdir(seen.dir)) == ["file", "inner"]
+        assert seen.end() == (0, "")
+    finally:
+        run("umount", "-l", source)
 
 
 @pytest.mark.parametrize("queues", [1, 2])

@@ -410,6 +410,12 @@ void fs_offer_what_fits(struct fs *fs, bool so)
 	(void)so;
 }
 
+void fs_set_client_device(struct fs *fs, uint32_t device)
+{
+	(void)fs;
+	(void)device;
+}
+
 int fs_getlk(struct fs *fs, uint64_t handle, uint64_t owner, struct fs_lock *lock)
 {
 	int rc = called(__func__, 0);

@@ -4,10 +4,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "cli/mount_message.h"
+#include "common/checked.h"
+#include "proto/fuse_extension.h"
 
 static void test_room_is_what_was_named(void **state)
 {
@@ -44,6 +47,23 @@ static void test_room_for_everything_else(void **state)
 	/* The largest number a request can name does not wrap. */
 	assert_true(message_reply_room(FUSE_IOCTL, (struct fuse_ioctl_in[]){ { .out_size = UINT32_MAX } },
 				       sizeof(struct fuse_ioctl_in)) > UINT32_MAX);
+}
+
+/* Where the mount is on this host the daemon is told, and what it answers to that stays from the kernel. */
+static void test_the_device_is_the_daemons_alone(void **state)
+{
+	const struct fuse_extension both = { FUSE_EXTENSION_MAGIC, FUSE_EXTENSION_ON_HOST };
+	struct fuse_init_in in = { .flags = FUSE_INIT_EXT };
+	struct fuse_init_out out = { .max_pages = 1 };
+
+	(void)state;
+	message_offer_device(&in, 0x12345);
+	assert_int_equal(in.unused[8], 0x12345);
+	assert_memory_equal(&in.unused[9], &both, sizeof(both));
+	memcpy((char *)(&out + 1) - sizeof(both), &both, sizeof(both));
+	message_limit_init_reply(&in, 1, &out);
+	for (size_t i = 0; i < ARRAY_SIZE(out.unused); i++)
+		assert_int_equal(out.unused[i], 0);
 }
 
 static void test_what_cannot_pass_is_not_offered(void **state)
@@ -94,6 +114,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_room_is_what_was_named),
 		cmocka_unit_test(test_room_for_everything_else),
+		cmocka_unit_test(test_the_device_is_the_daemons_alone),
 		cmocka_unit_test(test_what_cannot_pass_is_not_offered),
 		cmocka_unit_test(test_an_answer_is_held_to_the_offer),
 	};

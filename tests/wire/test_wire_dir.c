@@ -305,7 +305,8 @@ static void test_whole_without_a_handle(void **state)
 	make_files(f, 100);
 	assert_int_equal(mount_with(f, all).magic, FUSE_EXTENSION_MAGIC);
 	assert_int_equal(mount_with(f, all).flags,
-			 FUSE_EXTENSION_WHOLE_DIR | FUSE_EXTENSION_SUSPEND | FUSE_EXTENSION_SOME_RANGES);
+			 FUSE_EXTENSION_WHOLE_DIR | FUSE_EXTENSION_SUSPEND | FUSE_EXTENSION_SOME_RANGES |
+			 FUSE_EXTENSION_ON_HOST);
 	for (unsigned int plus = 0; plus < 2; plus++) {
 		cleanup_free struct walk *walk = calloc(1, sizeof(*walk));
 

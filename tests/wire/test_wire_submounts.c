@@ -12,9 +12,11 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "common/checked.h"
+#include "proto/fuse_extension.h"
 #include "proto/fuse_wire.h"
 #include "tests/skip.h"
 
@@ -102,6 +104,32 @@ static void test_not_offered(void **state)
 	ok(casement_init(f->q, &in, &f->init));
 	assert_false(f->init.flags & FUSE_SUBMOUNTS);
 	check_marks(f, 0);
+	unmount_all(f);
+}
+
+/* A client that says which file system it is on this host is not led there, and nobody else is kept out. */
+static void test_the_clients_own_mount(void **state)
+{
+	const struct fuse_extension said = { FUSE_EXTENSION_MAGIC, FUSE_EXTENSION_ON_HOST };
+	struct fixture *f = fixture_of(state);
+	struct fuse_init_in in = { .major = 7, .minor = 41, .flags = FUSE_INIT_EXT };
+	struct fuse_entry_out entry;
+	struct stat st;
+	uint32_t device;
+
+	mount_all(f);
+	assert_int_equal(stat(share_path(&f->daemon, "one"), &st), 0);
+	device = major(st.st_dev) << 20 | minor(st.st_dev);
+	memcpy((char *)&in + FUSE_EXTENSION_DEVICE_AT, &device, sizeof(device));
+	memcpy((char *)(&in + 1) - sizeof(said), &said, sizeof(said));
+	ok(casement_init(f->q, &in, &f->init));
+	for (unsigned int i = 0; i < 4; i++)
+		refused(casement_lookup(f->q, CASEMENT_ROOT, "one", &entry), ELOOP);
+	assert_int_equal(look(f, look(f, CASEMENT_ROOT, "two").nodeid, "a").attr.size, 12);
+	assert_int_equal(look(f, CASEMENT_ROOT, "file").attr.size, 10);
+	/* The next session begins without it. */
+	ok(casement_init(f->q, NULL, &f->init));
+	assert_int_equal(look(f, look(f, CASEMENT_ROOT, "one").nodeid, "a").attr.size, 11);
 	unmount_all(f);
 }
 
@@ -313,6 +341,8 @@ int main(void)
 		FIXTURE_TEST(test_announced, &plain),
 		FIXTURE_TEST(test_not_announced, &silent),
 		FIXTURE_TEST(test_not_offered, &no_init),
+		FIXTURE_TEST(test_the_clients_own_mount, &plain),
+		FIXTURE_TEST(test_the_clients_own_mount, &handles),
 		FIXTURE_TEST(test_told_apart, &plain),
 		FIXTURE_TEST(test_told_apart, &handles),
 		FIXTURE_TEST(test_listed, &plain),
