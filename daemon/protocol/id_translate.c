@@ -59,8 +59,6 @@ static int place_of(const struct id_rules *those, const struct id_rule *range)
 
 static const char *range_problem(const struct id_rules *those, const struct id_rule *range)
 {
-	if (!range->count)
-		return "a range of no ids";
 	if (!range_within(range->first, range->count, ID_END))
 		return "the range goes past the last id, 4294967294";
 	if (range->effect == ID_SHIFT && !range_within(range->target, range->count, ID_END))
@@ -120,6 +118,9 @@ int id_translation_add(struct id_translation *map, const char *rule, const char 
 	if (type == ARRAY_SIZE(types))
 		return refuse(why, "its type is none of guest, host, squash-guest, squash-host, forbid-guest, map");
 	problem = parse_rule(rule + len, type, &from_guest, &from_host);
+	/* A rule for no ids changes nothing. Incus writes such rules beside a map that begins at 0. */
+	if (!problem && !from_guest.count)
+		return 0;
 	if (!problem && types[type].from_guest)
 		problem = range_problem(&map->to_host, &from_guest);
 	if (!problem && types[type].from_host)

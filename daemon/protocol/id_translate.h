@@ -13,6 +13,7 @@
  *   squash-host   host's ids from SOURCE on all become the guest's TARGET
  *   map           guest, and back: host's from TARGET on become guest's from SOURCE on
  *   forbid-guest  ("forbid-guest:SOURCE:COUNT") the guest may not use these ids
+ * A COUNT of 0 is a rule for no ids, and changes nothing.
  */
 #ifndef CASEMENT_DAEMON_PROTOCOL_ID_TRANSLATE_H
 #define CASEMENT_DAEMON_PROTOCOL_ID_TRANSLATE_H
