@@ -25,6 +25,19 @@ static int fail(const char *what)
 	return err;
 }
 
+/* Asked by the ids that will serve. No other sandbox would let them in. */
+static int check_dir(const char *dir)
+{
+	int err;
+
+	if (!faccessat(AT_FDCWD, dir, R_OK | X_OK, AT_EACCESS))
+		return 0;
+	err = -errno;
+	log_error("%s: cannot be shared: %s: user %u must be able to read and enter it", dir, strerror(-err),
+		  geteuid());
+	return err;
+}
+
 /* A copy of a directory's mount that hangs nowhere: ".." of its root is itself. */
 static int clone_tree(const char *path, unsigned int flags)
 {
@@ -66,8 +79,10 @@ static int open_root(const char *path, int *root_fd)
 int mounts_enter(const char *dir, bool readonly, struct sandbox_roots *roots)
 {
 	cleanup_close int tree = -1, proc = -1;
-	int err;
+	int err = check_dir(dir);
 
+	if (err)
+		return err;
 	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL))
 		return fail("cannot leave the host's mounts");
 	proc = clone_tree("/proc/self/fd", 0);
@@ -79,7 +94,7 @@ int mounts_enter(const char *dir, bool readonly, struct sandbox_roots *roots)
 	err = restrict_tree(tree, readonly);
 	if (err)
 		return err;
-	if (move_mount(tree, "", AT_FDCWD, dir, MOVE_MOUNT_F_EMPTY_PATH))
+	if (move_mount(tree, "", AT_FDCWD, dir, MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS))
 		return fail("move_mount");
 	err = pivot_into(tree);
 	if (!err)
@@ -101,8 +116,10 @@ static int open_proc(int *proc_fd)
 int mounts_chroot(const char *dir, struct sandbox_roots *roots)
 {
 	cleanup_close int proc = -1;
-	int err = open_proc(&proc);
+	int err = check_dir(dir);
 
+	if (!err)
+		err = open_proc(&proc);
 	if (err)
 		return err;
 	if (chdir(dir))
@@ -117,8 +134,18 @@ int mounts_chroot(const char *dir, struct sandbox_roots *roots)
 
 int mounts_plain(const char *dir, struct sandbox_roots *roots)
 {
+	int err;
+
 	roots->proc_fd = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (roots->proc_fd < 0)
-		return fail("/proc/self/fd");
-	return open_root(dir, &roots->root_fd);
+	if (roots->proc_fd < 0) {
+		err = -errno;
+		log_error("/proc/self/fd: %s: casementd needs /proc", strerror(-err));
+		return err;
+	}
+	roots->root_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (roots->root_fd >= 0)
+		return 0;
+	err = -errno;
+	log_error("%s: cannot be shared: %s", dir, strerror(-err));
+	return err;
 }

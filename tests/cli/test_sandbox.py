@@ -105,6 +105,25 @@ def test_each_mode_serves_and_leaves_nothing(place, who, mode):
     assert not list(place.share.iterdir())
 
 
+@pytest.mark.parametrize("mode", ["namespace", "chroot", "none"])
+@pytest.mark.parametrize("link", ["link", "link/", "dir/../link"])
+def test_a_shared_directory_may_be_a_link(place, mode, link):
+    (place.top / "link").symlink_to(place.share)
+    (place.top / "dir").mkdir()
+    place.start(ROOT, "--sandbox", mode, "--shared-dir", f"{place.top}/{link}")
+    place.work()
+    assert not list(place.share.iterdir())
+
+
+@pytest.mark.parametrize("mode, rights", [("namespace", 0o700), ("namespace", 0o744), ("none", 0o700)])
+def test_a_directory_that_the_user_may_not_enter(place, mode, rights):
+    """Neither is told that another sandbox would help."""
+    os.chown(place.share, 0, 0)
+    place.share.chmod(rights)
+    line = place.refused(USER, f"{place.share}: cannot be shared: Permission denied", "--sandbox", mode)
+    assert "--sandbox" not in line
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("who", ["root", "user"])
 def test_a_signal_reaches_the_child(place, who, number):
