@@ -348,6 +348,17 @@ static enum options_result serve_value(const struct option_table *table, int val
 	}
 }
 
+static void warn_of(const struct option_row *row)
+{
+	const char *dashes = row->name ? "--" : "-", *name = row->name ? row->name : &row->letter;
+	int length = row->name ? (int)strlen(row->name) : 1;
+
+	if (row->instead)
+		log_warn("%s%.*s: deprecated: %s", dashes, length, name, row->instead);
+	if (row->no_effect)
+		log_warn("%s%.*s: has no effect: %s", dashes, length, name, row->no_effect);
+}
+
 enum options_result options_parse(const struct option_table *table, int argc, char **argv,
 				  void *config, int *first)
 {
@@ -368,10 +379,7 @@ enum options_result options_parse(const struct option_table *table, int argc, ch
 		done = options_set(row, optarg, config);
 		if (done)
 			return done > 0 ? OPTIONS_DONE : OPTIONS_BAD;
-		if (row->instead)
-			log_warn("%s%.*s: deprecated: %s", row->name ? "--" : "-",
-				 row->name ? (int)strlen(row->name) : 1,
-				 row->name ? row->name : &row->letter, row->instead);
+		warn_of(row);
 	}
 	*first = optind;
 	return OPTIONS_GO;

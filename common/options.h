@@ -36,6 +36,7 @@ struct option_row {
 	const char *bare;
 	const char *instead;		/* deprecated: what to write, named in a warning */
 	const char *old_choice, *new_choice;	/* OPTION_CHOICE: a deprecated word, and the one for it */
+	const char *no_effect;		/* its value is checked, and a warning says why it does nothing */
 };
 
 /* An option of another program's that is known here and not served. */

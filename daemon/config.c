@@ -107,6 +107,12 @@ static int translate_gid(void *config, const char *argument)
 	return add_translation(&((struct config *)config)->translate_gid, "translate-gid", argument);
 }
 
+/* QEMU asks for VHOST_USER_PROTOCOL_F_DEVICE_STATE, which is not offered. */
+#define NOT_MIGRATED "casementd does not hand over its state yet, and QEMU refuses to migrate the guest"
+
+static const char *const migration_modes[] = { "find-paths", "file-handles", NULL };
+static const char *const migration_errors[] = { "abort", "guest-error", NULL };
+
 static const struct option_row rows[] = {
 	{ "shared-dir", 0, OPTION_STRING, AT(shared_dir), "DIR",
 	  "The directory to share. Required." },
@@ -202,6 +208,16 @@ static const struct option_row rows[] = {
 	{ "inode-file-handles", 0, OPTION_CHOICE, AT(inode_file_handles), "WHEN",
 	  "Hold the files the guest knows by file handles instead of an open descriptor each: never, prefer (where it can be done), mandatory (or not start), or auto. Bounds the open files of a guest that knows millions; needs CAP_DAC_READ_SEARCH. Default: auto, which is never; but once three quarters of the files that may be open are, where the system allows fewer than 65,536 and the sandbox loses nothing by it (--sandbox none, or --modcaps with sys_admin or dac_read_search).",
 	  .choices = fs_handles_names, .old_choice = "fallback", .new_choice = "prefer" },
+	{ "migration-mode", 0, OPTION_CHOICE, AT(migration.mode), "MODE",
+	  "How virtiofsd names open files when the guest migrates: find-paths or file-handles. No effect: a guest is not migrated yet.",
+	  .choices = migration_modes, .no_effect = NOT_MIGRATED },
+	{ "migration-on-error", 0, OPTION_CHOICE, AT(migration.on_error), "WHAT",
+	  "What virtiofsd does with a file that cannot be handed over: abort or guest-error. No effect.",
+	  .choices = migration_errors, .no_effect = NOT_MIGRATED },
+	{ "migration-verify-handles", 0, OPTION_FLAG, AT(migration.verify), NULL,
+	  "For --migration-mode find-paths. No effect.", .no_effect = NOT_MIGRATED },
+	{ "migration-confirm-paths", 0, OPTION_FLAG, AT(migration.confirm), NULL,
+	  "For --migration-mode find-paths. No effect.", .no_effect = NOT_MIGRATED },
 	{ "persist", 0, OPTION_FLAG, AT(persist), NULL,
 	  "When the VMM has left, wait for the next one instead of ending." },
 	{ "log-level", 0, OPTION_CHOICE, AT(log_level), "LEVEL",
@@ -253,6 +269,8 @@ static const char *config_problem(const struct config *config)
 	if ((config->sandbox.uid_map.n || config->sandbox.gid_map.n) &&
 	    config->sandbox.mode != SANDBOX_NAMESPACE)
 		return "--uid-map and --gid-map need --sandbox namespace";
+	if (config->migration.mode && (config->migration.verify || config->migration.confirm))
+		return "--migration-verify-handles and --migration-confirm-paths are for --migration-mode find-paths";
 	if (config->posix_acl && !(id_translation_empty(&config->translate_uid) &&
 				    id_translation_empty(&config->translate_gid)))
 		return "--posix-acl excludes --translate-uid and --translate-gid: the ids in an ACL are not translated";

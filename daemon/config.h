@@ -46,6 +46,10 @@ struct config {
 	uint64_t rlimit_nofile;		/* 0: leave as it is */
 	uint64_t window_size;		/* bytes; 0: no window */
 	uint64_t window_mappings;
+	struct {
+		int mode, on_error;
+		bool verify, confirm;
+	} migration;			/* checked, and then of no effect */
 	bool persist;			/* serve one VMM after the other */
 	bool syslog;
 	bool debug;			/* -d */

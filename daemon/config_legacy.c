@@ -12,13 +12,7 @@
 #include "common/checked.h"
 #include "common/log.h"
 
-#define NOT_MIGRATED "a file system with open files is not migrated yet; leave the option out, and move the guest while it is shut down"
-
 const struct option_refusal legacy_refusals[] = {
-	{ "migration-mode", NOT_MIGRATED },
-	{ "migration-on-error", NOT_MIGRATED },
-	{ "migration-verify-handles", NOT_MIGRATED },
-	{ "migration-confirm-paths", NOT_MIGRATED },
 	{ "daemonize", "casementd stays in the foreground; start it from systemd, or with & in a shell" },
 	{ NULL },
 };

@@ -166,6 +166,9 @@ def reason(output):
 
 def try_option(program, label, words):
     status, output = Daemon(program, complete(label, words)).visit()
+    idle = re.search(r"has no effect: (.*)", output)
+    if status == 0 and idle:
+        return f"taken, without effect: {idle[1]}"
     return SERVED if status == 0 else f"refused: {reason(output)}"
 
 
@@ -281,7 +284,7 @@ def problems():
         known = name in own_options() or len(name) == 1 or name in ("help", "version")
         if not known and name not in refused_options():
             yield f"{label}: neither an option nor refused by name (daemon/config_legacy.c)"
-        elif label not in rows or (not known and rows[label] == SERVED):
+        elif label not in rows or (not known and not rows[label].startswith("refused")):
             yield f"{label}: not as documented"
     for name in own_options():
         if f"`--{name}" not in text:

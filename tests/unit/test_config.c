@@ -204,14 +204,29 @@ static void test_letters(void **state)
 	assert_int_equal(config.inode_file_handles, FS_HANDLES_PREFER);
 }
 
+/* Nothing migrates, but a guest that never does must start. */
+static void test_migration(void **state)
+{
+	static const char *const modes[] = { "find-paths", "file-handles" }, *const errors[] = { "abort", "guest-error" };
+	char text[128];
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		snprintf(text, sizeof(text), "--migration-mode=%s --migration-on-error=%s", modes[i / 2], errors[i % 2]);
+		accepted(text);
+	}
+	accepted("--migration-verify-handles --migration-confirm-paths --migration-mode find-paths");
+	refused("--shared-dir=/ --fd=3 --migration-mode=by-hand");
+	refused("--shared-dir=/ --fd=3 --migration-on-error=continue");
+	refused("--shared-dir=/ --fd=3 --migration-verify-handles=yes");
+	refused("--shared-dir=/ --fd=3 --migration-mode=file-handles --migration-verify-handles");
+	refused("--shared-dir=/ --fd=3 --migration-confirm-paths --migration-mode=file-handles");
+}
+
 /* Known, and refused by name whether or not a value follows. */
 static void test_refused_by_name(void **state)
 {
-	static const char *const options[] = {
-		"--migration-mode=find-paths", "--migration-mode find-paths",
-		"--migration-on-error=abort", "--migration-verify-handles",
-		"--migration-confirm-paths", "--daemonize",
-	};
+	static const char *const options[] = { "--daemonize", "--daemonize=yes" };
 	char text[128];
 
 	(void)state;
@@ -232,6 +247,7 @@ int main(void)
 		cmocka_unit_test(test_legacy_refused),
 		cmocka_unit_test(test_legacy_too_many),
 		cmocka_unit_test(test_letters),
+		cmocka_unit_test(test_migration),
 		cmocka_unit_test(test_refused_by_name),
 	};
 
