@@ -1,31 +1,74 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What checkers have in common: how they begin together.
+"""What checkers have in common: how they begin together, and how long they go on.
 
 A checker is a program: `CHECKER DIRECTORY MINE COUNT SEED SECONDS [WORD...]`. There are COUNT of it,
 numbered by MINE from 0, which is the host's. All do what `random.Random(SEED)` says for SECONDS,
 and end with status 0, or with what they saw. A seed repeats what each of them chooses; who comes
 first is chance.
+
+The file ".places" in the directory has a page for each of them, of zeros before the first begins.
 """
+import mmap
 import os
 import random
 import sys
 import time
 
 
-PATIENCE = 120	# seconds to wait for the others
+LEAST_PATIENCE = 120	# seconds to wait for the others, at least
+TELL_EVERY = 10		# seconds
+PLACES = ".places"
+patience = LEAST_PATIENCE
+
+
+def prepare(directory, count):
+    """Before the first of so many begins."""
+    with open(f"{directory}/{PLACES}", "wb") as places:
+        places.truncate(count * mmap.PAGESIZE)
 
 
 def join(directory, mine, count, where="start"):
-    """Wait until all have come to that point. Nothing tells a guest of another's files."""
-    os.close(os.open(f"{directory}/.{where}-{mine}", os.O_CREAT | os.O_WRONLY))
-    end = time.monotonic() + PATIENCE
-    while missing := [number for number in range(count) if not os.path.exists(f"{directory}/.{where}-{number}")]:
-        assert time.monotonic() < end, f"at the {where}: {missing} did not come, or are not seen"
-        time.sleep(0.01)
+    """Wait until all have come to their next point, `where`: the first, the second...
+
+    Nothing tells a guest of another's files, and it may believe for a day that there is none. So
+    each writes to its page how often it has joined, past all caches, and reads the others'.
+    """
+    size = mmap.PAGESIZE
+    fd = os.open(f"{directory}/{PLACES}", os.O_RDWR | os.O_DIRECT)
+    end = time.monotonic() + patience
+    with mmap.mmap(-1, count * size) as pages, memoryview(pages).cast("Q") as numbers, \
+            memoryview(pages)[mine * size:(mine + 1) * size] as page:
+        os.preadv(fd, [pages], 0)
+        numbers[mine * size // 8] += 1
+        os.pwritev(fd, [page], mine * size)
+        while missing := [other for other in range(count) if numbers[other * size // 8] < numbers[mine * size // 8]]:
+            assert time.monotonic() < end, f"at the {where}: {missing} did not come, or are not seen"
+            time.sleep(0.01)
+            os.preadv(fd, [pages], 0)
+    os.close(fd)
+
+
+def tell(operations):
+    # At once: processes of one checker have one output.
+    os.write(1, f"operations {operations}\n".encode())
+
+
+def operations(seconds, least):
+    """To iterate over: once for each operation, for so long. Tells now and then how many more there were."""
+    end, told, done, new = time.monotonic() + seconds, time.monotonic(), 0, 0
+    while time.monotonic() < end or done < least:
+        yield
+        done, new = done + 1, new + 1
+        if time.monotonic() > told + TELL_EVERY:
+            tell(new)
+            told, new = time.monotonic(), 0
+    tell(new)
 
 
 def main(check):
     """The command line, as check(directory, mine, count, random, seconds, words...)."""
+    global patience
     directory, mine, count, seed, seconds, *words = sys.argv[1:]
+    patience = max(LEAST_PATIENCE, float(seconds))
     join(directory, int(mine), int(count))
     check(directory, int(mine), int(count), random.Random(int(seed)), float(seconds), *words)

@@ -17,7 +17,6 @@ import errno
 import json
 import os
 import stat
-import time
 
 import checker
 
@@ -384,10 +383,8 @@ def check(top, mine, count, choice, seconds):
     one = Participant(top, mine, count, choice)
     work = [one.make_one, one.make_one, one.link_one, one.rename_one, one.rename_one, one.remove_one, one.look,
             one.look, one.list_one, one.hold, one.look_at_theirs, one.take]
-    end, done = time.monotonic() + seconds, 0
-    while time.monotonic() < end or done < LEAST:
+    for _ in checker.operations(seconds, LEAST):
         choice.choice(work)()
-        done += 1
     one.finish()
 
 

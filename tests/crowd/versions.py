@@ -10,7 +10,6 @@ when nobody changes anything any more, all see the same: each file where its own
 import contextlib
 import json
 import os
-import time
 
 import checker
 
@@ -154,10 +153,8 @@ def check(top, mine, count, choice, seconds):
     one = Participant(top, mine, count, choice)
     work = [one.replace, one.move, one.remove, one.look_at_ours, one.look_at_theirs, one.look_at_theirs,
             one.list_all, one.follow]
-    end, done = time.monotonic() + seconds, 0
-    while time.monotonic() < end or done < LEAST:
+    for _ in checker.operations(seconds, LEAST):
         choice.choice(work)()
-        done += 1
     one.finish()
 
 

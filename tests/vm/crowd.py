@@ -1,46 +1,99 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A checker of tests/crowd, run in several native guests and on the host at once, in one directory.
+"""A checker of tests/crowd, run in several guests and on the host at once, in one directory.
 
 The test fails when one of them sees something wrong, when one does not end, or when a guest's
 kernel complains. The seed is in the message; with CASEMENT_TEST_SEED they choose the same again.
 """
 import os
-import pathlib
+import queue
 import random
+import re
 import subprocess
+import sys
+import threading
+import time
 
-from guests import PATIENCE, ROUNDS
+from guests import PATIENCE, ROUNDS, TOP
 
-CHECKERS = pathlib.Path(__file__).resolve().parents[1] / "crowd"
+CHECKERS = TOP / "tests/crowd"
 SECONDS = 3 * ROUNDS
+sys.path.append(str(CHECKERS))
+import checker as common  # noqa: E402  pylint: disable=wrong-import-position
+
+# What `casement run` is told for each way that guests may keep a file.
+MODES = {"auto": [], "always": ["--cache", "always"], "never": ["--cache", "never"],
+         "metadata": ["--cache", "metadata"], "back": ["--share-arg", "--writeback"]}
 
 
-def end(process):
-    """Its status and what it said; one that does not end is ended."""
-    try:
-        return process.communicate(timeout=PATIENCE + SECONDS)[0], process.returncode
-    except subprocess.TimeoutExpired:
-        process.terminate()
-        return process.communicate()[0], "none: it did not end"
+class Member:
+    """A process of the host's or a guest's: what it says, and how many operations it has told of."""
+
+    def __init__(self, name, process, ended):
+        """It is put into the queue `ended` when it has ended."""
+        self.name, self.process, self.ended, self.text, self.operations = name, process, ended, "", 0
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.process.stdout:
+            told = re.fullmatch(r"operations (\d+)\n", line)
+            if told:
+                self.operations += int(told[1])
+            else:
+                self.text += line
+        self.process.wait()
+        self.ended.put(self)
+
+
+class Crowd:
+    """All of them, begun."""
+
+    def __init__(self, start, share, checker, guests, args, seconds, seed):
+        """`start` starts a guest; `args` are the share's. The checker is a file in CHECKERS, with words of its own."""
+        name, *more = checker.split()
+        count = guests + 1
+        common.prepare(share, count)
+
+        def words(tools, directory, mine):
+            return ["python3", "-B", f"{tools}/{name}", directory, str(mine), str(count), str(seed + mine), str(seconds),
+                    *more]
+
+        begun = [start(" ".join(words("/mnt/tools", "/mnt/t", mine)) + " 2>&1",
+                       "--share", f"{share}:t", *args, "--share", f"{CHECKERS}:tools:ro", name=f"guest{mine}")
+                 for mine in range(1, count)]
+        # It is much faster than guests are: they are to have the time.
+        host = subprocess.Popen(["nice", "-n", "9", *words(CHECKERS, str(share), 0)], stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True)
+        self.ended = queue.Queue()
+        self.members = [Member("the host", host, self.ended), *(Member(f"guest {mine}", guest.process, self.ended)
+                                                                for mine, guest in enumerate(begun, 1))]
+        # Each does something at least, however slow it is.
+        self.patience = time.monotonic() + PATIENCE + 1.5 * seconds
+
+    def operations(self):
+        return sum(member.operations for member in self.members)
+
+    def terminate(self):
+        for member in self.members:
+            if member.process.poll() is None:
+                member.process.terminate()
+
+    def end(self):
+        """When all have ended: what was wrong first, or nothing. Then nobody needs to wait for the others."""
+        wrong = ""
+        for _ in self.members:
+            try:
+                member = self.ended.get(timeout=max(0, self.patience - time.monotonic()))
+            except queue.Empty:
+                wrong = wrong or "\nnot all have ended"
+                self.terminate()
+                member = self.ended.get()
+            if member.process.returncode:
+                wrong += f"\n{member.name}: status {member.process.returncode}\n{member.text}"
+                self.terminate()
+        return wrong
 
 
 def run(start, share, checker, guests, *args):
-    """`start` starts a guest; `args` are the share's. The checker is a file in CHECKERS, with words of its own."""
-    name, *more = checker.split()
     seed = int(os.environ.get("CASEMENT_TEST_SEED", 0)) or random.randrange(1, 1 << 31)
-    count = guests + 1
-
-    def words(directory, mine):
-        return ["python3", "-B", f"{{}}/{name}", directory, str(mine), str(count), str(seed + mine), str(SECONDS),
-                *more]
-
-    started = [start(" ".join(words("/mnt/t", mine)).format("/mnt/tools") + " 2>&1",
-                     "--share", f"{share}:t", *args, "--share", f"{CHECKERS}:tools:ro", name=f"guest{mine}")
-               for mine in range(1, count)]
-    host = subprocess.Popen([word.format(CHECKERS) for word in words(str(share), 0)], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True)
-    said = [end(process) for process in [host, *(guest.process for guest in started)]]
-    wrong = "".join(f"\n{'guest ' + str(mine) if mine else 'the host'}: status {status}\n{text}"
-                    for mine, (text, status) in enumerate(said) if status)
+    wrong = Crowd(start, share, checker, guests, args, SECONDS, seed).end()
     assert not wrong, f"CASEMENT_TEST_SEED={seed} {checker}{wrong}"
-
