@@ -1,319 +1,201 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""One file that several processes change in every way there is; each knows every byte of its part.
+"""Files that several processes change in every way there is; each knows every byte of its part.
 
-Each participant has a file of its own, and PROCESSES of it work on that at once. The parts meet
-within pages, and the last one's owner moves the end of the file. At the end the file is what all of
-them left, through a new open of it, and for all participants.
+Each participant has a file of its own, and a process for each of its parts (part.py). Now and then
+all stop. Then the file is what they left, also for the host, which changes it: parts, and where it
+ends. Each participant sees just that when it opens its file again. One more process of each works
+on pages of its own in a file of all (pages.py). At the end all files are what was left, for all.
 
-With the word `synced` what was stored is sent before holes are looked for: the kernel's own driver
-asks the daemon for them without that.
+Words: the way that guests keep files, and their driver. What may be relied on is in docs/caching.md.
 """
-import ctypes
-import errno
-import hashlib
-import mmap
+import collections
+import functools
 import os
 import random
+import signal
 import sys
 import time
 import traceback
 
 import checker
+import pages
+from part import PART, PARTS, Part, libc, split
 
-PROCESSES = 3
-PART = 70001		# bytes; the parts' ends are in pages of two owners
-LONGEST = 300000	# bytes of the last part
-MOST = 20000		# bytes of one operation
-LEAST = 100		# operations of each process, however slow it is
-PAGE = 4096
+STAGE = 30		# seconds, at most
+STAGES = 3		# at least
+CHANGES = 30		# operations of the host's on each part
+PR_SET_PDEATHSIG = 1
+ATTRIBUTES_LAST = 20	# seconds: --timeout is one, and the guest may be slow
 
-KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def fallocate(fd, mode, offset, length):
-    """Not what posix_fallocate(3) does. False where the file system cannot."""
-    if not libc.fallocate(fd, mode, ctypes.c_long(offset), ctypes.c_long(length)):
-        return True
-    number = ctypes.get_errno()
-    if number == errno.EOPNOTSUPP:
-        return False
-    raise OSError(number, "fallocate")
+Promise = collections.namedtuple("Promise", "changes resizes while_open shares")
+PROMISES = {
+    # The host's changes are seen at an open; also a new size; also by who has it open; others may write beside.
+    "never": Promise(True, True, True, True),
+    "auto": Promise(True, True, False, True),
+    "metadata": Promise(True, False, True, True),	# a size is an attribute
+    "always": Promise(False, False, False, False),
+    "back": Promise(True, True, False, False),
+}
 
 
-def page_up(at):
-    return (at + PAGE - 1) // PAGE * PAGE
+def promise_of(mode, driver):
+    promise = PROMISES[mode]
+    # With --writeback the kernel's driver asks nobody how long a file is.
+    return promise._replace(resizes=False) if mode == "back" and driver == "mainline" else promise
 
 
-class Part:
-    """One process, and the bytes of its part."""
-
-    def __init__(self, path, number, choice, synced):
-        self.path, self.number, self.choice, self.synced = path, number, choice, synced
-        self.start = number * PART
-        self.is_last = number == PROCESSES - 1
-        self.data = bytearray(PART)
-        self.did = []
-        self.map = None
-        self.maps = True
-        self.block = mmap.mmap(-1, page_up(MOST) + PAGE)
-        self.open()
-
-    def open(self):
-        self.fd = os.open(self.path, os.O_RDWR)
-        self.append_fd = os.open(self.path, os.O_WRONLY | os.O_APPEND)
-        self.direct_fd = os.open(self.path, os.O_RDWR | os.O_DIRECT)
-
-    # ---- what is chosen ----
-
-    def place(self, beyond=0):
-        """A piece of the part as (from, to), counted from its start; may reach so far beyond its end."""
-        end = len(self.data) + (min(beyond, LONGEST - len(self.data)) if self.is_last else 0)
-        at = self.choice.randrange(end) if end else 0
-        if self.choice.random() < 0.3:
-            at = (self.start + at) // PAGE * PAGE - self.start
-            at = max(at, 0)
-        return at, min(end, at + self.choice.choice([1, 10, 512, PAGE, self.choice.randint(1, MOST)]))
-
-    def pages(self, place):
-        """The same of whole pages that are nobody else's."""
-        at, to = (page_up(self.start + x) - self.start for x in place)
-        end = self.start + len(self.data)
-        if not self.is_last:
-            to = min(to, end // PAGE * PAGE - self.start)
-        return at, max(at, to)
-
-    def new(self, length):
-        return bytes([self.choice.randrange(1, 256)]) * (length // 2) + self.choice.randbytes(length - length // 2)
-
-    def put(self, at, data):
-        """The model of a write."""
-        if at + len(data) > len(self.data):
-            self.data.extend(bytes(at + len(data) - len(self.data)))
-        self.data[at:at + len(data)] = data
-
-    def expect(self, found, at, to, how):
-        wanted = bytes(self.data[at:to])
-        if found == wanted:
-            return
-        wrong = next((i for i, (a, b) in enumerate(zip(found, wanted)) if a != b), min(len(found), len(wanted)))
-        raise AssertionError(f"{how} of {self.start + at} to {self.start + to}: byte {self.start + at + wrong} is "
-                             f"{found[wrong:wrong + 8].hex()}, not {wanted[wrong:wrong + 8].hex()}; "
-                             f"{len(found)} bytes of {len(wanted)}, of a part of {len(self.data)}")
-
-    # ---- what is done ----
-
-    def write(self):
-        at, to = self.place(MOST)
-        data = self.new(to - at)
-        done = os.pwrite(self.fd, data, self.start + at)
-        assert done == len(data)
-        self.put(at, data)
-        return at, to
-
-    def append(self):
-        if not self.is_last or len(self.data) > LONGEST - MOST:
-            return None
-        data = self.new(self.choice.randint(1, MOST))
-        assert os.write(self.append_fd, data) == len(data)
-        self.put(len(self.data), data)
-        return len(data)
-
-    def read(self):
-        at, to = self.place()
-        self.expect(os.pread(self.fd, to - at, self.start + at), at, to, "pread")
-        return at, to
-
-    def mapping(self):
-        """A mapping of all of the part, and how far into it that begins; or None."""
-        first = self.start // PAGE * PAGE
-        length = self.start + len(self.data) - first
-        if self.maps and length and (not self.map or len(self.map) < length):
-            try:
-                self.map = mmap.mmap(self.fd, length, offset=first)
-            except OSError as error:
-                # Where all goes to the daemon at once.
-                assert error.errno == errno.ENODEV, error
-                self.maps = False
-        return (self.map, self.start - first) if self.maps and length else None
-
-    def store(self):
-        at, to = self.place()
-        mapping = self.mapping()
-        if not mapping:
-            return None
-        self.put(at, self.new(to - at))
-        mapping[0][mapping[1] + at:mapping[1] + to] = bytes(self.data[at:to])
-        return at, to
-
-    def load(self):
-        at, to = self.place()
-        mapping = self.mapping()
-        if mapping:
-            self.expect(mapping[0][mapping[1] + at:mapping[1] + to], at, to, "a load")
-        return at, to
-
-    def sync_stores(self):
-        if self.map:
-            self.map.flush()
-
-    def write_directly(self):
-        at, to = self.pages(self.place(MOST))
-        to = min(to, LONGEST // PAGE * PAGE)
-        if to <= at:
-            return None
-        data = self.new(to - at)
-        self.block[:len(data)] = data
-        assert os.pwritev(self.direct_fd, [memoryview(self.block)[:len(data)]], self.start + at) == len(data)
-        self.put(at, data)
-        return at, to
-
-    def read_directly(self):
-        at, to = self.place()
-        first, last = (self.start + at) // PAGE * PAGE, page_up(self.start + to)
-        got = os.preadv(self.direct_fd, [memoryview(self.block)[:last - first]], first)
-        lead = self.start + at - first
-        self.expect(self.block[lead:min(got, lead + to - at)], at, to, "a direct read")
-        return at, to
-
-    def punch(self):
-        at, to = self.place()
-        if to > at and fallocate(self.fd, PUNCH_HOLE | KEEP_SIZE, self.start + at, to - at):
-            self.put(at, bytes(to - at))
-        return at, to
-
-    def zero(self):
-        at, to = self.place()
-        if to > at and fallocate(self.fd, ZERO_RANGE | KEEP_SIZE, self.start + at, to - at):
-            self.put(at, bytes(to - at))
-        return at, to
-
-    def allocate(self):
-        at, to = self.place(MOST)
-        if to > at and fallocate(self.fd, 0, self.start + at, to - at) and to > len(self.data):
-            self.put(to - 1, b"\0")
-        return at, to
-
-    def truncate(self):
-        if not self.is_last:
-            return None
-        size = self.choice.choice([self.choice.randrange(LONGEST), max(0, len(self.data) - self.choice.randint(1, 5000))])
-        if self.choice.random() < 0.1:
-            os.truncate(self.path, self.start + size)
-        else:
-            os.ftruncate(self.fd, self.start + size)
-        del self.data[size:]
-        self.data.extend(bytes(size - len(self.data)))
-        return size
-
-    def copy(self):
-        """From anywhere in the part to pages of it."""
-        at, to = self.pages(self.place())
-        length = min(to, len(self.data)) - at - self.choice.choice([0, 0, 1])
-        if length <= 0 or len(self.data) <= length:
-            return None
-        source = self.choice.randrange(len(self.data) - length)
-        if source < at + length and at < source + length:
-            return None
-        done = 0
-        while done < length:
-            part = os.copy_file_range(self.fd, self.fd, length - done, self.start + source + done, self.start + at + done)
-            assert part > 0, f"{done} of {length} bytes copied"
-            done += part
-        self.put(at, bytes(self.data[source:source + length]))
-        return source, at, length
-
-    def ask_size(self):
-        size = os.fstat(self.fd).st_size if self.choice.random() < 0.5 else os.stat(self.path).st_size
-        end = self.start + len(self.data)
-        assert size == end if self.is_last else size >= end, f"{size} bytes instead of {end}"
-        if self.is_last:
-            assert os.lseek(self.fd, 0, os.SEEK_END) == end
-
-    def seek(self):
-        """What is no hole may be zeros, but what is a hole is."""
-        at, _ = self.place()
-        if at >= len(self.data):
-            return
-        if self.synced:
-            os.fsync(self.fd)
-        hole = os.lseek(self.fd, self.start + at, os.SEEK_HOLE) - self.start
-        if 0 <= hole < len(self.data):
-            try:
-                end = os.lseek(self.fd, self.start + hole, os.SEEK_DATA) - self.start
-            except OSError as error:
-                assert error.errno == errno.ENXIO
-                end = len(self.data)
-            assert not any(self.data[hole:end]), f"a hole from {self.start + hole} to {self.start + end}"
-
-    def sync(self):
-        self.choice.choice([os.fsync, os.fdatasync])(self.fd)
-
-    def forget(self):
-        os.posix_fadvise(self.fd, 0, 0, os.POSIX_FADV_DONTNEED)
-
-    def reopen(self):
-        for fd in (self.fd, self.append_fd, self.direct_fd):
-            os.close(fd)
-        self.open()
-
-    def unmap(self):
-        self.map = None
-
-    WORK = 4 * [write, read, store, load] + 2 * [write_directly, read_directly, punch, truncate, copy] + \
-        [append, sync_stores, zero, allocate, ask_size, seek, sync, forget, reopen, unmap]
-
-    def run(self, seconds):
-        end, done = time.monotonic() + seconds, 0
-        while time.monotonic() < end or done < LEAST:
-            work = self.choice.choice(self.WORK)
-            self.did = self.did[-20:] + [f"{work.__name__} {work(self)}"]
-            done += 1
-        self.expect(os.pread(self.fd, LONGEST, self.start)[:len(self.data)], 0, len(self.data), "the last pread")
-        with open(f"{self.path}.{self.number}", "wb") as left:
-            left.write(self.data)
-        os.close(self.fd)
-
-
-def work(path, number, seed, seconds, synced):
-    """A process of its own: its id."""
+def start(worker, name, seconds):
+    """A process of its own, which ends with this one: its id."""
     child = os.fork()
     if child:
         return child
-    part = Part(path, number, random.Random(seed), synced)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
-        part.run(seconds)
+        worker = worker()
+        worker.run(seconds)
     except BaseException:
-        print(f"process {number}, after: {'; '.join(part.did)}\n{traceback.format_exc()}", flush=True)
+        print(f"{name}, after: {'; '.join(getattr(worker, 'did', []))}\n{traceback.format_exc()}", flush=True)
         os._exit(1)
     os._exit(0)
 
 
-def left_of(path):
-    data = bytearray()
-    for number in range(PROCESSES):
-        with open(f"{path}.{number}", "rb") as left:
-            data += left.read()
-    return data
-
-
-def digest(path):
+def read(path):
     with open(path, "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
+        return file.read()
 
 
-def check(top, mine, count, choice, seconds, *words):
-    path = f"{top}/file-{mine}"
-    with open(path, "wb") as file:
-        file.truncate(PROCESSES * PART)
-    children = [work(path, number, choice.getrandbits(32), seconds, "synced" in words) for number in range(PROCESSES)]
-    statuses = [os.waitpid(child, 0)[1] for child in children]
-    if any(statuses):
-        sys.exit(f"statuses {statuses}")
-    checker.join(top, mine, count, "end")
-    for participant in range(count):
-        expected = hashlib.sha256(left_of(f"{top}/file-{participant}")).hexdigest()
-        assert digest(f"{top}/file-{participant}") == expected, f"{participant}'s file is not what was left"
+def path_of(top, owner):
+    """In a directory of its own: a guest may ask for all names of one at once, and believe them for as long as the mode says."""
+    return f"{top}/of-{owner}/file"
+
+
+def left_of(path):
+    return b"".join(read(f"{path}.{number}") for number in range(PARTS))
+
+
+def check_file(path):
+    """It is what its parts' processes left."""
+    found, left = read(path), left_of(path)
+    assert found == left, f"{path} is not what was left: {len(found)} bytes of {len(left)}"
+
+
+def change(path, stage, choice, promise):
+    """By the host; what it is then is in a file beside it."""
+    check_file(path)
+    parts = [Part(path, number, choice, data, grows=promise.resizes) for number, data in enumerate(split(left_of(path)))]
+    for part in parts:
+        for _ in range(CHANGES):
+            part.work()
+        part.close()
+    with open(f"{path}.changed-{stage}", "wb") as changed:
+        changed.write(b"".join(part.data for part in parts))
+
+
+def expect(found, changed, how):
+    wrong = next((at for at in range(len(changed)) if found[at:at + 1] != changed[at:at + 1]), None)
+    assert found == changed, f"{how}: {len(found)} bytes of {len(changed)}, not what the host left from {wrong} on"
+
+
+def look(path, changed, waits):
+    """By its name, as a program that comes new."""
+    end = time.monotonic() + ATTRIBUTES_LAST
+    while waits and os.stat(path).st_size != len(changed) and time.monotonic() < end:
+        time.sleep(0.01)
+    with open(path, "rb", buffering=0) as file:
+        expect(file.readall(), changed, "read")
+        size = os.fstat(file.fileno()).st_size
+    assert size == os.stat(path).st_size == len(changed), f"{size} bytes instead of {len(changed)}"
+
+
+class Participant:
+    """Who has a file, and how its driver keeps it."""
+
+    def __init__(self, top, mine, count, choice, mode, driver):
+        self.top, self.mine, self.count, self.choice = top, mine, count, choice
+        self.promise = promise_of(mode, driver)
+        self.synced = driver == "mainline" and mine
+        # A size is an attribute, and believed for a second also at an open.
+        self.waits = mode in ("auto", "back") and mine
+        self.path, self.shared = path_of(top, mine), f"{top}/shared"
+        self.running = set()		# processes
+
+    def join(self, where):
+        checker.join(self.top, self.mine, self.count, where)
+
+    def start(self, worker, name, seconds, *args):
+        """The worker is a class; these are its arguments."""
+        child = start(functools.partial(worker, *args), name, seconds)
+        self.running.add(child)
+        return child
+
+    def wait_for(self, children):
+        """A failure of any other is one, too."""
+        while self.running.intersection(children):
+            child, status = os.wait()
+            self.running.discard(child)
+            if status:
+                sys.exit("a process failed")
+
+    def fork_choice(self):
+        return random.Random(self.choice.getrandbits(32))
+
+    def work(self, content, seconds):
+        """A stage of all parts' processes."""
+        self.wait_for([self.start(Part, f"part {number}", seconds, self.path, number, self.fork_choice(), data, self.synced)
+                       for number, data in enumerate(split(content))])
+
+    def see_changes(self, stage, held):
+        """The host changes all files, between what all do."""
+        self.join(f"end of stage {stage}")
+        if self.mine == 0:
+            for owner in range(self.count):
+                change(path_of(self.top, owner), stage, self.choice, self.promise)
+        self.join(f"change {stage}")
+        changed = read(f"{self.path}.changed-{stage}")
+        os.unlink(f"{self.path}.changed-{stage}")
+        try:
+            if self.promise.while_open or self.mine == 0:
+                expect(os.pread(held, len(changed) + 1, 0), changed, "pread of what was open")
+            look(self.path, changed, self.waits)
+        except AssertionError as error:
+            raise AssertionError(f"{self.path}, changed by the host in stage {stage}: {error}") from error
+        return changed
+
+    def left_pages(self, owner):
+        return f"{path_of(self.top, owner)}.pages"
+
+    def start_pages(self, seconds):
+        """Beside all stages."""
+        if not self.promise.shares:
+            return []
+        if self.mine == 0:
+            pages.make(self.shared, self.count)
+        self.join("shared file")
+        return [self.start(pages.Pages, "pages", seconds, self.shared, self.left_pages(self.mine), self.mine, self.count,
+                           self.fork_choice())]
+
+    def run(self, seconds):
+        beside = self.start_pages(seconds)
+        content = bytes(PARTS * PART)
+        os.mkdir(os.path.dirname(self.path))
+        with open(self.path, "wb") as file:
+            file.write(content)
+        held = os.open(self.path, os.O_RDONLY)
+        stages = max(STAGES, int(seconds / STAGE)) if self.promise.changes else 1
+        for stage in range(stages):
+            if stage:
+                content = self.see_changes(stage, held)
+            self.work(content, seconds / stages)
+        self.wait_for(beside)
+        self.join("end")
+        for owner in range(self.count):
+            check_file(path_of(self.top, owner))
+        if beside:
+            pages.check_all(self.shared, [self.left_pages(owner) for owner in range(self.count)])
+
+
+def check(top, mine, count, choice, seconds, mode, driver):
+    Participant(top, mine, count, choice, mode, driver).run(seconds)
 
 
 if __name__ == "__main__":

@@ -30,16 +30,15 @@ def test_own_names_where_names_are_believed(checked, share, checked_module):
     crowd.run(checked, share, "names.py", 2, "--cache", "auto", *CACHED, *ours(checked_module))
 
 
-# A file that several processes of one guest work on, in each way that a guest may keep it.
-FILES = {"auto": [], "always": ["--cache", "always"], "never": ["--cache", "never"],
-         "back": ["--share-arg", "--writeback"]}
+# Files in each way that a guest may keep them. Where others may write to the same file, by two guests.
+FILES = pytest.mark.parametrize("mode, guests", [("auto", 2), ("always", 1), ("never", 2), ("metadata", 1), ("back", 1)])
 
 
-@pytest.mark.parametrize("mode", FILES)
-def test_a_file_on_the_kernels_driver(natives, share, mode):
-    crowd.run(natives, share, "file.py synced", 1, *FILES[mode])
+@FILES
+def test_a_file_on_the_kernels_driver(natives, share, mode, guests):
+    crowd.run(natives, share, f"file.py {mode} mainline", guests, *crowd.MODES[mode])
 
 
-@pytest.mark.parametrize("mode", FILES)
-def test_a_file_on_our_driver(checked, share, checked_module, mode):
-    crowd.run(checked, share, "file.py", 1, *FILES[mode], *ours(checked_module))
+@FILES
+def test_a_file_on_our_driver(checked, share, checked_module, mode, guests):
+    crowd.run(checked, share, f"file.py {mode} casement", guests, *crowd.MODES[mode], *ours(checked_module))
