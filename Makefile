@@ -101,6 +101,15 @@ fuzz:
 	@ninja -C $(FUZZ) --quiet fuzzers
 	@tests/fuzz/run.sh $(FUZZ) $(T)
 
+# Each checker of tests/crowd in each mode of our driver for T seconds, J at once. HACKING.md says more.
+J := 0
+soak: T := 3600
+soak:
+	@scripts/setup build test vm uml
+	@$(MAKE) --no-print-directory all kmod
+	@scripts/kmod --uml-debug kmod $(BUILD)/kmod-uml-debug
+	@$(PYTHON) tests/soak/crowd --seconds $(T) --jobs $(J) $(ONLY)
+
 # docs/compatibility.md: casementd beside virtiofsd, option by option and request by request.
 compat:
 	@scripts/setup build test
@@ -124,4 +133,4 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@bench/compare --docs
 
-.PHONY: all kmod kmod-uml bench demo check check-fast check-vm check-race coverage fuzz install clean prepare-fast prepare-race prepare-vm prepare-build
+.PHONY: all kmod kmod-uml bench demo check check-fast check-vm check-race coverage fuzz soak install clean prepare-fast prepare-race prepare-vm prepare-build
