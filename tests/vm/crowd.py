@@ -70,7 +70,8 @@ class Crowd:
         self.patience = time.monotonic() + PATIENCE + 1.5 * seconds
 
     def operations(self):
-        return sum(member.operations for member in self.members)
+        """Of each: the host's first."""
+        return [member.operations for member in self.members]
 
     def terminate(self):
         for member in self.members:
