@@ -101,6 +101,11 @@ int fs_attr_complete(struct fs *fs, struct inode *inode, struct fs_attr *attr, b
 
 /* op_lookup.c */
 /*
+ * Attributes of what a name leads to, STATX_* of `mask`. Where the thread may not wait, what is
+ * mounted there is not asked. 0 or -errno.
+ */
+int fs_stat_name(const struct fs_at *dir, const char *name, unsigned int mask, struct statx *stx);
+/*
  * The words of an entry for an inode on which a lookup was counted; entry->attr.stx
  * is filled. 0, or -errno of the watch: the lookup is then given back.
  */

@@ -50,13 +50,12 @@ static int become_maker(const struct fs *fs, const struct fs_caller *caller,
 }
 
 /* The name leads to the descriptor's file: nobody on the host has put another in its place. */
-static bool is_named(int fd, int dir_fd, const char *name)
+static bool is_named(int fd, const struct fs_at *dir, const char *name)
 {
 	struct statx ours, there;
 	struct inode_key a, b;
 
-	if (fs_stat_fd(fd, &ours) || statx(dir_fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
-					   STATX_INO | STATX_MNT_ID, &there))
+	if (fs_stat_fd(fd, &ours) || fs_stat_name(dir, name, STATX_INO | STATX_MNT_ID, &there))
 		return false;
 	a = inode_table_key(&ours);
 	b = inode_table_key(&there);
@@ -65,12 +64,12 @@ static bool is_named(int fd, int dir_fd, const char *name)
 
 /* A file without the label it was to have must not stay. `fd`: as for fs_set_label(). */
 static int label_new(const struct fs *fs, const struct fs_caller *caller, int fd, bool opened,
-		     int dir_fd, const char *name, int remove_flags)
+		     const struct fs_at *dir, const char *name, int remove_flags)
 {
 	int err = caller->label.name ? fs_set_label(fs, fd, opened, &caller->label) : 0;
 
-	if (err && name && is_named(fd, dir_fd, name))
-		unlinkat(dir_fd, name, remove_flags);
+	if (err && name && is_named(fd, dir, name))
+		unlinkat(dir->fd, name, remove_flags);
 	return err;
 }
 
@@ -141,7 +140,7 @@ static int create_new(struct fs *fs, const struct fs_caller *caller, const struc
 	creds_give(&as);
 	if (fd < 0)
 		return fd;
-	err = label_new(fs, caller, fd, true, dir->fd, name, 0);
+	err = label_new(fs, caller, fd, true, dir, name, 0);
 	return err ? err : enter_created(fs, caller, &fd, flags, append, entry, handle);
 }
 
@@ -217,7 +216,7 @@ static bool is_taken(const struct fs_at *dir, const char *name)
 {
 	struct statx stx;
 
-	return !statx(dir->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &stx);
+	return !fs_stat_name(dir, name, 0, &stx);
 }
 
 int fs_create(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
@@ -270,7 +269,7 @@ int fs_tmpfile(struct fs *fs, const struct fs_caller *caller, uint64_t parent,
 	creds_give(&as);
 	if (fd < 0)
 		return fd;
-	err = label_new(fs, caller, fd, true, -1, NULL, 0);
+	err = label_new(fs, caller, fd, true, &dir, NULL, 0);
 	return err ? err : enter_created(fs, caller, &fd, flags, append, entry, handle);
 }
 
@@ -311,7 +310,7 @@ static int enter_made(struct fs *fs, const struct fs_caller *caller, const struc
 	else if (caller->label.name)
 		err = fs_at_get(fs, entry->node, &made);
 	if (!err && caller->label.name)
-		err = label_new(fs, caller, made.fd, false, dir->fd, name,
+		err = label_new(fs, caller, made.fd, false, dir, name,
 				type == S_IFDIR ? AT_REMOVEDIR : 0);
 	if (err)
 		fs_forget(fs, entry->node, 1);
@@ -363,7 +362,7 @@ int fs_mknod(struct fs *fs, const struct fs_caller *caller, uint64_t parent, con
 		return err;
 	if (fd < 0)
 		return enter_made(fs, caller, &dir, name, mode & S_IFMT, since, entry);
-	err = label_new(fs, caller, fd, true, dir.fd, name, 0);
+	err = label_new(fs, caller, fd, true, &dir, name, 0);
 	return err ? err : enter_opened(fs, fd, entry);
 }
 

@@ -97,7 +97,7 @@ static struct fs_number listed_number(struct fs *fs, const struct fs_at *dir,
 	struct statx stx;
 
 	if (!strcmp(record->name, "..") && inode_has(dir->inode, INODE_ELSEWHERE) &&
-	    !statx(dir->fd, "..", AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_INO, &stx))
+	    !fs_stat_name(dir, "..", STATX_INO, &stx))
 		return fs_number_of(fs, inode_device(&stx), stx.stx_ino);
 	return fs_number_of(fs, dir->inode->key.device, record->ino);
 }

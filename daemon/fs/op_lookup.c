@@ -20,17 +20,19 @@
 
 #define STAT_WANTED (STATX_BASIC_STATS | STATX_BTIME | STATX_MNT_ID)
 
-static int stat_child(int parent_fd, const char *name, bool as_cached, struct statx *stx)
-{
-	int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (as_cached ? AT_STATX_DONT_SYNC : 0);
-
-	return statx(parent_fd, name, flags, STAT_WANTED, stx) < 0 ? -errno : 0;
-}
-
 /* A name may lead to a mount whose server is not to be asked. A local file system has all at hand. */
 static bool takes_cached(const struct inode *dir)
 {
 	return !patience_is_endless() && !inode_has(dir, INODE_WAITS);
+}
+
+int fs_stat_name(const struct fs_at *dir, const char *name, unsigned int mask, struct statx *stx)
+{
+	int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+
+	if (takes_cached(dir->inode))
+		flags |= AT_STATX_DONT_SYNC;
+	return statx(dir->fd, name, flags, mask, stx) < 0 ? -errno : 0;
 }
 
 static bool crosses(const struct inode *dir, const struct statx *stx)
@@ -205,7 +207,7 @@ int fs_lookup_child(struct fs *fs, const struct fs_at *dir, const char *name, en
 	if (look == LOOK_FIRST) {
 		err = check_loop_ahead(fs, dir->fd, name);
 		if (!err)
-			err = stat_child(dir->fd, name, takes_cached(dir->inode), stx);
+			err = fs_stat_name(dir, name, STAT_WANTED, stx);
 		if (!err)
 			err = may_enter(fs, dir->inode, stx);
 		if (err)

@@ -29,8 +29,7 @@ static int check_known(struct fs *fs, const struct fs_caller *caller, const stru
 	struct inode_key key;
 	struct statx stx;
 
-	if (caller->uid == 0 || statx(dir->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
-				      STATX_INO | STATX_UID | STATX_MNT_ID, &stx))
+	if (caller->uid == 0 || fs_stat_name(dir, name, STATX_INO | STATX_UID | STATX_MNT_ID, &stx))
 		return 0;
 	key = inode_table_key(&stx);
 	if (is_owner(caller, &stx) || inode_table_knows(&fs->inodes, &key))

@@ -18,14 +18,21 @@
 #include <cmocka.h>
 
 #define FILE_NODE 2
+#define DIR_NODE 3
 #define FILE_SIZE 4096
 
 static struct fuse_attr attr_of(uint64_t node)
 {
 	return (struct fuse_attr){
-		.ino = node, .size = node == FUSE_ROOT_ID ? 0 : FILE_SIZE, .nlink = 1,
-		.mode = node == FUSE_ROOT_ID ? S_IFDIR | 0777 : S_IFREG | 0666,
+		.ino = node, .size = node == FILE_NODE ? FILE_SIZE : 0, .nlink = 1,
+		.mode = node == FILE_NODE ? S_IFREG | 0666 : S_IFDIR | 0777,
 	};
+}
+
+/* The node of the name that follows a LOOKUP's header. */
+static uint64_t node_of(const struct fuse_in_header *in)
+{
+	return strcmp((const char *)(in + 1), "d") ? FILE_NODE : DIR_NODE;
 }
 
 static void reply(int dev, const struct fuse_in_header *to, int error, const void *body, size_t size)
@@ -40,10 +47,10 @@ static void reply(int dev, const struct fuse_in_header *to, int error, const voi
 }
 
 /* Nothing is valid for longer than its reply: each question comes here. */
-static void answer(int dev, const struct fuse_in_header *in)
+static void answer(int dev, const struct fuse_in_header *in, uint64_t node)
 {
 	static const char data[FILE_SIZE];
-	const struct fuse_entry_out entry = { .nodeid = FILE_NODE, .attr = attr_of(FILE_NODE) };
+	const struct fuse_entry_out entry = { .nodeid = node, .attr = attr_of(node) };
 	const struct fuse_attr_out attr = { .attr = attr_of(in->nodeid) };
 	const struct fuse_init_out init = { .major = 7, .minor = 31, .max_write = 65536 };
 	const struct fuse_open_out open = { .fh = 1, .open_flags = FOPEN_DIRECT_IO };
@@ -72,19 +79,20 @@ static void answer(int dev, const struct fuse_in_header *in)
 
 static void take(struct hung_server *server, const struct fuse_in_header *in)
 {
+	uint64_t node = in->opcode == FUSE_LOOKUP ? node_of(in) : in->nodeid;
 	bool held;
 
 	if (in->opcode == FUSE_FORGET || in->opcode == FUSE_BATCH_FORGET || in->opcode == FUSE_INTERRUPT)
 		return;
 	pthread_mutex_lock(&server->lock);
-	held = server->hold && server->n_held < HELD_MAX;
+	held = server->hold && server->n_held < HELD_MAX && (!server->only || server->only == in->opcode);
 	if (held)
-		server->held[server->n_held++] = *in;
+		server->held[server->n_held++] = (struct held_request){ *in, node };
 	pthread_mutex_unlock(&server->lock);
 	if (held)
 		sem_post(&server->came);
 	else
-		answer(server->dev, in);
+		answer(server->dev, in, node);
 }
 
 static void *serve(void *arg)
@@ -121,8 +129,20 @@ void hung_server_hold(struct hung_server *server, bool hold)
 {
 	pthread_mutex_lock(&server->lock);
 	server->hold = hold;
-	while (!hold && server->n_held)
-		answer(server->dev, &server->held[--server->n_held]);
+	server->only = 0;
+	while (!hold && server->n_held) {
+		const struct held_request *held = &server->held[--server->n_held];
+
+		answer(server->dev, &held->head, held->node);
+	}
+	pthread_mutex_unlock(&server->lock);
+}
+
+void hung_server_hold_only(struct hung_server *server, uint32_t opcode)
+{
+	pthread_mutex_lock(&server->lock);
+	server->hold = true;
+	server->only = opcode;
 	pthread_mutex_unlock(&server->lock);
 }
 

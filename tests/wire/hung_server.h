@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A FUSE file system inside the share whose server stops to answer when told to:
- * what a network file system is whose server died. Its root has one file, "f".
+ * what a network file system is whose server died. Its root has a directory "d" and, by all other names, a file.
  */
 #ifndef CASEMENT_TESTS_WIRE_HUNG_SERVER_H
 #define CASEMENT_TESTS_WIRE_HUNG_SERVER_H
@@ -14,6 +14,11 @@
 
 #define HELD_MAX 256
 
+struct held_request {
+	struct fuse_in_header head;
+	uint64_t node;		/* that it is about */
+};
+
 struct hung_server {
 	char path[256];
 	int dev;
@@ -21,7 +26,8 @@ struct hung_server {
 	sem_t came;		/* once for each request that is held */
 	pthread_mutex_t lock;
 	bool hold;		/* [L:lock] as the rest */
-	struct fuse_in_header held[HELD_MAX];
+	uint32_t only;		/* opcode; 0: all */
+	struct held_request held[HELD_MAX];
 	unsigned int n_held;
 };
 
@@ -29,6 +35,8 @@ struct hung_server {
 void hung_server_start(struct hung_server *server, const char *path);
 /* From here on requests are taken and not answered, until this is false: then all are. */
 void hung_server_hold(struct hung_server *server, bool hold);
+/* The same of requests of one kind alone. */
+void hung_server_hold_only(struct hung_server *server, uint32_t opcode);
 /* Wait until one more request is held. */
 void hung_server_await(struct hung_server *server);
 /* All that is held fails; unmount it. */

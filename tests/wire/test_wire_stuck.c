@@ -193,6 +193,48 @@ static void test_release(void **state)
 	hung_server_stop(&server);
 }
 
+/* A name that leads to it is not it: what is done to the name asks the directory alone. */
+static void test_names_of_the_mount(void **state)
+{
+	struct scene s = scene_begin(state);
+	struct casement_queue *q = s.f->q;
+	struct fuse_entry_out entry;
+
+	hung_server_hold(&server, true);
+	for (uint32_t uid = 0; uid <= 1000; uid += 1000) {
+		casement_set_caller(q, uid, uid, 1);
+		refused(casement_rmdir(q, CASEMENT_ROOT, "hung"), EBUSY);
+		refused(casement_unlink(q, CASEMENT_ROOT, "hung"), EISDIR);
+		refused(casement_rename(q, CASEMENT_ROOT, "hung", CASEMENT_ROOT, "moved", 0), EBUSY);
+		refused(casement_rename(q, CASEMENT_ROOT, "fine", CASEMENT_ROOT, "hung", 0), EISDIR);
+		refused(casement_link(q, lookup_node(q, "fine"), CASEMENT_ROOT, "hung", &entry), EEXIST);
+	}
+	casement_set_caller(q, 0, 0, 1);
+	check_others(s.f);
+	hung_server_stop(&server);
+}
+
+/* A file system of this host, mounted in one that hangs: it is served, and the way out is not asked. */
+static void test_a_mount_below(void **state)
+{
+	struct scene s = scene_begin(state);
+	struct fuse_open_out open;
+	char buf[4096], path[300];
+	uint64_t below;
+
+	snprintf(path, sizeof(path), "%s/d", server.path);
+	assert_int_equal(mount("none", path, "tmpfs", 0, "size=1M"), 0);
+	below = look(s.f->q, s.dir, "d");
+	hung_server_hold(&server, true);
+	ok(casement_opendir(s.f->q, below, &open));
+	assert_true(ok(casement_readdir(s.f->q, below, open.fh, 0, buf, sizeof(buf))) > 0);
+	assert_true(ok(casement_readdirplus(s.f->q, below, open.fh, 0, buf, sizeof(buf))) > 0);
+	ok(casement_releasedir(s.f->q, below, open.fh));
+	hung_server_hold(&server, false);
+	umount2(path, MNT_DETACH);
+	hung_server_stop(&server);
+}
+
 /* More than there are threads for this server: those who ask another one get their answer. */
 static void test_many(void **state)
 {
@@ -302,6 +344,8 @@ int main(void)
 		FIXTURE_TEST(test_each_kind, &no_pool),
 		FIXTURE_TEST(test_each_kind, &handles),
 		FIXTURE_TEST(test_release, &plain),
+		FIXTURE_TEST(test_names_of_the_mount, &plain),
+		FIXTURE_TEST(test_a_mount_below, &plain),
 		FIXTURE_TEST(test_many, &plain),
 		FIXTURE_TEST(test_next_vmm, &persist),
 		FIXTURE_TEST(test_lease, &plain),
