@@ -68,6 +68,7 @@ static void owner_free(struct lock_table *table, struct lock_owner *owner)
 	}
 	lock_ranges_clear(&owner->held);
 	lock_ranges_clear(&owner->written);
+	pthread_mutex_destroy(&owner->lock);
 	inode_put(owner->inode);
 	free(owner);
 }
@@ -110,6 +111,7 @@ static int owner_new(struct lock_table *table, const struct handle *handle, uint
 	inode_ref(handle->inode);
 	*owner = (struct lock_owner){ .inode = handle->inode, .owner = id, .through = handle, .fd = fd,
 				       .read_fd = -1, .writable = write, .users = 2 };
+	pthread_mutex_init(&owner->lock, NULL);
 	*out = owner;
 	return 0;
 }
@@ -124,7 +126,7 @@ static int set_lock(int fd, short type, struct lock_range range)
 	return fcntl(fd, F_OFD_SETLK, &fl) < 0 ? -errno : 0;
 }
 
-/* Called with the lock. What is held for reading is held by both for a moment: nobody comes between. */
+/* Called with the owner's lock. What is held for reading is held by both for a moment: nobody comes between. */
 static int owner_move_locked(struct lock_owner *owner, int fd)
 {
 	const struct lock_range all = { 0, INT64_MAX };
@@ -147,19 +149,19 @@ static int owner_make_writable(struct lock_table *table, const struct handle *ha
 	int fd, err = 0;
 	bool spare;
 
-	pthread_mutex_lock(&table->lock);
+	pthread_mutex_lock(&owner->lock);
 	spare = owner->writable;
-	pthread_mutex_unlock(&table->lock);
+	pthread_mutex_unlock(&owner->lock);
 	if (spare)
 		return 0;
 	fd = owner_open(table, handle, true);
 	if (fd < 0)
 		return fd;
-	pthread_mutex_lock(&table->lock);
+	pthread_mutex_lock(&owner->lock);
 	if (!owner->writable)
 		err = owner_move_locked(owner, fd);
 	spare = owner->fd != fd;
-	pthread_mutex_unlock(&table->lock);
+	pthread_mutex_unlock(&owner->lock);
 	if (spare) {
 		close(fd);
 		fd_budget_give(table->budget);
@@ -226,27 +228,32 @@ int lock_table_get(struct lock_table *table, const struct handle *handle, uint64
 	return err;
 }
 
-int lock_table_fd(struct lock_table *table, struct lock_owner *owner)
+int lock_table_fd(struct lock_owner *owner)
 {
 	int fd;
 
-	pthread_mutex_lock(&table->lock);
+	pthread_mutex_lock(&owner->lock);
 	fd = owner->fd;
-	pthread_mutex_unlock(&table->lock);
+	pthread_mutex_unlock(&owner->lock);
 	return fd;
 }
 
-/* Called with the lock, as the next. More than there may be of one owner, or of all. */
+/* Called with the owner's lock, as the next. More than there may be of one owner, or of all. */
 static int count_set(struct lock_table *table, struct lock_ranges *ranges, struct lock_range range,
 		     bool held)
 {
-	unsigned int before = ranges->n, room = LOCK_RANGES_ALL - MIN(table->ranges, LOCK_RANGES_ALL);
-	int err = lock_ranges_set(ranges, range, held, MIN(LOCK_RANGES_MAX, before + room));
+	unsigned int before = ranges->n, all, room;
+	int err;
 
+	pthread_mutex_lock(&table->lock);
+	room = LOCK_RANGES_ALL - MIN(table->ranges, LOCK_RANGES_ALL);
+	err = lock_ranges_set(ranges, range, held, MIN(LOCK_RANGES_MAX, before + room));
 	table->ranges += ranges->n - before;
+	all = table->ranges;
+	pthread_mutex_unlock(&table->lock);
 	if (err == -ENOLCK)
 		log_guest(LOG_LEVEL_WARN, "the guest has locked %u ranges of bytes, %u of them by one owner: no more",
-			  table->ranges, before);
+			  all, before);
 	return err;
 }
 
@@ -266,7 +273,7 @@ int lock_table_note(struct lock_table *table, struct lock_owner *owner, int fd,
 	bool held = type != F_UNLCK;
 	int err;
 
-	pthread_mutex_lock(&table->lock);
+	pthread_mutex_lock(&owner->lock);
 	err = count_locked(table, owner, range, type);
 	/* It became writable meanwhile, which waits for nobody. */
 	if (!err && fd != owner->fd)
@@ -275,7 +282,7 @@ int lock_table_note(struct lock_table *table, struct lock_owner *owner, int fd,
 		set_lock(fd, F_UNLCK, range);
 	if (held && err)
 		count_locked(table, owner, range, F_UNLCK);
-	pthread_mutex_unlock(&table->lock);
+	pthread_mutex_unlock(&owner->lock);
 	return err;
 }
 

@@ -30,16 +30,18 @@ struct lock_owner {
 	struct inode *inode;		/* [I] one user of it is ours */
 	uint64_t owner;			/* [I] */
 	const struct handle *through;	/* [I] the handle of its first lock: compared, never followed */
-	int fd;				/* owned; changes once, when it becomes writable [L:lock_table.lock] */
-	int read_fd;			/* what it was then, for those who still wait by it; -1 [L:lock_table.lock] */
-	bool writable;			/* [L:lock_table.lock] */
-	struct lock_ranges held;	/* by any lock [L:lock_table.lock] */
-	struct lock_ranges written;	/* by one for writing [L:lock_table.lock] */
 	unsigned int users;		/* [L:lock_table.lock] the table is one while it has it */
+	/* Before the table's; held over calls that lock, for which another machine may keep us waiting. */
+	pthread_mutex_t lock;
+	int fd;				/* owned; changes once, when it becomes writable [L:lock] */
+	int read_fd;			/* what it was then, for those who still wait by it; -1 [L:lock] */
+	bool writable;			/* [L:lock] */
+	struct lock_ranges held;	/* by any lock [L:lock] */
+	struct lock_ranges written;	/* by one for writing [L:lock] */
 };
 
 struct lock_table {
-	pthread_mutex_t lock;
+	pthread_mutex_t lock;		/* a leaf, and never held over a call that may wait */
 	struct lock_owner *buckets[LOCK_BUCKETS];	/* [L:lock] */
 	unsigned int count;				/* [L:lock] of owners; without it a hint [A] */
 	unsigned int ranges;				/* [L:lock] of all owners */
@@ -59,7 +61,7 @@ struct lock_owner *lock_table_find(struct lock_table *table, const struct handle
 int lock_table_get(struct lock_table *table, const struct handle *handle, uint64_t owner, bool write,
 		   struct lock_owner **out);
 /* The descriptor to lock by; the caller's as long as the owner is. */
-int lock_table_fd(struct lock_table *table, struct lock_owner *owner);
+int lock_table_fd(struct lock_owner *owner);
 /*
  * A lock of this type was set by `fd`: the owner has it from here on, whatever happened to
  * the descriptor meanwhile. 0, or -errno (-ENOLCK: too many ranges): then it is set no more.

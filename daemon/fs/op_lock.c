@@ -37,7 +37,7 @@ int fs_getlk(struct fs *fs, uint64_t handle, uint64_t owner, struct fs_lock *loc
 		err = lock_table_get(&fs->locks, open, owner, false, &file);
 	if (err)
 		return err;
-	if (fcntl(lock_table_fd(&fs->locks, file), F_OFD_GETLK, &fl))
+	if (fcntl(lock_table_fd(file), F_OFD_GETLK, &fl))
 		err = -errno;
 	lock_table_put(&fs->locks, file);
 	if (err)
@@ -99,7 +99,7 @@ static int lock_owned(struct fs *fs, struct lock_owner *file, const struct fs_lo
 	const struct lock_range range = { lock->start, lock->end };
 	int err;
 
-	target->fd = lock_table_fd(&fs->locks, file);
+	target->fd = lock_table_fd(file);
 	err = lock_target(fs, target, keys, wait);
 	return err ? err : lock_table_note(&fs->locks, file, target->fd, range, lock->type);
 }

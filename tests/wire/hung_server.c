@@ -52,7 +52,9 @@ static void answer(int dev, const struct fuse_in_header *in, uint64_t node)
 	static const char data[FILE_SIZE];
 	const struct fuse_entry_out entry = { .nodeid = node, .attr = attr_of(node) };
 	const struct fuse_attr_out attr = { .attr = attr_of(in->nodeid) };
-	const struct fuse_init_out init = { .major = 7, .minor = 31, .max_write = 65536 };
+	const struct fuse_init_out init = {
+		.major = 7, .minor = 31, .max_write = 65536, .flags = FUSE_POSIX_LOCKS,
+	};
 	const struct fuse_open_out open = { .fh = 1, .open_flags = FOPEN_DIRECT_IO };
 	const struct fuse_statfs_out statfs = { .st = { .blocks = 8, .bsize = 4096, .namelen = 255 } };
 	const struct fuse_write_out written = { .size = 1 };
@@ -69,6 +71,8 @@ static void answer(int dev, const struct fuse_in_header *in, uint64_t node)
 	case FUSE_WRITE: reply(dev, in, 0, &written, sizeof(written)); break;
 	case FUSE_READDIR:
 	case FUSE_FLUSH:
+	case FUSE_SETLK:
+	case FUSE_SETLKW:
 	case FUSE_FSYNC:
 	case FUSE_FSYNCDIR:
 	case FUSE_RELEASE:

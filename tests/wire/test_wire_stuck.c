@@ -235,6 +235,41 @@ static void test_a_mount_below(void **state)
 	hung_server_stop(&server);
 }
 
+/*
+ * An owner's lock for reading becomes one for writing, which takes what is locked along: that
+ * asks the server more than once. Other owners, and the next VMM, wait for none of it.
+ */
+static void test_lock(void **state)
+{
+	struct scene s = scene_begin(state);
+	struct fuse_lk_in lock = { .fh = s.fh, .owner = 1, .lk = { .end = 9, .type = F_RDLCK } };
+	struct fuse_lk_in other = lock;
+	struct fuse_init_out init;
+	struct sent sent;
+	uint64_t node;
+
+	ok(casement_setlk(s.f->q, s.file, &lock, 0));
+	hung_server_hold_only(&server, FUSE_SETLK);
+	lock.lk.type = F_WRLCK;
+	send_request(s.f->q, &sent, FUSE_SETLK, s.file, &lock, sizeof(lock), NULL);
+	hung_server_await(&server);
+	for (unsigned int i = 0; i < 2; i++) {
+		other.fh = open_file(s.f->q, "fine", O_RDWR, &node);
+		other.lk.type = F_WRLCK;
+		ok(casement_setlk(s.f->q, node, &other, 0));
+		other.lk.type = F_UNLCK;
+		ok(casement_setlk(s.f->q, node, &other, 0));
+		ok(casement_release(s.f->q, node, other.fh));
+		check_others(s.f);
+		casement_close(s.f->client);
+		s.f->client = daemon_connect(&s.f->daemon, NULL);
+		s.f->q = casement_request_queue(s.f->client, 0);
+		ok(casement_init(s.f->q, NULL, &init));
+	}
+	hung_server_hold(&server, false);
+	hung_server_stop(&server);
+}
+
 /* More than there are threads for this server: those who ask another one get their answer. */
 static void test_many(void **state)
 {
@@ -338,6 +373,7 @@ int main(void)
 	static const struct fixture_config handles = {
 		.args = { "--inode-file-handles=prefer" }, .options = { .depth = 128 },
 	};
+	static const struct fixture_config locks = { .args = { "--persist", "--posix-lock" } };
 	static const struct fixture_config persist = { .args = { "--persist" }, .options = { .depth = 128 } };
 	const struct CMUnitTest tests[] = {
 		FIXTURE_TEST(test_each_kind, &plain),
@@ -346,6 +382,7 @@ int main(void)
 		FIXTURE_TEST(test_release, &plain),
 		FIXTURE_TEST(test_names_of_the_mount, &plain),
 		FIXTURE_TEST(test_a_mount_below, &plain),
+		FIXTURE_TEST(test_lock, &locks),
 		FIXTURE_TEST(test_many, &plain),
 		FIXTURE_TEST(test_next_vmm, &persist),
 		FIXTURE_TEST(test_lease, &plain),
