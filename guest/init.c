@@ -111,8 +111,8 @@ int main(int argc, char **argv)
 		driver_take_boot();
 	loopback_up();
 	set_environment();
-	if (params.hostname)
-		sethostname(params.hostname, strlen(params.hostname));
+	if (params.hostname && sethostname(params.hostname, strlen(params.hostname)))
+		report_note("cannot be called %s: %s", params.hostname, strerror(errno));
 	if (chdir(getenv("HOME")))
 		report_note("no %s: %s", getenv("HOME"), strerror(errno));
 	mounts_shares(&params);
