@@ -19,7 +19,7 @@ $(BUILD)/build.ninja:
 
 $(ASAN)/build.ninja:
 	@scripts/setup build test
-	@meson setup $(ASAN) -Dtests=true -Db_sanitize=address,undefined -Db_lundef=false >$(ASAN).log 2>&1 || { cat $(ASAN).log; exit 1; }
+	@meson setup $(ASAN) -Dtests=true -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false >$(ASAN).log 2>&1 || { cat $(ASAN).log; exit 1; }
 	@mv $(ASAN).log $(ASAN)/setup.log
 
 # A working guest in two minutes: two machines and this one in one directory.
@@ -50,7 +50,7 @@ prepare-fast: prepare-build
 
 # gcc's TSan does not know atomic_thread_fence(), and says so at each.
 $(TSAN)/build.ninja:
-	@meson setup $(TSAN) -Dtests=true -Db_sanitize=thread -Db_lundef=false -Dc_args=-Wno-tsan >$(TSAN).log 2>&1 || { cat $(TSAN).log; exit 1; }
+	@meson setup $(TSAN) -Dtests=true -Dwerror=true -Db_sanitize=thread -Db_lundef=false -Dc_args=-Wno-tsan >$(TSAN).log 2>&1 || { cat $(TSAN).log; exit 1; }
 	@mv $(TSAN).log $(TSAN)/setup.log
 
 prepare-race: prepare-build
@@ -60,10 +60,11 @@ prepare-race: prepare-build
 prepare-vm: prepare-build
 	@scripts/setup build test vm uml
 
+# What is to be tested compiles without a warning; a newer compiler's shall stop nobody else.
 prepare-build:
 	@scripts/setup build test
 	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
-	@meson configure $(BUILD) -Dtests=true
+	@meson configure $(BUILD) -Dtests=true -Dwerror=true
 	@$(MAKE) --no-print-directory all
 
 # What the tests run of daemon, library and command: half an hour.
