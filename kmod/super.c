@@ -302,4 +302,5 @@ module_init(start);
 module_exit(stop);
 MODULE_DESCRIPTION("Casement: guest driver of virtio file system devices");
 MODULE_AUTHOR("Casement");
+MODULE_VERSION("0.1.0");
 MODULE_LICENSE("Dual BSD/GPL");

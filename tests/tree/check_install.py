@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """Installs into a scratch directory, builds the program of libcasement(3) against the copy there,
-and reads a file of a share with it.
+and reads a file of a share with it. Installs the guest driver's sources, and asks which kernels DKMS
+builds them for.
 
 Usage: check_install.py BUILD_ROOT COMPILER...
 """
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 
+TOP = pathlib.Path(__file__).resolve().parents[2]
 TEXT = "through the installed library\n"
 
 
@@ -60,6 +62,21 @@ def read_through(root, program, scratch):
         daemon.communicate()
 
 
+KERNELS = {"5.10.0-30-amd64": False, "6.1.0-40-amd64": False, "6.11.10+bpo-amd64": False,
+           "6.12.57+deb13-amd64": True, "6.18.2-amd64": True, "6.13-rc1": True, "7.0.1": True, "61.1": True, "10.2.0": True}
+
+
+def ask_dkms(root):
+    """dkms(8) compares by bash's =~."""
+    run("make", "-s", "-C", TOP / "kmod", "install", f"DESTDIR={root}")
+    config = find_one(root, "dkms.conf")
+    for kernel, serves in KERNELS.items():
+        script = '. "$1"; [[ $2 =~ $BUILD_EXCLUSIVE_KERNEL ]] && echo yes || echo no'
+        assert run("bash", "-ec", script, "bash", config, kernel) == ("yes\n" if serves else "no\n"), kernel
+    version = run("bash", "-ec", '. "$1"; echo "$PACKAGE_VERSION"', "bash", config).strip()
+    assert f'MODULE_VERSION("{version}")' in (config.parent / "super.c").read_text(), version
+
+
 def main():
     build_root, compiler = pathlib.Path(sys.argv[1]), sys.argv[2:]
     with tempfile.TemporaryDirectory(prefix="casement-install-") as scratch:
@@ -68,6 +85,7 @@ def main():
         run("meson", "install", "-C", build_root, "--no-rebuild", "--quiet", "--destdir", root)
         build(root, compiler, scratch / "program")
         read_through(root, scratch / "program", scratch)
+        ask_dkms(root)
     return 0
 
 
