@@ -2,11 +2,24 @@
 # The front door. Meson does the work; each target first sees to it that what
 # it needs is installed (scripts/setup, which asks for root only if it is not).
 
+# TARGETS
+#   all          casementd, casement, libcasement, in build/ (the default)
+#   demo         two guests and this host in one directory
+#   install      into PREFIX (/usr/local) below DESTDIR; uninstall takes it back
+#   kmod         casement.ko for the kernel of `casement run`; kmod-uml for that of --accel uml
+#   check        all tests; check-fast without guests, check-race, check-vm: parts of it
+#   soak         the checkers of tests/crowd for T seconds (3600) in each mode
+#   fuzz         each fuzz target for T seconds (60)
+#   bench        docs/performance.md anew; compat: docs/compatibility.md
+#   coverage     which lines the tests run
+#   clean        remove what was built
+
 BUILD := build
 ASAN  := build-asan
 TSAN  := build-tsan
 FUZZ  := build-fuzz
 COV   := build-cov
+PREFIX := /usr/local
 PYTHON := /usr/bin/python3
 
 all: $(BUILD)/build.ninja
@@ -14,7 +27,7 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	@scripts/setup build
-	@meson setup $(BUILD) --prefix=/usr/local >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@meson setup $(BUILD) --prefix=$(PREFIX) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@mv $(BUILD).log $(BUILD)/setup.log
 
 $(ASAN)/build.ninja:
@@ -121,8 +134,18 @@ compat:
 
 .PHONY: compat
 
+# make PREFIX=/usr install; DESTDIR=DIR installs below DIR.
 install: all
+	@meson configure $(BUILD) --prefix=$(PREFIX)
+	@$(MAKE) --no-print-directory all
 	@meson install -C $(BUILD) --no-rebuild
+
+# What the last `make install` of this folder installed.
+uninstall:
+	@ninja -C $(BUILD) uninstall
+
+help:
+	@sed -n '/^# TARGETS/,/^$$/s/^# \{0,1\}//p' Makefile | tail -n +2
 
 clean:
 	rm -rf $(BUILD) $(ASAN) $(TSAN) $(FUZZ) $(COV)
