@@ -28,7 +28,7 @@ class Agent:
         self.guest = machines(LOOP.format(name=name), "--share", f"{control}:control",
                               "--share-arg", "--cache=never", *args, name=name)
 
-    def ask(self, lines):
+    def ask(self, lines, patience=PATIENCE):
         """Have the guest run these lines; what they printed."""
         path = self.control / f"{self.name}.{self.number}"
         self.number += 1
@@ -36,7 +36,7 @@ class Agent:
         draft.write_text(lines + "\n")
         draft.rename(f"{path}.in")
         answer = path.with_name(path.name + ".out")
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         # Nothing tells of another machine's files.
         while not answer.exists():
             assert self.guest.process.poll() is None, self.guest.stderr()

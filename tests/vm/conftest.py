@@ -16,12 +16,27 @@ import pytest
 
 from agent import Agent
 from guests import BUILD, KERNEL, MODULE, TOP, starter
-from kmod_guest import LEAVE, TAKE
+from kmod_guest import LEAVE, take
+from lent import Lender, Machine
+
+# Fixtures whose tests have one machine after the other.
+LENT = ["window"]
 
 
+def is_long(item):
+    return item.get_closest_marker("xdist_group") or item.name in (
+        "test_posix", "test_everyday_in_qemu[fs-pci]", "test_every_workload")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """The longest first: begun last, it would be alone at the end. The sort keeps the others' order."""
-    items.sort(key=lambda item: item.name not in ("test_posix", "test_everyday_in_qemu[fs-pci]", "test_every_workload"))
+    """Who has the same machine is the same worker's. The longest first: begun last, it would be alone at the
+    end. The sort keeps the others' order."""
+    for item in items:
+        for fixture in LENT:
+            if fixture in item.fixturenames:
+                item.add_marker(pytest.mark.xdist_group(fixture))
+    items.sort(key=lambda item: not is_long(item))
 
 
 @pytest.fixture
@@ -101,8 +116,7 @@ def native_module():
 
 def on_our_driver(start, share, module):
     def run(script, *args, leave=LEAVE, options=""):
-        take = TAKE.replace("-t casement t", f"-t casement {options} t") if options else TAKE
-        return start(take + script + leave, "--share", f"{share}:t",
+        return start(take(options) + script + leave, "--share", f"{share}:t",
                      *args, "--share", f"{module.parent}:kmod:ro")
     return run
 
@@ -122,12 +136,12 @@ def plain_guest(natives, share, native_module):
 @pytest.fixture
 def agent(checked, share, checked_module, tmp_path):
     """A function that starts such a guest, which then does as it is told (agent.py)."""
-    def start(*args, options="", driver=TAKE):
+    def start(*args, options=""):
         control = tmp_path / "control"
         control.mkdir()
         made = Agent(checked, "a", control, "--share", f"{share}:t", *args,
                      "--share", f"{checked_module.parent}:kmod:ro")
-        made.ask(driver.replace("-t casement t", f"-t casement {options} t") + "set +e")
+        made.ask(take(options) + "set +e")
         return made
     return start
 
@@ -136,3 +150,30 @@ def agent(checked, share, checked_module, tmp_path):
 def qemu_guest(machines, share, module):
     """The same in QEMU."""
     return on_our_driver(machines, share, module)
+
+
+@pytest.fixture(scope="session")
+def lender():
+    made = Lender()
+    yield made
+    made.close()
+
+
+def window_words(size, *more):
+    return [f"--window-size={size}", "--window-mappings=128", *more]
+
+
+# Shares of the machine for tests of the window: one is in use at a time, so each may have all of QEMU's mappings.
+WINDOWS = {
+    "64M": window_words("64M"), "64M-never": window_words("64M", "--cache=never", "--allow-mmap"),
+    "4M-never": window_words("4M", "--cache=never", "--allow-mmap"), "64M-always": window_words("64M", "--cache=always"),
+    "16M": window_words("16M"), "32M": window_words("32M"), "128M": window_words("128M"), "256M": window_words("256M"),
+}
+
+
+@pytest.fixture
+def window(request, lender, module, tmp_path_factory):
+    """A function that gives a share of the machine with windows: lent.py."""
+    yield from lender.lend("window", lambda: Machine(
+        tmp_path_factory.mktemp("lent"), pathlib.Path(f"/dev/shm/casement-lent-{os.getpid()}"), WINDOWS, module,
+        "--window", "256M"), request.node.name)

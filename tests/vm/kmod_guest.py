@@ -4,18 +4,19 @@ import os
 import pathlib
 import signal
 
-# Only `t` moves; the guest's root and the folder with the module stay where they are. Before
+# Only `t` (or what $tag says) moves; the guest's root and the folder with the module stay where they are. Before
 # requests under way are counted, `settle` waits for those of what was done before: nobody waits
 # for a RELEASE.
 TAKE = r"""
 set -e
+: ${tag=t}
 cd /; umount /mnt/t
-virtio=$(/mnt/kmod/casement-guest device t)
+virtio=$(/mnt/kmod/casement-guest device $tag)
 echo $virtio > /sys/bus/virtio/drivers/virtiofs/unbind
 insmod /mnt/kmod/casement.ko
 sysfs=/sys/bus/virtio/drivers/casement/$virtio/casement
-[ "$(cat $sysfs/tag)" = t ]; [ $(/mnt/kmod/casement-guest device t) = $virtio ]
-mount -t casement t /mnt/t
+[ "$(cat $sysfs/tag)" = $tag ]; [ $(/mnt/kmod/casement-guest device $tag) = $virtio ]
+mount -t casement $tag /mnt/t
 cd /mnt/t
 settle() { while grep -q 'in_flight=[1-9]\|pending=[1-9]' $sysfs/statistics; do :; done; }
 """
@@ -29,8 +30,14 @@ if grep -v ' bad=0 in_flight=0 pending=0 orphans=0$' $sysfs/statistics; then exi
 rmmod casement
 if grep -q casement /proc/filesystems /proc/modules || [ -e $sysfs ]; then exit 71; fi
 echo $virtio > /sys/bus/virtio/drivers/virtiofs/bind
-mount -t virtiofs t /mnt/t; umount /mnt/t
+mount -t virtiofs $tag /mnt/t; umount /mnt/t
 """
+
+
+def take(options=""):
+    """With words for mount(8)."""
+    return TAKE.replace("-t casement $tag", f"-t casement {options} $tag")
+
 
 # After LEAVE: no memory of it is left, either. kmemleak tells of nothing that is younger than five
 # seconds.
