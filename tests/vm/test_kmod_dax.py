@@ -34,10 +34,12 @@ def fill(share, sizes=SIZES):
 # Ours: a place for each file that is open, more or less; with `always` also those that the
 # daemon does not offer, as they are longer than the window or short.
 @pytest.mark.parametrize("dax, size", [("auto", "64M"), ("auto", "4M"), ("always", "64M"), ("never", "64M")])
-def test_sizes(qemu_guest, share, dax, size):
+def test_sizes(window, dax, size):
+    place = window(f"{size}-never")
+    share = place.directory
     fill(share)
-    seen = qemu_guest(USED + "python3 dax_check.py " + " ".join(map(str, SIZES)) + "\necho mapped $(used mapped)\n",
-                 "--window", size, "--cache", "never", "--allow-mmap", options=f"-o dax={dax}").finish()
+    seen = place.run(USED + "python3 dax_check.py " + " ".join(map(str, SIZES)) + "\necho mapped $(used mapped)\n",
+                     options=f"-o dax={dax}")
     checked, mapped = seen.splitlines()
     assert checked == f"checked {len(SIZES)}"
     assert (mapped == "mapped 0") == (dax == "never")
@@ -47,39 +49,45 @@ def test_sizes(qemu_guest, share, dax, size):
         assert data[-1] == 0x77 and data[len(data) // 2] == 0x78
 
 
-def test_data(qemu_guest, share):
+def test_data(window):
     """fio verifies what it writes through the window, each way; other programs' bytes are right."""
+    place = window("128M")
+    share = place.directory
     for name in ("psync-0", "psync-1", "libaio-1", "mmap-0"):
         (share / f"{name}.0.0").write_bytes(bytes(8 << 20))
     for name in ("copied", "direct", "pieces"):
         (share / name).write_bytes(bytes(9 << 20))
-    qemu_guest(USED + VERIFY + "[ $(used mapped) -ge 7 ]\n", "--window", "128M").finish()
+    place.run(USED + VERIFY + "[ $(used mapped) -ge 7 ]\n")
     assert (share / "copied").read_bytes()[5000:] == bytes(15000)
 
 
-def test_one_mapping_for_a_large_file(qemu_guest, share):
+def test_one_mapping_for_a_large_file(window):
     """64 MiB are one range, read, mapped and closed; the next open finds it there."""
+    place = window("256M")
+    share = place.directory
     with open(share / "big", "wb") as file:
         for number in range(64):
             file.write(bytes([number]) * (1 << 20))
-    qemu_guest(USED + r"""
+    place.run(USED + r"""
 dd if=big bs=1M 2>/dev/null | cmp - big
 dd if=big of=/dev/null bs=4k 2>/dev/null
 [ $(used mapped) = 1 ]; [ $(used ranges) = 1 ]
 grep -q 'requests.0 sent=[0-9][0-9]\? ' $sysfs/statistics
 cd /; umount /mnt/t; [ $(used ranges) = 0 ]; [ $(used free) = $(used size) ]
 for i in 1 2 3; do
-    mount -t casement t /mnt/t; [ $(tail -c 1 /mnt/t/big | od -An -tu1) = 63 ]; umount /mnt/t
+    mount -t casement $tag /mnt/t; [ $(tail -c 1 /mnt/t/big | od -An -tu1) = 63 ]; umount /mnt/t
 done
-mount -t casement t /mnt/t
-""", "--window", "256M").finish()
+mount -t casement $tag /mnt/t
+""")
 
 
-def test_more_than_the_window_has_room_for(qemu_guest, share):
+def test_more_than_the_window_has_room_for(window):
     """Closed files give their places to others. Files that are open do not: the last goes by the page cache."""
+    place = window("16M")
+    share = place.directory
     for i in range(12):
         (share / f"f{i}").write_bytes(bytes([i + 1]) * (5 << 20))
-    qemu_guest(USED + r"""
+    place.run(USED + r"""
 for round in 1 2; do for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
     printf "$(printf '\\%03o' $((i+64)))" | dd of=f$i bs=1 seek=$((round*2000000)) conv=notrunc 2>/dev/null
     [ "$(tr -d "$(printf '\\%03o' $((i+1)))" < f$i | wc -c)" = $round ]
@@ -92,32 +100,36 @@ middle=$(used mapped); [ $middle -gt $before ]
 for round in 1 2 3; do tail -c 4194304 f0 > /dev/null; tail -c 4194304 f3 > /dev/null; done
 [ $(used mapped) = $middle ]
 exec 3<&- 4<&- 5<&- 6<&-
-""", "--window", "16M").finish()
+""")
     for i in range(12):
         data = (share / f"f{i}").read_bytes()
         assert data.count(bytes([i + 1])) == (5 << 20) - 2
         assert data[2000000] == data[4000000] == i + 64
 
 
-def test_small_files_do_not_chase_each_other(qemu_guest, share):
+def test_small_files_do_not_chase_each_other(window):
     """Round after round through more small files than there are ranges: those that are in stay."""
+    place = window("16M")
+    share = place.directory
     for i in range(40):
         (share / f"f{i}").write_bytes(bytes([i]) * 100000)
-    qemu_guest(USED + r"""
-round() { for i in $(seq 0 39); do [ $(head -c 70000 f$i | tail -c 1 | od -An -tu1) = $i ]; done; }
+    place.run(USED + r"""
+round() { python3 -ISc 'for i in range(40): assert open(f"f{i}", "rb", 0).read(70000) == bytes([i]) * 70000'; }
 round; [ $(used ranges) = 8 ]; [ $(used mapped) = 8 ]
 round; round; [ $(used mapped) = 8 ]
 # The one that is used most often gets in.
 for i in 1 2 3; do cat f39 > /dev/null; done; [ $(used removed) = 1 ]; [ $(used mapped) = 9 ]
-""", "--window", "16M").finish()
+""")
 
 
-def test_a_mapped_file_grows_past_the_window(qemu_guest, share):
+def test_a_mapped_file_grows_past_the_window(window):
     """A fault must have a range: others of the same file go for it, and larger ones come."""
+    place = window("32M")
+    share = place.directory
     (share / "grow").write_bytes(os.urandom(65536))
     shutil.copy(HERE / "dax_grow.py", share)
     size = 100 << 20
-    qemu_guest(USED + f"python3 dax_grow.py grow {size}\n[ $(used mapped) -le 150 ]\n", "--window", "32M").finish()
+    place.run(USED + f"python3 dax_grow.py grow {size}\n[ $(used mapped) -le 150 ]\n")
     with open(share / "grow", "rb") as file:
         for at in range(0, size, 1 << 20):
             file.seek(at)
@@ -125,25 +137,29 @@ def test_a_mapped_file_grows_past_the_window(qemu_guest, share):
 
 
 @pytest.mark.parametrize("others", [0, 7])
-def test_growth_in_a_full_window(qemu_guest, share, others):
+def test_growth_in_a_full_window(window, others):
     """No load, store, read or write inside a file fails because its window is full."""
+    place = window("16M")
+    share = place.directory
     for number in range(others):
         (share / f"other-{number}").write_bytes(bytes([number]) * (2 << 20))
     (share / "copied").write_bytes(b"c" * (1 << 20))
     (share / "grown").write_bytes(b"\7" * 65536)
     (share / "sparse").write_bytes(b"\t" * (1 << 20))
     shutil.copy(HERE / "dax_full.py", share)
-    seen = qemu_guest(USED + f"python3 dax_full.py {others}\n[ $(used mapped) -le 150 ]\n", "--window", "16M")
-    assert seen.finish() == "right\n"
+    seen = place.run(USED + f"python3 dax_full.py {others}\n[ $(used mapped) -le 150 ]\n")
+    assert seen == "right\n"
     assert set((share / "grown").read_bytes()) == {7}
     assert set((share / "copied").read_bytes()) == {ord("c")}
     assert (share / "sparse").stat().st_size == (20 << 20) + 5
 
 
-def test_reads_ask_nothing(qemu_guest, share):
+def test_reads_ask_nothing(window):
     """What a read finds in the window needs no request, whatever is cached; the end of the file does."""
+    place = window("64M-never")
+    share = place.directory
     (share / "file").write_bytes(bytes(range(256)) * 4096)
-    qemu_guest(USED + r"""
+    place.run(USED + r"""
 sent() { awk '{ sub(".*sent=", ""); sum += $1 } END { print sum }' $sysfs/statistics; }
 cat > /tmp/read.py <<'END'
 import os
@@ -161,37 +177,43 @@ echo go >&9; until grep -q read /tmp/said; do :; done
 echo line >> file
 echo go >&9; wait
 [ "$(tail -c 5 file)" = line ]
-""", "--window", "64M", "--cache", "never", "--allow-mmap").finish()
+""")
 
 
-def test_pages_of_the_window_are_buffers(qemu_guest, share):
+def test_pages_of_the_window_are_buffers(window):
+    place = window("64M")
+    share = place.directory
     for name in ("mapped", "other"):
         (share / name).write_bytes(os.urandom(1 << 20))
     shutil.copy(HERE / "dax_pinned.py", share)
-    qemu_guest(USED + "python3 dax_pinned.py mapped other\n[ $(used mapped) -ge 1 ]\n", "--window", "64M").finish()
+    place.run(USED + "python3 dax_pinned.py mapped other\n[ $(used mapped) -ge 1 ]\n")
     assert (share / "other").read_bytes()[4096:8192] == (share / "mapped").read_bytes()[:4096]
 
 
-def test_stores_change_times_and_no_program_is_harmed(qemu_guest, share):
+def test_stores_change_times_and_no_program_is_harmed(window):
     """stat(2) after a store has the daemon's times; what can be executed is not mapped."""
+    place = window("64M")
+    share = place.directory
     (share / "file").write_bytes(bytes(1 << 20))
     os.utime(share / "file", (1, 1))
     shutil.copy("/usr/bin/true", share / "program")
-    qemu_guest(USED + r"""
+    place.run(USED + r"""
 [ $(stat -c %Y file) = 1 ]
 printf x | dd of=file bs=1 seek=500000 conv=notrunc 2>/dev/null
 [ $(stat -c %Y file) != 1 ]; [ $(used mapped) = 1 ]
 ./program; [ $(used mapped) = 1 ]
-""", "--window", "64M").finish()
+""")
 
 
-def test_files_made_here_are_opened_again_while_they_are_mapped(qemu_guest, share):
+def test_files_made_here_are_opened_again_while_they_are_mapped(window):
     """Which way a file goes stays as it is as long as anybody has it open, its maker included."""
+    place = window("16M")
+    share = place.directory
     shutil.copy(HERE / "dax_made.py", share)
-    assert qemu_guest(USED + """
+    assert place.run(USED + """
 before=$(used removed); said=$(python3 dax_made.py)
 [ $(used removed) -gt $before ]; echo $said
-""", "--window", "16M").finish() == "right\n"
+""") == "right\n"
 
 
 def test_a_cut_meets_every_kind_of_use(qemu_guest, share):
@@ -290,17 +312,19 @@ def test_removed_while_mapped(machines, share, module, tmp_path):
     agent.end()
 
 
-def test_programs_where_others_were(qemu_guest, share):
+def test_programs_where_others_were(window):
     """Each runs as itself: an emulator that has translated code at an address may not know that it is another's now."""
+    place = window("16M")
+    share = place.directory
     source = share / "exit.s"
     for status in (1, 2, 3, 4):
         source.write_text(f".globl _start\n_start: mov ${status}, %edi\nmov $60, %eax\nsyscall\n")
         subprocess.run(["cc", "-nostdlib", "-static", "-o", share / f"exit{status}", source], check=True)
-    seen = qemu_guest(USED + r"""
+    seen = place.run(USED + r"""
 for status in 1 2 3 4 1 2 3 4; do
-    cd /; umount /mnt/t; mount -t casement -o dax=always t /mnt/t
+    cd /; umount /mnt/t; mount -t casement -o dax=always $tag /mnt/t
     /mnt/t/exit$status || printf $?
     [ $(used ranges) = 1 ]
 done
-""", "--window", "16M").finish()
+""")
     assert seen == "12341234"
