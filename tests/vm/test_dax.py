@@ -15,7 +15,7 @@ from dax_check_sizes import SIZES, pattern
 HERE = pathlib.Path(__file__).resolve().parent
 
 
-def window(share, size="64M", *more):
+def with_window(share, size="64M", *more):
     return ["--share", f"{share}:t", "--window", size, *more]
 
 
@@ -26,49 +26,55 @@ def fill(share, sizes=SIZES):
         shutil.copy(HERE / name, share)
 
 
-@pytest.mark.parametrize("dax", ["auto", "always", "never"])
-def test_sizes(machines, share, dax):
+@pytest.mark.parametrize("options", ["", "-o dax=always", "-o dax=never"])
+def test_sizes(window, options):
+    place = window("64M-never")
+    share = place.directory
     fill(share)
-    guest = machines("exec python3 dax_check.py " + " ".join(map(str, SIZES)),
-                     *window(share, "64M", "--dax", dax, "--cache", "never", "--allow-mmap"))
-    assert guest.finish() == f"checked {len(SIZES)}\n"
+    assert place.run_on_the_kernels("python3 dax_check.py " + " ".join(map(str, SIZES)),
+                                    options) == f"checked {len(SIZES)}\n"
     for size in SIZES:
         data = (share / f"f{size}").read_bytes()
         assert len(data) == size + 6300 + 3_000_000
         assert data[-1] == 0x77 and data[len(data) // 2] == 0x78
 
 
-def test_working_set_larger_than_the_window(machines, share):
+def test_working_set_larger_than_the_window(window):
     """Ranges are taken back by the guest and used for other files; nothing mixes."""
+    place = window("16M")
+    share = place.directory
     for i in range(12):
         (share / f"f{i}").write_bytes(bytes([i + 1]) * (5 << 20))
-    machines("""
+    place.run_on_the_kernels("""
 set -e
 for round in 1 2; do for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
     printf "$(printf '\\\\%03o' $((i+64)))" | dd of=f$i bs=1 seek=$((round*2000000)) conv=notrunc 2>/dev/null
     [ "$(tr -d "$(printf '\\\\%03o' $((i+1)))" < f$i | wc -c)" = $round ]
 done; done
-""", *window(share, "16M")).finish()
+""")
     for i in range(12):
         data = (share / f"f{i}").read_bytes()
         assert data.count(bytes([i + 1])) == (5 << 20) - 2
         assert data[2000000] == data[4000000] == i + 64
 
 
-def test_window_offsets_are_used_again_after_a_remount(machines, share):
-    fill(share, [5 << 20, 1 << 20])
-    machines("""
+def test_window_offsets_are_used_again_after_a_remount(window):
+    place = window("64M")
+    fill(place.directory, [5 << 20, 1 << 20])
+    place.run_on_the_kernels("""
 set -e
 a=$(md5sum < f5242880); b=$(md5sum < f1048576); cd /
 for i in 1 2 3; do
-    umount /mnt/t; mount -t virtiofs t /mnt/t
+    umount /mnt/t; mount -t virtiofs 64M /mnt/t
     [ "$(md5sum < /mnt/t/f1048576)" = "$b" ]; [ "$(md5sum < /mnt/t/f5242880)" = "$a" ]
 done
-""", *window(share)).finish()
+""")
 
 
-def test_what_may_not_be_mapped_works_without(machines, share):
+def test_what_may_not_be_mapped_works_without(window):
     """Programs, also running ones, read-only files, small files, special files."""
+    place = window("64M")
+    share = place.directory
     shutil.copy("/usr/bin/sleep", share / "program")
     (share / "script").write_text("#!/bin/sh\necho ran\n" + "#" * 100000)
     (share / "script").chmod(0o755)
@@ -78,12 +84,12 @@ def test_what_may_not_be_mapped_works_without(machines, share):
     os.mkfifo(share / "fifo")
     running = subprocess.Popen([share / "program", str(PATIENCE)])
     try:
-        machines("""
+        place.run_on_the_kernels("""
 set -e
 cmp program /usr/bin/sleep || true; wc -c < program >/dev/null
 [ "$(./script)" = ran ]; cat small; [ "$(tr -d r < readonly | wc -c)" = 0 ]
 [ -p fifo ]; (echo through > fifo &); cat fifo
-""", *window(share)).finish()
+""")
         assert running.poll() is None
     finally:
         running.kill()
@@ -91,12 +97,13 @@ cmp program /usr/bin/sleep || true; wc -c < program >/dev/null
     subprocess.run([share / "program", "0"], check=True)
 
 
-def test_forced_dax_on_a_running_program_is_an_error_and_no_more(machines, share):
+def test_forced_dax_on_a_running_program_is_an_error_and_no_more(window):
+    place = window("64M")
+    share = place.directory
     shutil.copy("/usr/bin/sleep", share / "program")
     running = subprocess.Popen([share / "program", str(PATIENCE)])
     try:
-        machines("! cat program > /dev/null; echo fine > other; cat other",
-                 *window(share, "64M", "--dax", "always")).finish()
+        place.run_on_the_kernels("! cat program > /dev/null; echo fine > other; cat other", "-o dax=always")
     finally:
         running.kill()
         running.wait()
@@ -106,7 +113,7 @@ def test_forced_dax_on_a_running_program_is_an_error_and_no_more(machines, share
 def test_forced_dax_is_for_shares_with_a_window(machines, share, tmp_path):
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "file").write_text("read\n")
-    seen = machines(r"grep -c dax=always /proc/mounts; cat /mnt/plain/file", *window(share, "64M", "--dax", "always"),
+    seen = machines(r"grep -c dax=always /proc/mounts; cat /mnt/plain/file", *with_window(share, "64M", "--dax", "always"),
                     "--share", f"{tmp_path}/plain:plain:ro").finish()
     assert seen == "1\nread\n"
 
@@ -115,7 +122,7 @@ def test_two_guests_and_the_host_share_memory(machines, share):
     shutil.copy(BUILD / "demo" / "three", share)
     with open(share / "shared", "w+b") as file:
         file.truncate(1 << 20)
-        guests = [machines(f"exec ./three shared {i} guest-{i}", *window(share), name=f"g{i}")
+        guests = [machines(f"exec ./three shared {i} guest-{i}", *with_window(share), name=f"g{i}")
                   for i in (1, 2)]
         with mmap.mmap(file.fileno(), 192) as shared:
             shared[4:9] = b"host\0"
@@ -181,7 +188,7 @@ for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
     dd if=f$i of=/dev/null bs=4M 2>/dev/null
     dd if=/dev/zero of=f$i bs=4M conv=notrunc count=32 2>/dev/null; echo $i | dd of=f$i conv=notrunc 2>/dev/null
 done
-""", *window(share, "8G", "--verbose"))
+""", *with_window(share, "8G", "--verbose"))
     guest.finish()
     assert [(share / f"f{i}").read_bytes()[:2].strip() for i in range(10)] == \
         [str(i).encode() for i in range(10)]
