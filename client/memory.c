@@ -7,6 +7,7 @@
 #include "client/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -49,7 +50,9 @@ int memory_open(struct memory *memory, unsigned int n, size_t size, uint64_t gap
 	struct rlimit limit;
 	int err = 0;
 
-	*memory = (struct memory){ .fd = memfd_create("casement-guest-memory", MFD_CLOEXEC) };
+	*memory = (struct memory){
+		.fd = memfd_create("casement-guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING),
+	};
 	/* Past the limit ftruncate(2) ends the process (SIGXFSZ), unless that was told to ignore it. */
 	if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < n * size)
 		err = error_set(-EFBIG, "cannot make %zu MiB of guest memory: files are limited to less (ulimit -f)",
@@ -61,6 +64,13 @@ int memory_open(struct memory *memory, unsigned int n, size_t size, uint64_t gap
 	if (err)
 		memory_close(memory);
 	return err;
+}
+
+int memory_seal(const struct memory *memory)
+{
+	if (!fcntl(memory->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+		return 0;
+	return error_set(-errno, "cannot seal guest memory: %s", strerror(errno));
 }
 
 void *memory_alloc(struct memory *memory, size_t size)

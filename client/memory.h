@@ -38,6 +38,12 @@ struct memory {
 int memory_open(struct memory *memory, unsigned int n, size_t size, uint64_t gap);
 void memory_close(struct memory *memory);
 
+/*
+ * Fix the size of the memfd for good, before the daemon has it: one that were cut would end us by
+ * SIGBUS. 0 or -errno.
+ */
+int memory_seal(const struct memory *memory);
+
 /* `size` bytes on a page of their own, zeroed, never across two regions; NULL when there is no room. */
 void *memory_alloc(struct memory *memory, size_t size);
 

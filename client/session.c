@@ -375,6 +375,8 @@ int casement_connect_fd(int fd, const struct casement_options *options, struct c
 	if (!err)
 		err = session_open_window(client);
 	if (!err)
+		err = memory_seal(&client->memory);
+	if (!err)
 		err = session_tell_memory(client);
 	if (!err)
 		err = session_start_queues(client);

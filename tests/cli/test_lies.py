@@ -47,6 +47,24 @@ def test_bench_shows_no_address_of_its_own(liars, work, asked):
     assert asked in tree.liar.seen, result
 
 
+@pytest.mark.parametrize("change", [-4096, 4096])
+def test_daemon_cannot_change_the_size_of_the_memory(liars, change):
+    """A client that touches what was cut off would end by SIGBUS."""
+    class Resizing(Tree):
+        refused = 0
+
+        def answer(self, request):
+            for *_, fd in request.queue.connection.regions:
+                with pytest.raises(PermissionError):
+                    os.ftruncate(fd, os.fstat(fd).st_size + change)
+                self.refused += 1
+            return super().answer(request)
+
+    tree = Resizing(SMALL)
+    result = casement("cat", liars(tree).path, "a")
+    assert (result.returncode, result.stdout) == (0, "what a has") and tree.refused, result
+
+
 def test_files_commands_show_no_address_of_their_own(liars, tmp_path):
     class Files(Tree):
         found = frozenset()

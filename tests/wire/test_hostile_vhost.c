@@ -56,23 +56,46 @@ static void target_again(struct target *t)
 			 daemon_count_fds(&t->daemon), t->fds);
 }
 
-/* The daemon has let go: it must end by itself, with a status of its own. */
-static void target_replace(struct target *t)
+/* Leave the daemon, which must end by itself, with a status of its own; start another. */
+static void target_renew(struct target *t)
 {
 	int status;
 
-	if (t->persists) {
-		target_again(t);
-		return;
-	}
 	casement_close(t->client);
 	t->client = NULL;
 	status = daemon_wait(&t->daemon);
 	assert_true(status == 0 || status == 1);
 	assert_true(daemon_logged(&t->daemon, "\n"));
 	assert_int_equal(daemon_stop(&t->daemon), 0);
+	daemon_start(&t->daemon, args);
+}
+
+/* The daemon has let go. */
+static void target_replace(struct target *t)
+{
+	if (t->persists) {
+		target_again(t);
+		return;
+	}
+	target_renew(t);
+	t->client = daemon_connect(&t->daemon, NULL);
 	t->drops++;
-	target_open(t);
+}
+
+/* Connected again, with memory that can be made smaller: the library's own cannot. */
+static void target_unsealed(struct target *t)
+{
+	const struct casement_options options = { .timeout_ms = TEST_WAIT_MS };
+
+	if (t->persists)
+		casement_close(t->client);
+	else
+		target_renew(t);
+	ok(session_new(daemon_socket(&t->daemon), &options, &t->client));
+	ok(session_negotiate(t->client));
+	ok(session_open_window(t->client));
+	ok(session_tell_memory(t->client));
+	ok(session_start_queues(t->client));
 }
 
 static int target_setup(void **state)
@@ -454,10 +477,12 @@ static void test_tables(void **state)
 static void test_memory_shrinks(void **state)
 {
 	struct target *t = *state;
-	struct casement_queue *q = casement_request_queue(t->client, 0);
 	struct channel_message message;
 	struct vhost_user_vring_state which = { 1, 0 };
+	struct casement_queue *q;
 
+	target_unsealed(t);
+	q = casement_request_queue(t->client, 0);
 	ok(casement_init(q, NULL, &(struct fuse_init_out){ 0 }));
 	assert_int_equal(ftruncate(t->client->memory.fd, 0), 0);
 	raw_kick(q);
