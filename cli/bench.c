@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/bench_config.h"
+#include "cli/bench_fault.h"
 #include "cli/bench_report.h"
 #include "cli/bench_stop.h"
 #include "cli/bench_target.h"
@@ -163,6 +164,8 @@ int bench_main(int argc, char **argv)
 		};
 		bench->sets = calloc(config->n_rows, sizeof(bench->sets[0]));
 		err = bench->sets ? stop_catch() : -ENOMEM;
+		if (!err)
+			err = fault_catch();
 		if (!err)
 			err = measure(bench);
 		free(bench->sets);

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "cli/bench_count.h"
+#include "cli/bench_fault.h"
 #include "cli/bench_stop.h"
 #include "common/checked.h"
 #include "common/log.h"
@@ -114,6 +115,7 @@ static int receive(struct runner *runner, struct casement_request **done)
 static bool is_over(const struct runner *runner, uint64_t now)
 {
 	return now >= runner->end || runner->err ||
+	       atomic_load_explicit(&runner->target->failed, memory_order_relaxed) ||
 	       atomic_load_explicit(runner->how->stop, memory_order_relaxed);
 }
 
@@ -158,8 +160,9 @@ static void run_requests(struct runner *runner)
 	}
 }
 
-static void run_touches(struct runner *runner)
+static void touch_all(void *arg)
 {
+	struct runner *runner = arg;
 	struct bench_lane *lane = runner->lanes[0];
 	uint64_t before = now_ns(), now = before;
 
@@ -176,6 +179,17 @@ static void run_touches(struct runner *runner)
 		}
 		before = now;
 	}
+}
+
+static void run_touches(struct runner *runner)
+{
+	const struct bench_tree *tree = &runner->target->tree;
+
+	if (fault_try(tree->window, tree->window_size, touch_all, runner))
+		return;
+	log_error("%s: %s: a load from the window failed: its file was cut, or the range is not mapped",
+		  runner->target->socket, runner->row->work->name);
+	runner->err = -EIO;
 }
 
 static void pin(const struct bench_how *how, unsigned int index)
@@ -211,13 +225,16 @@ static void *runner_main(void *arg)
 		run_touches(runner);
 	else
 		run_requests(runner);
+	if (runner->err)
+		atomic_store_explicit(&runner->target->failed, true, memory_order_relaxed);
 	return NULL;
 }
 
-/* In naps, as a signal may come to any thread. */
-static void sleep_until(const struct bench_how *how, uint64_t when)
+/* In naps, as a signal may come to any thread, and an error from any queue. */
+static void sleep_until(const struct bench_how *how, struct bench_target *target, uint64_t when)
 {
-	while (!atomic_load(how->stop) && now_ns() < when) {
+	while (!atomic_load(how->stop) && now_ns() < when &&
+	       !atomic_load_explicit(&target->failed, memory_order_relaxed)) {
 		uint64_t nap = MIN(when, now_ns() + NAP_NS);
 		struct timespec ts = {
 			.tv_sec = (time_t)(nap / 1000000000u), .tv_nsec = (long)(nap % 1000000000u),
@@ -233,6 +250,7 @@ static int start(struct runner *runners, struct bench_target *target, const stru
 	uint64_t begin = now_ns() + how->warm_ns;
 	int err = 0;
 
+	atomic_store_explicit(&target->failed, false, memory_order_relaxed);
 	for (unsigned int i = 0; i < target->queues && !err; i++) {
 		struct runner *runner = &runners[i];
 
@@ -247,6 +265,8 @@ static int start(struct runner *runners, struct bench_target *target, const stru
 		err = -pthread_create(&runner->thread, NULL, runner_main, runner);
 		runner->started = !err;
 	}
+	if (err)
+		atomic_store_explicit(&target->failed, true, memory_order_relaxed);
 	return err;
 }
 
@@ -278,9 +298,9 @@ int bench_run(struct bench_target *target, const struct bench_row *row,
 	if (!runners)
 		return -ENOMEM;
 	err = start(runners, target, row, how);
-	sleep_until(how, runners[0].begin);
+	sleep_until(how, target, runners[0].begin);
 	cpu = count_cpu_ns(target->pid);
-	sleep_until(how, runners[0].end);
+	sleep_until(how, target, runners[0].end);
 	cpu = count_cpu_ns(target->pid) - cpu;
 	err = finish(runners, target->queues, how) ?: err;
 	*result = (struct bench_result){
@@ -348,9 +368,9 @@ static double count_once(struct bench_target *target, const struct bench_row *ro
 	if (!runners)
 		return calls;
 	start(runners, target, row, how);
-	sleep_until(how, runners[0].begin);
+	sleep_until(how, target, runners[0].begin);
 	before = count_read(counter);
-	sleep_until(how, runners[0].end);
+	sleep_until(how, target, runners[0].end);
 	after = count_read(counter);
 	if (!finish(runners, target->queues, how) && runners->ops)
 		calls = (double)(after - before) / (double)runners->ops;

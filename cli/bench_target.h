@@ -8,6 +8,7 @@
 #define CASEMENT_CLI_BENCH_TARGET_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -40,6 +41,7 @@ struct bench_target {
 	struct bench_forgets forgets;
 	char name[40];			/* our directory in the share */
 	unsigned int needs;		/* NEED_*: what was made */
+	atomic_bool failed;		/* [A] relaxed: a queue's thread met an error, and the run is over */
 };
 
 struct bench_plan {

@@ -20,6 +20,7 @@ OPCODES = {
     "MKDIR": 9, "UNLINK": 10, "RMDIR": 11, "RENAME": 12, "OPEN": 14, "READ": 15, "WRITE": 16, "STATFS": 17,
     "RELEASE": 18, "FLUSH": 25, "INIT": 26, "OPENDIR": 27, "READDIR": 28, "RELEASEDIR": 29,
     "CREATE": 35, "INTERRUPT": 36, "BMAP": 37, "DESTROY": 38, "BATCH_FORGET": 42, "READDIRPLUS": 44,
+    "SETUPMAPPING": 48,
 }
 NAMES = {number: name for name, number in OPCODES.items()}
 UNANSWERED = ("FORGET", "BATCH_FORGET", "INTERRUPT")
@@ -30,9 +31,11 @@ DIR, FILE, LINK = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o644, stat.S_IFLNK | 0o7
 # vhost-user
 GET_FEATURES, SET_MEM_TABLE, SET_NUM, SET_ADDR, SET_BASE, GET_BASE = 1, 5, 8, 9, 10, 11
 SET_KICK, SET_CALL, GET_PROTOCOL, GET_QUEUES, SET_ENABLE = 12, 13, 15, 17, 18
+SET_BACKEND_FD, GET_SHMEM = 21, 44
 NEED_REPLY, REPLY = 1 << 3, 1 << 2 | 1
 FEATURES = 1 << 32 | 1 << 30 | 1 << 28		# version 1, protocol features, indirect descriptors
 PROTOCOL = 1 << 0 | 1 << 3			# several queues, acknowledgements
+WINDOWS = 1 << 5 | 1 << 10 | 1 << 22		# a channel of the daemon's, descriptors on it, shared memory
 
 
 def attr(node, mode, size=0, uid=0, gid=0):
@@ -64,6 +67,7 @@ EMPTY = ("RELEASE", "RELEASEDIR", "FLUSH", "DESTROY", "UNLINK", "RMDIR", "RENAME
 
 class Tree:
     """Nodes: number -> {name: number}, bytes, or str, a link's target. A body, or -errno, is the answer."""
+    window = 0		# bytes of a DAX window; nothing is mapped into it
 
     def __init__(self, nodes, modes=()):
         self.nodes, self.modes = nodes, dict(modes)
@@ -243,7 +247,8 @@ class Connection:
         self.sock.close()
 
     def message(self, number, payload, fds):
-        words = {GET_FEATURES: FEATURES, GET_PROTOCOL: PROTOCOL, GET_QUEUES: 64}
+        window = self.liar.tree.window
+        words = {GET_FEATURES: FEATURES, GET_PROTOCOL: PROTOCOL | (WINDOWS if window else 0), GET_QUEUES: 64}
         if number in words:
             return struct.pack("<Q", words[number])
         if number == SET_MEM_TABLE:
@@ -251,6 +256,10 @@ class Connection:
                 guest, size, user, offset = struct.unpack_from("<4Q", payload, 8 + 32 * i)
                 self.regions.append((guest, user, size, mmap.mmap(fd, size, offset=offset), fd))
             return None
+        if number == GET_SHMEM:
+            return struct.pack("<II256Q", 1, 0, window, *[0] * 255)
+        if number == SET_BACKEND_FD:
+            os.close(fds[0])
         if len(payload) < 8:
             return None
         index, value = struct.unpack_from("<II", payload)

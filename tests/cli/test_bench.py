@@ -134,6 +134,20 @@ def test_an_end_from_outside_leaves_nothing(daemon, shared):
     assert os.listdir(shared) == []
 
 
+def test_a_file_in_the_window_is_cut(daemon, shared):
+    """By another program on the host: the load is a SIGBUS, and the answer a message."""
+    process = subprocess.Popen([CASEMENT, "bench", daemon("--tag", "t", "--window-size", "4M"), "--work", "dax-read",
+                                *SMALL, "--time", "3600000"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while "ops/s" not in process.stdout.readline():
+        assert process.poll() is None
+    [data] = shared.glob("*/b*")
+    os.truncate(data, 0)
+    said = process.communicate(timeout=PATIENCE)[1]
+    assert process.returncode == 1 and "dax-read: a load from the window failed" in said, said
+    assert os.listdir(shared) == []
+
+
 BAD = [
     (2, [], "socket"),
     (2, ["a", "b"], "b"),

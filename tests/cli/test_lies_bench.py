@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from daemons import CASEMENT
-from lies import QUICK, Bench, casement, liars  # noqa: F401
+from lies import QUICK, Bench, casement, liars, only_line  # noqa: F401
 from lying import FILE, OPENED, dirent, entry
 
 
@@ -117,3 +117,28 @@ def test_bench_keeps_no_more_nodes_than_it_has_room_for(liars):
     result = casement("bench", liar.path, "--work", "create:128,readdirplus", *BENCH, "--entries", 64, env=QUICK)
     assert result.returncode == 1 and "a node cannot be given back: " in result.stderr, result
     assert liar.seen.count("BATCH_FORGET") == 1
+
+
+def test_bench_loads_from_a_window_that_is_not_there(liars):
+    """The daemon says that a range is mapped, and has mapped nothing."""
+    class Hollow(Bench):
+        window = 4 << 20
+
+        def setupmapping(self, _request):
+            return b""
+
+    liar = liars(Hollow())
+    result = casement("bench", liar.path, "--work", "dax-read", *BENCH, "--file-size", "4M", "--time", 50)
+    assert result.returncode == 1 and "dax-read: a load from the window failed" in only_line(result), result
+    assert liar.seen[-2:] == ["RMDIR", "DESTROY"]
+
+
+@pytest.mark.parametrize("queues", [1, 2])
+def test_bench_ends_with_its_first_error(liars, queues):
+    """It does not wait for the time that the run was to take."""
+    class Failing(Bench):
+        def getattr(self, _request):
+            return -5
+
+    result = casement("bench", liars(Failing()).path, "--work", "getattr", *BENCH, "--time", 3600000, "--queues", queues)
+    assert result.returncode == 1 and "getattr: request 0 of operations: Input/output error" in result.stderr, result
