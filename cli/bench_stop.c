@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <sys/timerfd.h>
 
+#include "cli/exit_timer.h"
+
 #define GRANT_SECONDS 1	/* that a daemon has for one answer, once somebody wants to go */
 
 static int timer = -1;
@@ -31,6 +33,7 @@ static void on_signal(int number)
 	if (atomic_exchange(&asked, true)) {
 		atomic_store(&insisted, true);
 		set_timer(0, 1);
+		exit_timer_start();
 	} else {
 		set_timer(GRANT_SECONDS, 0);
 	}
@@ -40,10 +43,14 @@ static void on_signal(int number)
 int stop_catch(void)
 {
 	struct sigaction action = { .sa_handler = on_signal };
+	int err;
 
 	timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (timer < 0)
 		return -errno;
+	err = exit_timer_new(128 + SIGINT);
+	if (err)
+		return err;
 	/* The handler of one is not interrupted by another. */
 	sigaddset(&action.sa_mask, SIGINT);
 	sigaddset(&action.sa_mask, SIGTERM);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * How people end a measurement. The first signal ends the run, and what was made
- * in the share is removed as long as the daemon answers; the second ends that, too.
+ * in the share is removed as long as the daemon answers; the second ends that, too, and
+ * soon after that the process (exit_timer.h).
  */
 #ifndef CASEMENT_CLI_BENCH_STOP_H
 #define CASEMENT_CLI_BENCH_STOP_H

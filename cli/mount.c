@@ -18,6 +18,7 @@
 
 #include "casement/casement.h"
 #include "cli/connect.h"
+#include "cli/exit_timer.h"
 #include "cli/mount_config.h"
 #include "cli/mount_fuse.h"
 #include "cli/mount_message.h"
@@ -196,6 +197,7 @@ static void on_signal(struct mount *mount, bool again)
 		return;
 	}
 	log_warn("%s: cut off while still in use", mount->config->dir);
+	exit_timer_start();
 	raise_event(mount->stop_fd);
 }
 
@@ -270,6 +272,7 @@ static int finish(struct mount *mount, int err)
 	if (failed)
 		raise_event(mount->stop_fd);
 	result = join_workers(mount);
+	exit_timer_stop();
 	urgent_close(&mount->urgent);
 	if (result == -ENOTCONN || result == -ECONNRESET)
 		log_error("%s: the daemon has gone; %s was unmounted", mount->config->socket,
@@ -307,7 +310,9 @@ static int open_events(struct mount *mount)
 	mount->signals = signalfd(-1, &mask, SFD_CLOEXEC);
 	mount->stop_fd = eventfd(0, EFD_CLOEXEC);
 	mount->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (mount->signals >= 0 && mount->stop_fd >= 0 && mount->done_fd >= 0)
+	/* It was unmounted by then, and what still uses it gets errors when /dev/fuse is closed. */
+	if (mount->signals >= 0 && mount->stop_fd >= 0 && mount->done_fd >= 0 &&
+	    !exit_timer_new(STATUS_ERROR))
 		return 0;
 	log_error("out of descriptors: %s", strerror(errno));
 	return -EMFILE;

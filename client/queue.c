@@ -366,8 +366,9 @@ void queue_publish(struct casement_queue *queue, uint16_t from)
 	__atomic_store_n(&queue->avail->idx, queue->next_avail, __ATOMIC_RELEASE);
 	/* The index before our look at its wish; pairs with the daemon's fence after arming. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	/* EINTR: the daemon has let it fill up and taken its O_NONBLOCK. It has been told often enough. */
 	if (wants_kick(queue, from, queue->next_avail) &&
-	    write(queue->kick, &one, sizeof(one)) < 0 && errno != EAGAIN)
+	    write(queue->kick, &one, sizeof(one)) < 0 && errno != EAGAIN && errno != EINTR)
 		abort();	/* our own eventfd */
 }
 

@@ -9,7 +9,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/uio.h>
 
 #include "client/error.h"
 
@@ -80,6 +80,17 @@ static int queue_spin(struct casement_queue *queue, int timeout_ms)
 	return 0;
 }
 
+/* Without waiting: the daemon may have taken what poll(2) saw, and the descriptor's O_NONBLOCK. */
+static int take_call(struct casement_queue *queue)
+{
+	uint64_t count;
+	struct iovec iov = { &count, sizeof(count) };
+
+	if (preadv2(queue->call, &iov, 1, -1, RWF_NOWAIT) >= 0 || errno == EAGAIN || errno == EINTR)
+		return 0;
+	return error_set(-errno, "call eventfd: %s", strerror(errno));
+}
+
 static int queue_sleep(struct casement_queue *queue, int timeout_ms)
 {
 	struct pollfd pfds[3] = {
@@ -87,7 +98,6 @@ static int queue_sleep(struct casement_queue *queue, int timeout_ms)
 		{ .fd = queue->channel->sock, .events = POLLRDHUP },
 		{ .fd = queue->channel->stop_fd, .events = POLLIN },
 	};
-	uint64_t count;
 	int n;
 
 	if (arm(queue))
@@ -97,11 +107,8 @@ static int queue_sleep(struct casement_queue *queue, int timeout_ms)
 		return errno == EINTR ? 0 : error_set(-errno, "poll: %s", strerror(errno));
 	if (n == 0)
 		return timed_out(queue, timeout_ms);
-	if (pfds[0].revents & POLLIN) {
-		if (read(queue->call, &count, sizeof(count)) < 0 && errno != EAGAIN)
-			return error_set(-errno, "call eventfd: %s", strerror(errno));
-		return 0;
-	}
+	if (pfds[0].revents & POLLIN)
+		return take_call(queue);
 	return pfds[2].revents ? stopped(queue) : hung_up();
 }
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the tests with a lying daemon share: starting one, trees that bench and silence need, a mount of one."""
 import contextlib
+import fcntl
 import os
 import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -56,6 +58,33 @@ class Silent(Tree):
             return super().answer(request)
         self.kept.append(request)
         return None
+
+
+class Jammed(Tree):
+    """From the first request of a kind on, the eventfd by which its client tells of more is full, and has no O_NONBLOCK."""
+
+    def __init__(self, tree, name):
+        super().__init__(tree.nodes)
+        self.tree, self.name = tree, name
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    @staticmethod
+    def fill(kick):
+        with contextlib.suppress(BlockingIOError):
+            os.read(kick, 8)	# of a request that was seen before the client told of it
+        with contextlib.suppress(BlockingIOError):
+            os.write(kick, struct.pack("<Q", (1 << 64) - 2))
+        fcntl.fcntl(kick, fcntl.F_SETFL, os.O_RDWR)
+
+    def answer(self, request):
+        answer = self.tree.answer(request)
+        if request.name == self.name and not self.begun.is_set():
+            self.fill(request.queue.kick)
+            request.reply(answer)
+            self.begun.set()
+            self.over.wait(2 * PATIENCE)	# else the queue's thread would read it
+            return None
+        return answer
 
 
 class Bench(Tree):

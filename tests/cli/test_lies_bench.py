@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from daemons import CASEMENT
-from lies import QUICK, Bench, casement, liars, only_line  # noqa: F401
+from lies import QUICK, Bench, Jammed, casement, liars, only_line  # noqa: F401
 from lying import FILE, OPENED, dirent, entry
 
 
@@ -142,3 +142,15 @@ def test_bench_ends_with_its_first_error(liars, queues):
 
     result = casement("bench", liars(Failing()).path, "--work", "getattr", *BENCH, "--time", 3600000, "--queues", queues)
     assert result.returncode == 1 and "getattr: request 0 of operations: Input/output error" in result.stderr, result
+
+
+def test_bench_ends_though_its_thread_cannot(liars):
+    """The thread waits in a write to an eventfd that the daemon has filled: no time-out is looked at there."""
+    tree = Jammed(Bench(), "BMAP")
+    liar = liars(tree)
+    process = start_bench(liar, "nothing", "--time", 3600000)
+    try:
+        assert tree.begun.wait(60)
+        stop_bench(process, signal.SIGINT, signal.SIGTERM)
+    finally:
+        tree.over.set()

@@ -10,8 +10,8 @@ import subprocess
 import pytest
 
 from daemons import PATIENCE, shares  # noqa: F401
-from lies import MANY, SMALL, Silent, casement, liars, lying_mount, mounting  # noqa: F401
-from lying import FILE, ROOT, entry
+from lies import MANY, SMALL, Jammed, Silent, casement, liars, lying_mount, mounting  # noqa: F401
+from lying import FILE, ROOT, Tree, entry
 from test_mount import is_mounted, until
 
 
@@ -113,6 +113,24 @@ def test_mount_ends_by_two_signals(liars, name, node):
         assert process.returncode == (1 if name == "INIT" else 0)
         if program:
             program.wait(timeout=20)
+
+
+@mounting
+def test_mount_ends_though_its_thread_cannot(liars):
+    """The thread waits in a write to an eventfd that the daemon has filled: no time-out is looked at there."""
+    tree = Jammed(Tree(SMALL), "LOOKUP")
+    with lying_mount(liars(tree)) as (process, target):
+        until(lambda: is_mounted(target))
+        program = subprocess.Popen(["cat", target / "a"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            assert tree.begun.wait(60)
+            for _ in range(2):
+                process.send_signal(signal.SIGTERM)
+                until(lambda: not is_mounted(target))
+            process.communicate(timeout=20)
+        finally:
+            tree.over.set()
+        assert process.returncode == 1 and program.wait(timeout=20) == 1
 
 
 @mounting
