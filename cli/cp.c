@@ -50,7 +50,8 @@ struct place {
 
 void cp_failed(struct cp *cp, const char *path, int err)
 {
-	cp_refused(cp, path, strerror(-err));
+	cp_refused(cp, path, err == -CP_SAME_FILE ? "source and target are the same file; left as it is" :
+		   strerror(-err));
 }
 
 void cp_refused(struct cp *cp, const char *path, const char *why)
@@ -61,6 +62,13 @@ void cp_refused(struct cp *cp, const char *path, const char *why)
 	progress_wipe(&cp->progress);
 	log_error("%s: %s", *path ? path : "/", why);
 	cp->ended = remote_ended(cp->remote);
+}
+
+bool cp_is_same(const struct fuse_attr *attr, const struct stat *st)
+{
+	return attr->ino == st->st_ino && attr->size == (uint64_t)st->st_size &&
+	       attr->mtime == (uint64_t)st->st_mtim.tv_sec && attr->mtimensec == st->st_mtim.tv_nsec &&
+	       attr->ctime == (uint64_t)st->st_ctim.tv_sec && attr->ctimensec == st->st_ctim.tv_nsec;
 }
 
 mode_t cp_mode(const struct cp *cp, mode_t mode)

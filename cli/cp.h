@@ -7,6 +7,7 @@
 #define CASEMENT_CLI_CP_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "cli/cp_local.h"
@@ -14,6 +15,11 @@
 #include "cli/remote.h"
 
 #define CP_DEPTH 512	/* directories within each other */
+/*
+ * Beside errno's numbers, which end at 4095: SOURCE and TARGET are one file, as where TARGET is in the
+ * directory that is shared. It would be empty before the first of it is read.
+ */
+#define CP_SAME_FILE 4096
 
 struct cp {
 	bool recursive;		/* -r */
@@ -31,6 +37,11 @@ struct cp {
 void cp_failed(struct cp *cp, const char *path, int err);
 /* The same with words of our own. */
 void cp_refused(struct cp *cp, const char *path, const char *why);
+/*
+ * True when the share's file and one of this host certainly are the same: the daemon tells the host's
+ * number of it, and everything that a change moves is equal.
+ */
+bool cp_is_same(const struct fuse_attr *attr, const struct stat *st);
 /* Permission bits of a new file whose source has `mode`. */
 mode_t cp_mode(const struct cp *cp, mode_t mode);
 /* "dir/name", to be freed; the process ends when there is no memory. */

@@ -63,9 +63,10 @@ static int preserve(struct cp *cp, uint64_t node, const struct stat *st)
 }
 
 /* Open `name` for writing, empty; made where it is not there. Counts one look-up. */
-static int open_target(struct cp *cp, uint64_t dir, const char *name, mode_t mode,
+static int open_target(struct cp *cp, const struct stat *st, uint64_t dir, const char *name,
 		       struct remote_node *node, uint64_t *fh)
 {
+	mode_t mode = cp->preserve ? 0600 : cp_mode(cp, st->st_mode);
 	struct fuse_setattr_in empty = { .valid = FATTR_SIZE };
 	struct fuse_entry_out entry;
 	struct fuse_open_out open;
@@ -85,6 +86,8 @@ static int open_target(struct cp *cp, uint64_t dir, const char *name, mode_t mod
 		return err;
 	if (!S_ISREG(node->attr.mode))
 		err = S_ISDIR(node->attr.mode) ? -EISDIR : -EEXIST;
+	else if (cp_is_same(&node->attr, st))
+		err = -CP_SAME_FILE;
 	if (!err)
 		err = casement_open(cp->remote->queue, node->id, O_WRONLY, &open);
 	if (!err) {
@@ -104,8 +107,7 @@ static int copy_file(struct cp *cp, int fd, const struct stat *st, uint64_t dir,
 	struct source source = { cp, fd };
 	struct remote_node node;
 	uint64_t fh;
-	int err = open_target(cp, dir, name, cp->preserve ? 0600 : cp_mode(cp, st->st_mode), &node,
-			      &fh), closed;
+	int err = open_target(cp, st, dir, name, &node, &fh), closed;
 
 	if (err)
 		return err;

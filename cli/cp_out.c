@@ -78,10 +78,14 @@ static int copy_data(struct cp *cp, const struct remote_node *node, int fd)
 
 static int copy_file(struct cp *cp, const struct remote_node *node, const struct cp_target *to)
 {
-	cleanup_close int fd = cp_open_file(to, cp->preserve ? 0600 : cp_mode(cp, node->attr.mode));
+	cleanup_close int fd = -1;
 	struct stat st;
 	int err;
 
+	if (!fstatat(to->dir, to->name, &st, to->named ? 0 : AT_SYMLINK_NOFOLLOW) &&
+	    cp_is_same(&node->attr, &st))
+		return -CP_SAME_FILE;
+	fd = cp_open_file(to, cp->preserve ? 0600 : cp_mode(cp, node->attr.mode));
 	if (fd < 0)
 		return fd;
 	progress_begin(&cp->progress, to->name, node->attr.size);

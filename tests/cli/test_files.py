@@ -210,6 +210,18 @@ def share_cp(share, target):
     return share.casement("cp", "-r", f"{share.socket}:dir/.", target)
 
 
+@pytest.mark.parametrize("words", [
+    ("{socket}:file", "{dir}"), ("{socket}:file", "{dir}/file"), ("-rp", "{socket}:", "{dir}"),
+    ("{socket}:file", "{dir}/link"), ("{dir}/file", "{socket}:"),
+    ("-rp", "{dir}/dir", "{socket}:"), ("{dir}/link", "{socket}:file"),
+], ids=" ".join)
+def test_cp_onto_itself(kept, words):
+    """In the shared directory itself: nothing is written over before it was read."""
+    before = {path: path.read_bytes() for path in kept.dir.rglob("*") if path.is_file()}
+    fails(kept, "the same file", "cp", *[word.format(socket=kept.socket, dir=kept.dir) for word in words])
+    assert {path: path.read_bytes() for path in kept.dir.rglob("*") if path.is_file()} == before
+
+
 def test_cp_shows_its_progress_on_a_terminal_only(kept):
     with open(kept.dir / "huge", "wb") as huge:
         huge.truncate(64 << 30)
