@@ -291,6 +291,9 @@ static int check_named(const struct run_config *config)
 
 static int find_module(const struct run_config *config, struct run_parts *parts)
 {
+	struct stat st;
+	int err = 0;
+
 	if (config->driver != RUN_DRIVER_CASEMENT)
 		return 0;
 	parts->module = config->module ? config->module :
@@ -300,12 +303,15 @@ static int find_module(const struct run_config *config, struct run_parts *parts)
 			  parts->uml ? "kmod-uml" : "kmod");
 		return -ENOENT;
 	}
-	if (access(parts->module, R_OK)) {
+	/* It is copied, by a read that no signal ends: not from a pipe. */
+	if (stat(parts->module, &st) || access(parts->module, R_OK))
+		err = -errno;
+	else if (!S_ISREG(st.st_mode))
+		err = -ENOEXEC;
+	if (err)
 		log_error("--module %s: %s; name a casement.ko for the guest's kernel", parts->module,
-			  strerror(errno));
-		return -ENOENT;
-	}
-	return 0;
+			  err == -ENOEXEC ? "not a file" : strerror(-err));
+	return err;
 }
 
 int run_parts_find(const struct run_config *config, struct run_parts *parts)

@@ -47,12 +47,16 @@ BAD = [
     (1, ["run", "--root", "nowhere", "--", "true"], "nowhere"),
     (1, ["run", "--log", "nowhere/log", "--", "true"], "nowhere/log"),
     (1, ["run", "--qemu", "nowhere", "--", "true"], "nowhere"),
+    (1, ["run", "--accel", "uml", "--driver", "casement", "--module", "nowhere", "--", "true"], "nowhere"),
+    (1, ["run", "--accel", "uml", "--driver", "casement", "--module", "fifo", "--", "true"], "not a file"),
+    (1, ["run", "--accel", "uml", "--driver", "casement", "--module", "/etc", "--", "true"], "not a file"),
     (2, ["nonsense"], "nonsense"),
 ]
 
 
 @pytest.mark.parametrize("status,args,word", BAD, ids=[" ".join(a)[-30:] for _, a, _ in BAD])
 def test_bad_input(status, args, word, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
     result = run(*args, boots=False, cwd=tmp_path)
     lines = result.stderr.splitlines()
     assert (result.returncode, len(lines)) == (status, 1), result
