@@ -215,9 +215,5 @@ int ls_main(int argc, char **argv)
 	if (n == 1)
 		list_path(&ls, "");
 	remote_close(&remote);
-	if (fflush(stdout) || ferror(stdout)) {
-		log_error("standard output: %s", strerror(errno));
-		return STATUS_ERROR;
-	}
 	return ls.status;
 }

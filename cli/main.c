@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* casement: finds the subcommand in a table and hands over. */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -45,9 +48,22 @@ static void open_closed_streams(void)
 		close(fd);
 }
 
+/* At every end: what could not be written was not shown, and that is no success. */
+static void close_output(void)
+{
+	bool failed = ferror(stdout);
+	const char *why = fflush(stdout) ? strerror(errno) : "something was not written";
+
+	if (!failed && !ferror(stdout))
+		return;
+	log_error("standard output: %s", why);
+	_exit(STATUS_ERROR);
+}
+
 int main(int argc, char **argv)
 {
 	open_closed_streams();
+	atexit(close_output);
 	/* A file that grows past a limit of the user's is an error like any other: EFBIG. */
 	signal(SIGXFSZ, SIG_IGN);
 	log_setup("casement", LOG_LEVEL_INFO);

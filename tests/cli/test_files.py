@@ -86,6 +86,15 @@ def test_ls_of_many(kept):
     assert listed == sorted(os.listdir(kept.dir / "dir/below")) and len(listed) == 3001
 
 
+@pytest.mark.parametrize("words", ["ls {}", "stat {} file", "stat -f {} file", "cat {} file", "--help", "--version", "cp --help",
+                                   "run --help", "bench --list"])
+def test_output_that_cannot_be_written(kept, words):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([CASEMENT, *words.format(kept.socket).split()], stdout=full, stderr=subprocess.PIPE,
+                                text=True, timeout=PATIENCE)
+    assert result.returncode == 1 and "error: standard output: No space left on device" in result.stderr, result
+
+
 # ---- stat ----
 
 def test_stat(kept):
