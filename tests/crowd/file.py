@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Files that several processes change in every way there is; each knows every byte of its part.
 
-Each participant has a file of its own, and a process for each of its parts (part.py). Now and then
-all stop. Then the file is what they left, also for the host, which changes it: parts, and where it
-ends. Each participant sees just that when it opens its file again. One more process of each works
-on pages of its own in a file of all (pages.py). At the end all files are what was left, for all.
+Each participant has a file of its own, and a process for each of its parts (part.py). Every
+half minute all processes end. The host finds in each file what they left, and changes it: its
+bytes, and where it ends. Each participant must see that when it opens its file again. One more
+process of each works on pages of its own in a file that all participants share (pages.py). At the
+end all participants read all files.
 
-Words: the way that guests keep files, and their driver. What may be relied on is in docs/caching.md.
+Words: the cache mode of the guests, and their driver. docs/caching.md says what a mode promises.
 """
 import collections
 import functools
@@ -29,7 +30,8 @@ ATTRIBUTES_LAST = 20	# seconds: --timeout is one, and the guest may be slow
 
 Promise = collections.namedtuple("Promise", "changes resizes while_open shares")
 PROMISES = {
-    # The host's changes are seen at an open; also a new size; also by who has it open; others may write beside.
+    # A guest sees at an open what the host changed; a new size as well; both through a file that was
+    # open all the time; several guests may write to pages of one file.
     "never": Promise(True, True, True, True),
     "auto": Promise(True, True, False, True),
     "metadata": Promise(True, False, True, True),	# a size is an attribute
@@ -108,7 +110,7 @@ def look(path, changed, waits):
 
 
 class Participant:
-    """Who has a file, and how its driver keeps it."""
+    """The host or a guest: its file, its processes, and what its driver promises."""
 
     def __init__(self, top, mine, count, choice, mode, driver):
         self.top, self.mine, self.count, self.choice = top, mine, count, choice
@@ -145,7 +147,7 @@ class Participant:
                        for number, data in enumerate(split(content))])
 
     def see_changes(self, stage, held):
-        """The host changes all files, between what all do."""
+        """All wait while the host changes all files. What ours is then."""
         self.join(f"end of stage {stage}")
         if self.mine == 0:
             for owner in range(self.count):

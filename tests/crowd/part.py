@@ -38,10 +38,10 @@ def page_up(at):
 
 
 class Part:
-    """What is known of it, and how it is reached."""
+    """Its bytes as they must be, and the descriptors and the mapping that it is changed through."""
 
     def __init__(self, path, number, choice, data, synced=False, grows=True):
-        """The data is what is there; the last part has always this length unless it grows."""
+        """The file has this data there now. The last part changes its length only if it `grows`."""
         self.path, self.number, self.choice, self.synced = path, number, choice, synced
         self.start = number * PART
         self.is_last = grows and number == PARTS - 1
