@@ -79,6 +79,22 @@ int fs_handle_get(struct fs *fs, uint64_t fh, enum handle_kind kind, struct hand
 	return take_inode(fs, (*out)->inode);
 }
 
+int fs_handle_add(struct fs *fs, const struct handle_parts *parts, uint64_t *fh)
+{
+	int err = handle_table_add(&fs->handles, parts, fh);
+
+	/* The handle is there before we look, and fs_reset() looks for handles after it has said so. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!err && patience_outlived(&fs->session))
+		handle_table_release(&fs->handles, *fh, HANDLE_ANY);
+	return err;
+}
+
+uint32_t fs_session(const struct fs *fs)
+{
+	return __atomic_load_n(&fs->session, __ATOMIC_RELAXED);
+}
+
 uint8_t fs_kind_of(const struct handle *open)
 {
 	/* Where the mount has no entry, nobody remembers. */
@@ -169,6 +185,7 @@ int fs_new(const struct fs_config *config, struct fs **out)
 	fs->config.root_fd = -1;
 	fs->budget.limit = fd_limit();
 	fs->listings.limit = DIR_STREAMS_BYTES;
+	fs->session = 1;
 	if (getrandom(&fs->number_seed, sizeof(fs->number_seed), 0) != sizeof(fs->number_seed))
 		fs->number_seed = (uintptr_t)fs;
 	fs->remote = fs_kind(config->root_fd) & FS_KIND_REMOTE;
@@ -237,7 +254,10 @@ void fs_reset(struct fs *fs)
 {
 	/* Who resets a device waits for nobody: what is closed may, see patience_close(). */
 	enum fs_patience patience = patience_swap(FS_PATIENCE_NONE);
+	uint32_t next = fs_session(fs) + 1;
 
+	/* From here on requests of before keep nothing. Two resets at once end the same session. */
+	__atomic_store_n(&fs->session, next ? next : 1, __ATOMIC_SEQ_CST);
 	lock_waits_cancel(&fs->waits, LOCK_WAIT_ALL, NULL);
 	handle_table_clear(&fs->handles);
 	lock_table_clear(&fs->locks);

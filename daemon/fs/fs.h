@@ -24,6 +24,9 @@
 
 #include "common/iov_cursor.h"
 
+struct fs;
+struct xattr_map;
+
 /*
  * What the calling thread may wait for in the calls below, from here on; at first
  * for all. A call that would have to wait for more does nothing, and returns
@@ -41,11 +44,16 @@ void fs_set_patience(enum fs_patience patience, bool disk);
 /* What FS_WAITS_OTHERS was said for last: equal for what others wait for, too. */
 uint64_t fs_awaited(void);
 
+/*
+ * A request that waits for others may outlive its guest (fs_reset()). The thread says of which
+ * session the calls below are, from here on; 0, as at first: of one that they do not outlive. What
+ * they would hand out after its end, a node, a handle or a lock, is given back at once.
+ */
+uint32_t fs_session(const struct fs *fs);
+void fs_set_session(uint32_t session);
+
 #define FS_ROOT_NODE 1ULL	/* FUSE_ROOT_ID; always valid, never forgotten */
 #define FS_NO_HANDLE UINT64_MAX	/* "without a file handle", where allowed */
-
-struct fs;
-struct xattr_map;
 
 /*
  * A file of the host, as the window must know it: two mounts, or two look-ups one after the

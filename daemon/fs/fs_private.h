@@ -47,6 +47,7 @@ struct fs {
 	struct dax_offers *offers;	/* [I] NULL: no window */
 	bool offer_what_fits;		/* [A] relaxed: INIT says so */
 	uint32_t client_device;		/* [A] relaxed: the same; 0: none */
+	uint32_t session;		/* counts fs_reset(), never 0; [A] changes before what it ends goes */
 	bool remote;			/* the root is on a network file system; [I] */
 	char capability[XATTR_MAP_NAME_SIZE];	/* where the map moves security.capability; "": nowhere; [I] */
 };
@@ -73,6 +74,8 @@ void fs_at_put(struct fs_at *at);
 
 /* The handle of a number, for cleanup_handle. 0 or -EBADF. */
 int fs_handle_get(struct fs *fs, uint64_t fh, enum handle_kind kind, struct handle **out);
+/* handle_table_add(), for a request that may have outlived its session: then the handle is closed already. */
+int fs_handle_add(struct fs *fs, const struct handle_parts *parts, uint64_t *fh);
 /* FS_KIND_* bits of the file system that an open file or directory is on. */
 uint8_t fs_kind_of(const struct handle *open);
 /* The number of a file with the host's number `ino` on `device`. */

@@ -95,7 +95,7 @@ static int enter_handle(struct fs *fs, struct handle_parts *parts, struct fs_ent
 	err = fs_node_get(fs, entry->node, &inode);
 	if (!err) {
 		parts->inode = inode;
-		err = handle_table_add(&fs->handles, parts, handle);
+		err = fs_handle_add(fs, parts, handle);
 	}
 	if (err)
 		fs_forget(fs, entry->node, 1);

@@ -44,7 +44,7 @@ int fs_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
 	};
 	if (!parts.dir)
 		return -ENOMEM;
-	err = handle_table_add(&fs->handles, &parts, handle);
+	err = fs_handle_add(fs, &parts, handle);
 	if (err)
 		dir_stream_free(parts.dir);
 	else

@@ -198,7 +198,7 @@ int fs_open_inode(struct fs *fs, const struct fs_caller *caller, struct inode *i
 	if (err)
 		return err;
 	parts.fd = fd;
-	err = handle_table_add(&fs->handles, &parts, handle);
+	err = fs_handle_add(fs, &parts, handle);
 	if (err)
 		fs_close_direct(fs, &direct_fd);
 	else

@@ -124,6 +124,11 @@ int fs_setlk(struct fs *fs, uint64_t handle, uint64_t owner, const struct fs_loc
 			return 0;
 	} else if (!err) {
 		err = lock_table_get(&fs->locks, open, owner, lock->type == F_WRLCK, &file);
+		/* No close would ever tell of it. */
+		if (!err && patience_outlived(&fs->session)) {
+			lock_table_drop(&fs->locks, open, owner);
+			err = -ESTALE;
+		}
 	}
 	if (!err)
 		err = lock_owned(fs, file, lock, &(struct target){ .range = &fl }, &keys, wait);

@@ -93,6 +93,8 @@ int fs_entry_complete(struct fs *fs, struct inode *inode, struct fs_entry *entry
 
 	entry->node = inode_id(inode);
 	entry->generation = 0;
+	if (!err && patience_outlived(&fs->session))
+		err = -ESTALE;
 	if (err)
 		fs_forget(fs, entry->node, 1);
 	return err;

@@ -11,6 +11,7 @@ static __thread struct {
 	enum fs_patience patience;
 	bool disk;		/* the request waits for a disk by its nature */
 	uint64_t awaited;
+	uint32_t session;	/* 0: one that the request does not outlive */
 } self;
 
 void fs_set_patience(enum fs_patience patience, bool disk)
@@ -22,6 +23,16 @@ void fs_set_patience(enum fs_patience patience, bool disk)
 uint64_t fs_awaited(void)
 {
 	return self.awaited;
+}
+
+void fs_set_session(uint32_t session)
+{
+	self.session = session;
+}
+
+bool patience_outlived(const uint32_t *now)
+{
+	return self.session && self.session != __atomic_load_n(now, __ATOMIC_SEQ_CST);
 }
 
 bool patience_is_endless(void)

@@ -21,6 +21,9 @@ int patience_ask_mount(uint32_t mount, uint32_t device);
 /* Somebody may keep the thread waiting at this file for as long as he likes: FS_WAITS_OTHERS. */
 int patience_await_file(const struct inode *inode);
 
+/* Has the thread's request outlived its session, `now` being another one? */
+bool patience_outlived(const uint32_t *now);
+
 /* Change it for a few calls; give back what it was. */
 enum fs_patience patience_swap(enum fs_patience patience);
 

@@ -67,6 +67,7 @@ struct request {
 	struct iov_cursor *out;		/* room for the reply's body */
 	struct iov_cursor reply_at;	/* where the reply's header goes */
 	enum server_patience patience;	/* of whoever serves this */
+	uint32_t fs_session;		/* fs_session(), of a request that may outlive its guest; else 0 */
 	bool resumed;			/* its queue has let it go: it cannot be put back */
 	bool may_wait_lock;		/* a wait for a lock was reserved, and is given back at the end */
 };

@@ -148,6 +148,7 @@ static void server_begin(struct server_queue *sq, const struct iov_cursor *in,
 	req->out = &sq->out;
 	req->reply_at = *out;
 	req->patience = patience;
+	req->fs_session = 0;
 	req->resumed = req->may_wait_lock = false;
 	sq->key = 0;
 }
@@ -226,6 +227,7 @@ long server_resume(struct server_queue *sq, enum server_patience patience)
 
 	sq->req.patience = patience;
 	sq->req.resumed = true;
+	fs_set_session(sq->req.fs_session);
 	return err ? server_finish(&sq->req, err) : server_serve(&sq->req);
 }
 
@@ -236,6 +238,7 @@ long server_refuse(struct server_queue *sq)
 
 int server_detach(struct server_queue *sq)
 {
+	sq->req.fs_session = fs_session(sq->server->fs);
 	return detach(sq);
 }
 

@@ -410,6 +410,12 @@ void fs_offer_what_fits(struct fs *fs, bool so)
 	(void)so;
 }
 
+uint32_t fs_session(const struct fs *fs)
+{
+	(void)fs;
+	return 1;
+}
+
 void fs_set_client_device(struct fs *fs, uint32_t device)
 {
 	(void)fs;

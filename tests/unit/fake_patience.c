@@ -11,6 +11,11 @@ void fs_set_patience(enum fs_patience now, bool disk)
 	for_disk = disk;
 }
 
+void fs_set_session(uint32_t session)
+{
+	(void)session;
+}
+
 uint64_t fs_awaited(void)
 {
 	return FAKE_AWAITED;

@@ -325,6 +325,63 @@ static void test_next_vmm(void **state)
 	hung_server_stop(&server);
 }
 
+/* The next VMM, and the descriptors that the daemon has with it. */
+static unsigned int next_vmm(struct fixture *f)
+{
+	struct fuse_init_out init;
+
+	casement_close(f->client);
+	f->client = daemon_connect(&f->daemon, NULL);
+	f->q = casement_request_queue(f->client, 0);
+	ok(casement_init(f->q, NULL, &init));
+	check_others(f);
+	return daemon_count_fds(&f->daemon);
+}
+
+/* A request that is answered when its guest is gone: what it would have been given is nobody's. */
+static void test_what_comes_late(void **state)
+{
+	static const uint32_t holds[] = { FUSE_OPEN, FUSE_OPENDIR, FUSE_GETATTR, FUSE_OPEN };
+	struct scene s = scene_begin(state);
+	unsigned int before;
+
+	next_vmm(s.f);
+	before = next_vmm(s.f);
+	for (unsigned int kind = 0; kind < ARRAY_SIZE(holds); kind++) {
+		struct fuse_lk_in lock = { .owner = 1, .lk = { .end = 9, .type = F_WRLCK } };
+		struct fuse_open_in plain = { .flags = O_RDONLY };
+		struct fuse_open_out open;
+		struct sent sent;
+		char end[80];
+
+		s.dir = look(s.f->q, CASEMENT_ROOT, "hung");
+		s.file = look(s.f->q, s.dir, "f");
+		ok(casement_open(s.f->q, s.file, O_RDWR, &open));
+		lock.fh = open.fh;
+		hung_server_hold_only(&server, holds[kind]);
+		switch (kind) {
+		case 0: send_request(s.f->q, &sent, FUSE_OPEN, s.file, &plain, sizeof(plain), NULL); break;
+		case 1: send_request(s.f->q, &sent, FUSE_OPENDIR, s.dir, &plain, sizeof(plain), NULL); break;
+		case 2: send_request(s.f->q, &sent, FUSE_LOOKUP, s.dir, "", 0, "other"); break;
+		case 3: send_request(s.f->q, &sent, FUSE_SETLK, s.file, &lock, sizeof(lock), NULL); break;
+		}
+		hung_server_await(&server);
+		/* Node numbers are not used twice. */
+		snprintf(end, sizeof(end), "unique %llu node %llu: ", (unsigned long long)s.f->q->unique,
+			 (unsigned long long)sent.request.nodeid);
+		next_vmm(s.f);
+		hung_server_hold(&server, false);
+		for (unsigned int i = 0; i < TEST_WAIT_MS && !daemon_logged(&s.f->daemon, end); i++)
+			usleep(1000);
+		assert_true(daemon_logged(&s.f->daemon, end));
+		/* What closes files of the server ends by and by. */
+		for (unsigned int i = 0; i < TEST_WAIT_MS && daemon_count_fds(&s.f->daemon) > before; i++)
+			usleep(1000);
+		assert_true(daemon_count_fds(&s.f->daemon) <= before);
+	}
+	hung_server_stop(&server);
+}
+
 /* Each way to open a file that a host's program has a lease on, and gives back when it likes. */
 static void test_lease(void **state)
 {
@@ -374,6 +431,9 @@ int main(void)
 		.args = { "--inode-file-handles=prefer" }, .options = { .depth = 128 },
 	};
 	static const struct fixture_config locks = { .args = { "--persist", "--posix-lock" } };
+	static const struct fixture_config traced = {
+		.args = { "--persist", "--posix-lock", "--log-level", "trace" },
+	};
 	static const struct fixture_config persist = { .args = { "--persist" }, .options = { .depth = 128 } };
 	const struct CMUnitTest tests[] = {
 		FIXTURE_TEST(test_each_kind, &plain),
@@ -385,6 +445,7 @@ int main(void)
 		FIXTURE_TEST(test_lock, &locks),
 		FIXTURE_TEST(test_many, &plain),
 		FIXTURE_TEST(test_next_vmm, &persist),
+		FIXTURE_TEST(test_what_comes_late, &traced),
 		FIXTURE_TEST(test_lease, &plain),
 		FIXTURE_TEST(test_lease, &no_pool),
 	};
