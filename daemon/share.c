@@ -355,7 +355,7 @@ int share_open(const struct config *config, struct sandbox_roots *roots, struct 
 void share_close(struct share *share)
 {
 	bool ended = job_pool_try_free(share->ops.locks, ENDING_MS) &
-		     job_pool_try_free(share->ops.others, ENDING_MS);
+		     job_pool_try_free(share->ops.others, ENDING_MS) & fs_await_closed(ENDING_MS);
 
 	/* What they use is theirs until the process ends, which is next. */
 	if (!ended)

@@ -187,6 +187,11 @@ struct fs_setattr {
  * working directory is /proc/self/fd from here on, and must stay.
  */
 int fs_new(const struct fs_config *config, struct fs **out);
+/*
+ * Files that fs_reset() closes may wait for a server, and are closed elsewhere: true when all are,
+ * at the latest after `ms`. Else the object must stay.
+ */
+bool fs_await_closed(unsigned int ms);
 /* Close everything. No other thread may be inside the file system. */
 void fs_free(struct fs *fs);
 /* The window that wants to know; set once before the first request, or NULL members. */

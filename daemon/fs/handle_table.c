@@ -65,14 +65,11 @@ static void handle_destroy(struct handle *handle)
 	struct handle_table *table = handle->table;
 	struct handle_shard *shard = &table->shards[handle->slot % HANDLE_SHARDS];
 
-	patience_close(handle->inode, handle->fd);
-	if (handle->direct_fd >= 0) {
-		patience_close(handle->inode, handle->direct_fd);
-		fd_budget_give(table->budget);
-	}
+	patience_close(handle->inode, handle->fd, table->budget);
+	if (handle->direct_fd >= 0)
+		patience_close(handle->inode, handle->direct_fd, table->budget);
 	dir_stream_free(handle->dir);
 	inode_put(handle->inode);
-	fd_budget_give(table->budget);
 	pthread_mutex_lock(&shard->lock);
 	handle->next_free = shard->free;
 	shard->free = handle;

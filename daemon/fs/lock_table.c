@@ -60,12 +60,9 @@ struct lock_owner *lock_table_find(struct lock_table *table, const struct handle
 
 static void owner_free(struct lock_table *table, struct lock_owner *owner)
 {
-	patience_close(owner->inode, owner->fd);
-	fd_budget_give(table->budget);
-	if (owner->read_fd >= 0) {
-		patience_close(owner->inode, owner->read_fd);
-		fd_budget_give(table->budget);
-	}
+	patience_close(owner->inode, owner->fd, table->budget);
+	if (owner->read_fd >= 0)
+		patience_close(owner->inode, owner->read_fd, table->budget);
 	lock_ranges_clear(&owner->held);
 	lock_ranges_clear(&owner->written);
 	pthread_mutex_destroy(&owner->lock);

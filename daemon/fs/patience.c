@@ -2,9 +2,11 @@
 /* What threads may wait for; see patience.h. */
 #include "daemon/fs/patience.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static __thread struct {
@@ -77,66 +79,141 @@ enum fs_patience patience_swap(enum fs_patience patience)
 struct closing {
 	struct closing *next;
 	int fd;
+	struct fd_budget *budget;	/* that it is counted in, until it is closed */
 };
 
+/* A thread that closes files of one file system, since one of them may keep it for ever. */
+struct closer {
+	pthread_cond_t work;
+	struct closing *first, **last;	/* [L:closing_lock], as all that follows */
+	uint64_t key;			/* which file system, while there is something to close */
+	bool started, busy;
+};
+
+/* File systems that may hang before others have to wait for them. */
+#define CLOSERS 16
+
 static pthread_mutex_t closing_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t closing_work = PTHREAD_COND_INITIALIZER;
-static struct closing *closing_first;	/* [L:closing_lock] as the next */
-static bool closing_started;
+static pthread_cond_t closing_none = PTHREAD_COND_INITIALIZER;
+static struct closer closers[CLOSERS];
+static unsigned int closing_count;	/* [L:closing_lock] not closed yet */
 
 static void *close_all(void *arg)
 {
-	(void)arg;
-	pthread_setname_np(pthread_self(), "close");
-	for (;;) {
-		struct closing *at;
+	struct closer *mine = arg;
 
-		pthread_mutex_lock(&closing_lock);
-		while (!closing_first)
-			pthread_cond_wait(&closing_work, &closing_lock);
-		at = closing_first;
-		closing_first = at->next;
+	pthread_setname_np(pthread_self(), "close");
+	pthread_mutex_lock(&closing_lock);
+	for (;;) {
+		struct closing *at = mine->first;
+
+		mine->busy = at;
+		if (!at) {
+			pthread_cond_wait(&mine->work, &closing_lock);
+			continue;
+		}
+		mine->first = at->next;
+		if (!mine->first)
+			mine->last = &mine->first;
 		pthread_mutex_unlock(&closing_lock);
 		close(at->fd);
+		fd_budget_give(at->budget);
 		free(at);
+		pthread_mutex_lock(&closing_lock);
+		if (!--closing_count)
+			pthread_cond_broadcast(&closing_none);
 	}
 	return NULL;
 }
 
-static bool start_locked(void)
+static bool start_locked(struct closer *closer)
 {
 	sigset_t all, old;
 	pthread_t thread;
 
-	if (closing_started)
+	if (closer->started)
 		return true;
+	pthread_cond_init(&closer->work, NULL);
+	closer->last = &closer->first;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	closing_started = !pthread_create(&thread, NULL, close_all, NULL);
+	closer->started = !pthread_create(&thread, NULL, close_all, closer);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (closing_started)
+	if (closer->started)
 		pthread_detach(thread);
-	return closing_started;
+	return closer->started;
 }
 
-void patience_close(const struct inode *inode, int fd)
+/* Who closes for this file system now, else who has nothing to do; else they share one. */
+static struct closer *find_closer_locked(uint64_t key)
+{
+	struct closer *unused = NULL;
+
+	for (unsigned int i = 0; i < CLOSERS; i++) {
+		bool used = closers[i].busy || closers[i].first;
+
+		if (used && closers[i].key == key)
+			return &closers[i];
+		if (!used && !unused)
+			unused = &closers[i];
+	}
+	if (unused)
+		unused->key = key;
+	return unused ? unused : &closers[key % CLOSERS];
+}
+
+static bool hand_over(struct closing *new, uint64_t key)
+{
+	struct closer *closer;
+	bool taken;
+
+	pthread_mutex_lock(&closing_lock);
+	closer = find_closer_locked(key);
+	taken = start_locked(closer);
+	if (taken) {
+		new->next = NULL;
+		*closer->last = new;
+		closer->last = &new->next;
+		closing_count++;
+		pthread_cond_signal(&closer->work);
+	}
+	pthread_mutex_unlock(&closing_lock);
+	return taken;
+}
+
+void patience_close(const struct inode *inode, int fd, struct fd_budget *budget)
 {
 	struct closing *new = NULL;
 
 	if (!patience_is_endless() && inode_has(inode, INODE_WAITS))
 		new = malloc(sizeof(*new));
 	if (new) {
-		pthread_mutex_lock(&closing_lock);
-		*new = (struct closing){ .next = closing_first, .fd = fd };
-		if (start_locked()) {
-			closing_first = new;
-			fd = -1;
-			new = NULL;
-			pthread_cond_signal(&closing_work);
-		}
-		pthread_mutex_unlock(&closing_lock);
+		*new = (struct closing){ .fd = fd, .budget = budget };
+		if (hand_over(new, (uint64_t)inode->key.mount << 32 | inode->key.device))
+			return;
 		free(new);
 	}
-	if (fd >= 0)
-		close(fd);
+	close(fd);
+	fd_budget_give(budget);
+}
+
+bool fs_await_closed(unsigned int ms)
+{
+	struct timespec until;
+	bool all;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += ms / 1000;
+	until.tv_nsec += ms % 1000 * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&closing_lock);
+	while (closing_count &&
+	       pthread_cond_clockwait(&closing_none, &closing_lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT)
+		continue;
+	all = !closing_count;
+	pthread_mutex_unlock(&closing_lock);
+	return all;
 }

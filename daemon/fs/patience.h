@@ -9,6 +9,7 @@
 #ifndef CASEMENT_DAEMON_FS_PATIENCE_H
 #define CASEMENT_DAEMON_FS_PATIENCE_H
 
+#include "daemon/fs/fd_budget.h"
 #include "daemon/fs/fs.h"
 #include "daemon/fs/inode.h"
 
@@ -29,8 +30,8 @@ enum fs_patience patience_swap(enum fs_patience patience);
 
 /*
  * Close a descriptor of a file: at once, or where that may wait and the thread may
- * not, by another thread.
+ * not, by another thread. It leaves the budget when it is closed.
  */
-void patience_close(const struct inode *inode, int fd);
+void patience_close(const struct inode *inode, int fd, struct fd_budget *budget);
 
 #endif

@@ -382,6 +382,34 @@ static void test_what_comes_late(void **state)
 	hung_server_stop(&server);
 }
 
+/* A close that never ends holds up no close of another file system's files, whoever opened them. */
+static void test_close(void **state)
+{
+	struct scene s = scene_begin(state);
+	struct hung_server other;
+	unsigned int before;
+	uint64_t dir;
+
+	assert_int_equal(mkdir(share_path(&s.f->daemon, "other"), 0777), 0);
+	hung_server_start(&other, share_path(&s.f->daemon, "other"));
+	next_vmm(s.f);
+	before = next_vmm(s.f);
+	s.file = look(s.f->q, look(s.f->q, CASEMENT_ROOT, "hung"), "f");
+	ok(casement_open(s.f->q, s.file, O_RDWR, &(struct fuse_open_out){ 0 }));
+	hung_server_hold_only(&server, FUSE_FLUSH);
+	next_vmm(s.f);
+	hung_server_await(&server);
+	dir = look(s.f->q, CASEMENT_ROOT, "other");
+	for (unsigned int i = 0; i < 20; i++)
+		ok(casement_open(s.f->q, look(s.f->q, dir, "f"), O_RDWR, &(struct fuse_open_out){ 0 }));
+	next_vmm(s.f);
+	for (unsigned int i = 0; i < TEST_WAIT_MS && daemon_count_fds(&s.f->daemon) > before + 1; i++)
+		usleep(1000);
+	assert_true(daemon_count_fds(&s.f->daemon) <= before + 1);
+	hung_server_stop(&other);
+	hung_server_stop(&server);
+}
+
 /* Each way to open a file that a host's program has a lease on, and gives back when it likes. */
 static void test_lease(void **state)
 {
@@ -446,6 +474,7 @@ int main(void)
 		FIXTURE_TEST(test_many, &plain),
 		FIXTURE_TEST(test_next_vmm, &persist),
 		FIXTURE_TEST(test_what_comes_late, &traced),
+		FIXTURE_TEST(test_close, &persist),
 		FIXTURE_TEST(test_lease, &plain),
 		FIXTURE_TEST(test_lease, &no_pool),
 	};
