@@ -10,18 +10,39 @@
 #include "dirty.h"
 #include "fs.h"
 
+/* Of the locked folio: may the page be made writable? Else what the fault ends with. */
+static vm_fault_t look_at(struct inode *inode, struct folio *folio, size_t offset)
+{
+	loff_t pos = folio_pos(folio) + offset;
+
+	/* The store is tried again, and finds what there is now. */
+	if (folio->mapping != inode->i_mapping)
+		return VM_FAULT_NOPAGE;
+	/* A read that met the file's new end left the page in the page tables: to try again would be for ever. */
+	if (pos >= i_size_read(inode))
+		return VM_FAULT_SIGBUS;
+	if (folio_test_uptodate(folio))
+		return VM_FAULT_LOCKED;
+	/* A write of it failed. To be dirty it must be whole; without a page table entry it is read again. */
+	unmap_mapping_pages(inode->i_mapping, pos >> PAGE_SHIFT, 1, false);
+	return VM_FAULT_NOPAGE;
+}
+
 /* Folio locked after VM_FAULT_LOCKED. */
 static vm_fault_t make_dirty(struct inode *inode, struct folio *folio, struct page *page)
 {
-	folio_lock(folio);
-	if (folio->mapping != inode->i_mapping ||
-	    folio_pos(folio) + folio_page_idx(folio, page) * PAGE_SIZE >= i_size_read(inode)) {
+	size_t offset = folio_page_idx(folio, page) * PAGE_SIZE;
+	vm_fault_t result;
+
+	/* A killed process need not wait; where it is the kernel that stores, it must not try again. */
+	if (folio_lock_killable(folio))
+		return VM_FAULT_SIGBUS;
+	result = look_at(inode, folio, offset);
+	if (result == VM_FAULT_LOCKED)
+		cs_dirty_mark(folio, offset, PAGE_SIZE);
+	else
 		folio_unlock(folio);
-		/* The store is tried again, and finds what there is now. */
-		return VM_FAULT_NOPAGE;
-	}
-	cs_dirty_mark(folio, folio_page_idx(folio, page) * PAGE_SIZE, PAGE_SIZE);
-	return VM_FAULT_LOCKED;
+	return result;
 }
 
 vm_fault_t cs_page_mkwrite(struct vm_fault *vmf)
@@ -31,7 +52,7 @@ vm_fault_t cs_page_mkwrite(struct vm_fault *vmf)
 	vm_fault_t result;
 
 	sb_start_pagefault(inode->i_sb);
-	/* Who was killed need not wait; where it is the kernel that stores, it must not try again. */
+	/* As above. */
 	if (down_read_killable(&mapping->invalidate_lock)) {
 		result = VM_FAULT_SIGBUS;
 	} else {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Our own guest driver: what several do to one file at once leaves the bytes and the size that it must."""
+import contextlib
 import hashlib
 import os
 import random
@@ -97,6 +98,77 @@ def test_who_writes_can_be_killed(agent, share):
     # What the killed one wrote came to the daemon all the same, and is known.
     assert agent.ask("stat -c %s longer") == f"{(share / 'longer').stat().st_size}\n"
     agent.end()
+
+
+# In the guest: page 50 is not cached, those after it are in the page tables. A read of it finds the new end.
+PAST_THE_END = r"""
+import mmap, os
+fd = os.open("past", os.O_RDWR)
+pages = mmap.mmap(fd, 64 * 4096)
+pages.madvise(mmap.MADV_RANDOM)
+loaded = [pages[at * 4096] for at in range(55, 60)]
+print("ready", flush=True)
+input()
+assert os.pread(fd, 4096, 50 * 4096) == b""
+pages[57 * 4096] = 1
+"""
+BUS_ERROR = 128 + signal.SIGBUS
+
+
+def test_a_store_past_the_end_that_a_read_found(agent, share):
+    """It fails as in a local file system; it is neither kept nor tried for ever."""
+    (share / "past").write_bytes(b"x" * 64 * 4096)
+    (share / "past.py").write_text(PAST_THE_END)
+    agent = agent("--share-arg", "--timeout=1000")
+    agent.ask("cp past.py /tmp; mkfifo /tmp/go; exec 9<> /tmp/go; stat past\n"
+              "timeout -s KILL 20 python3 /tmp/past.py < /tmp/go > /tmp/said & pid=$!\n"
+              "until grep -q ready /tmp/said; do :; done")
+    os.truncate(share / "past", 100)
+    assert agent.ask("echo >&9; wait $pid; echo $?").endswith(f"{BUS_ERROR}\n")
+    agent.end()
+
+
+# In the guest: a page that is in the page tables is stored to.
+STORE = r"""
+import mmap, os
+pages = mmap.mmap(7, 64 * 4096)
+loaded = pages[40 * 4096]
+print("ready", flush=True)
+input()
+pages[40 * 4096] = ord("S")
+print(os.pread(7, 1, 40 * 4096), pages[40 * 4096: 40 * 4096 + 1], flush=True)
+os._exit(0)
+"""
+KILLED_WRITE = "import os; os.pwrite(7, b'w' * 100, 40 * 4096 + 100)"
+
+
+def test_a_store_to_a_page_whose_write_failed(agent, share):
+    """The process that wrote was killed, and then the disk was full: the page is read again before it is dirty."""
+    small = share / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", small], check=True)
+    try:
+        (small / "file").write_bytes(b"")
+        os.truncate(small / "file", 64 * 4096)
+        (share / "store.py").write_text(STORE)
+        agent = agent("--share-arg", "--timeout=1000")
+        # The first write asks if there are extended attributes.
+        agent.ask("exec 7<> small/file; printf x >&7; cp store.py /tmp; mkfifo /tmp/go; exec 9<> /tmp/go; cd /\n"
+                  "python3 -I /tmp/store.py < /tmp/go > /tmp/said & pid=$!\n"
+                  "until grep -q ready /tmp/said; do :; done; settle")
+        signal_daemon(share, signal.SIGSTOP)
+        try:
+            agent.ask(f'python3 -Ic "{KILLED_WRITE}" & one=$!\n'
+                      "until grep -q 'in_flight=[1-9]' $sysfs/statistics; do :; done; kill -9 $one; wait $one")
+            with open(small / "fill", "wb", buffering=0) as fill, contextlib.suppress(OSError):
+                while True:
+                    fill.write(bytes(4096))
+        finally:
+            signal_daemon(share, signal.SIGCONT)
+        assert agent.ask("settle; echo >&9; wait $pid; cat /tmp/said") == "ready\nb'S' b'S'\n"
+        agent.end()
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
 
 
 # In the guest: the file is read, so that it is cached in folios as large as they get; then a store in the
