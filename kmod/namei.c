@@ -223,10 +223,17 @@ static struct cs_request *create_request(struct mnt_idmap *idmap, struct inode *
 		return request;
 	request->undo = create_undo;
 	in = cs_request_args(request);
-	in->flags = (flags & ~O_NOCTTY) | (opcode == FUSE_CREATE ? O_CREAT : 0);
+	/* What is to be cut is, by the VFS, as any file that is open: its pages go first. */
+	in->flags = (flags & ~(O_NOCTTY | O_TRUNC)) | (opcode == FUSE_CREATE ? O_CREAT : 0);
 	in->mode = mode;
 	in->umask = current_umask();
 	return request;
+}
+
+/* With contents, though it was to be empty: somebody else made it meanwhile. */
+static bool is_to_be_cut(const struct inode *inode, u32 flags)
+{
+	return (flags & (O_TRUNC | O_EXCL)) == O_TRUNC && i_size_read(inode);
 }
 
 /* The reply of a CREATE becomes an inode, its dentry and an open file. */
@@ -257,7 +264,8 @@ static int finish_create(struct inode *dir, struct dentry *dentry, struct file *
 		d_instantiate(dentry, inode);
 	cs_dentry_valid(dentry, entry);
 	cs_file_attach(open, inode, file, opened);
-	file->f_mode |= FMODE_CREATED;
+	if (!is_to_be_cut(inode, flags))
+		file->f_mode |= FMODE_CREATED;
 	/* By open() of the file operations: what release() takes back was done by that. */
 	err = finish_open(file, dentry, NULL);
 	/* A security module, a watcher or a lease may have refused it. */

@@ -257,6 +257,20 @@ static void empty(void)
 	       (long)size_of(race.fd));
 }
 
+/* The guest believes that there is no such name; the host has made it, of the same file. */
+static int do_empty_by_another_name(void)
+{
+	return open("linked", O_RDWR | O_CREAT | O_TRUNC, 0644);
+}
+
+static void empty_linked(void)
+{
+	must(access("linked", F_OK) < 0, "linked");
+	make_race(do_empty_by_another_name, 40 * PAGE, true);
+	expect(!race.result && !size_of(race.fd), "O_CREAT and O_TRUNC: %s, %ld bytes", strerror(race.result),
+	       (long)size_of(race.fd));
+}
+
 static int do_punch(void)
 {
 	return fallocate(race.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 8 * PAGE + 100, 8 * PAGE);
@@ -318,6 +332,7 @@ static const struct {
 	{ "cut", cut },
 	{ "cut-refused", cut_refused },
 	{ "empty", empty },
+	{ "empty-linked", empty_linked },
 	{ "punch", punch },
 	{ "punch-beside", punch_beside },
 	{ "copy", copy },

@@ -24,22 +24,24 @@ def test_appends_beside_those_who_ask_for_the_size(guest, share, args):
     guest("./data-check appends\n", *args).finish()
 
 
-RACES = ["cut", "cut-refused", "empty", "punch", "punch-beside", "copy", "copy-beside"]
+RACES = ["cut", "cut-refused", "empty", "empty-linked", "punch", "punch-beside", "copy", "copy-beside"]
 
 
 @pytest.mark.parametrize("args", [[], WRITE_BACK], ids=["through", "back"])
 def test_stores_beside_what_changes_the_file(agent, share, args):
     """The daemon is stopped while both are under way, so neither can be too late for the other."""
     shutil.copy(CHECK, share)
-    agent = agent(*args)
+    agent = agent("--share-arg", "--negative-timeout=600", *args)
     agent.ask("cp data-check /tmp; mkfifo /tmp/go")
     wrong = ""
     for race in RACES:
-        agent.ask("rm -f race source; exec 9<> /tmp/go\n"
+        agent.ask("rm -f race source linked; exec 9<> /tmp/go\n"
                   f"/tmp/data-check {race} < /tmp/go > /tmp/said & pid=$!\n"
                   "until grep -q ready /tmp/said; do :; done; settle")
         if race == "cut-refused":
             subprocess.run(["chattr", "+a", share / "race"], check=True)
+        if race == "empty-linked":
+            os.link(share / "race", share / "linked")
         signal_daemon(share, signal.SIGSTOP)
         try:
             agent.ask("echo >&9; until grep -q stored /tmp/said; do :; done")
