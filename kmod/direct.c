@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /* Direct I/O: the caller's own pages go to the device, nothing is copied. */
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/uio.h>
 #include <linux/wait_bit.h>
 
@@ -128,7 +129,11 @@ ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from)
 	done = cs_direct_move(iocb, from, true);
 	if (done > 0)
 		cs_attr_wrote(inode, iocb->ki_pos);
-	/* What was cached is old now; a mapping's page that stays was dirtied meanwhile. */
-	invalidate_inode_pages2_range(inode->i_mapping, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
+	/*
+	 * What was cached is old now; a mapping's page that stays was dirtied meanwhile. A killed process does
+	 * not wait for readers of those pages: that is left to cs_direct_ended().
+	 */
+	if (!fatal_signal_pending(current))
+		invalidate_inode_pages2_range(inode->i_mapping, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
 	return done;
 }

@@ -15,7 +15,10 @@
  */
 struct cs_request *cs_direct_request(struct kiocb *iocb, loff_t pos, struct iov_iter *iter, bool write);
 
-/* It has ended, whoever waits for it: one less is under way of its inode's writes. Once for each. */
+/*
+ * It has ended, whoever waits for it: one less is under way of its inode's writes, once the pages that are
+ * cached of what it wrote are gone. Once for each.
+ */
 void cs_direct_ended(struct cs_request *request);
 
 /* The reply's number of bytes moved; never more than there was. */

@@ -3,6 +3,7 @@
 #include "direct.h"
 
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
 #include <linux/wait_bit.h>
@@ -123,18 +124,41 @@ static void copy_back(struct cs_request *request)
 
 /* ---- both ---- */
 
+/* With the last of them the inode may go. */
+static void count_ended(struct inode *inode)
+{
+	atomic_t *n = &cs_inode(inode)->n_direct;
+
+	if (atomic_dec_and_test(n))
+		wake_up_var(n);
+}
+
+static void drop_pages(struct work_struct *work)
+{
+	struct cs_request *request = container_of(work, struct cs_request, work);
+	loff_t start = ((struct fuse_write_in *)cs_request_args(request))->offset;
+
+	invalidate_inode_pages2_range(request->inode->i_mapping, start >> PAGE_SHIFT,
+				      (start + request->data_len - 1) >> PAGE_SHIFT);
+	count_ended(request->inode);
+	cs_request_put(request);
+}
+
 void cs_direct_ended(struct cs_request *request)
 {
+	loff_t start = ((struct fuse_write_in *)cs_request_args(request))->offset;
 	struct inode *inode = request->inode;
-	atomic_t *n;
 
 	if (!inode)
 		return;
 	cs_attr_written(inode);
-	n = &cs_inode(inode)->n_direct;
-	/* With the last of them the inode may go. */
-	if (atomic_dec_and_test(n))
-		wake_up_var(n);
+	/* Its caller drops them, but may have been killed; what was read meanwhile is older than the write. */
+	if (!IS_DAX(inode) && filemap_range_has_page(inode->i_mapping, start, start + request->data_len - 1)) {
+		cs_request_get(request);
+		cs_request_defer(request, drop_pages);
+		return;
+	}
+	count_ended(inode);
 }
 
 static void set_args(struct cs_request *request, struct kiocb *iocb, loff_t pos, bool write)

@@ -173,6 +173,38 @@ def test_a_store_to_a_page_whose_write_failed(agent, share):
         subprocess.run(["umount", "-l", small], check=True)
 
 
+DIRECT_WRITE = """
+import mmap, os
+fd = os.open("direct", os.O_RDWR | os.O_DIRECT)
+data = mmap.mmap(-1, 8192)
+data[:] = b"d" * 8192
+print("ready", flush=True)
+input()
+os.pwritev(fd, [data], 0)
+"""
+
+
+def test_a_direct_writer_can_be_killed(agent, share):
+    """While others read the same pages; what they read before it is not what the page cache keeps."""
+    (share / "direct").write_bytes(b"x" * 16384)
+    (share / "direct.py").write_text(DIRECT_WRITE)
+    agent = agent("--share-arg", "--timeout=1000", "--share-arg", "--allow-direct-io")
+    agent.ask("exec 8< direct; mkfifo /tmp/go; exec 9<> /tmp/go; printf x > mine; cp direct.py /tmp\n"
+              "python3 -I /tmp/direct.py < /tmp/go > /tmp/said & pid=$!\n"
+              "until grep -q ready /tmp/said; do :; done; settle")
+    signal_daemon(share, signal.SIGSTOP)
+    try:
+        said = agent.ask("head -c 4096 <&8 > /tmp/got & reader=$!\n"
+                         "until grep -q 'in_flight=[1-9]' $sysfs/statistics; do :; done; echo >&9\n"
+                         "until grep -q 'in_flight=[2-9]' $sysfs/statistics; do :; done\n"
+                         "kill -9 $pid; wait $pid; echo $?")
+        assert said.replace("Killed\n", "") == "137\n"
+    finally:
+        signal_daemon(share, signal.SIGCONT)
+    assert agent.ask("wait $reader; settle; cat direct") == (share / "direct").read_text()
+    agent.end()
+
+
 # In the guest: the file is read, so that it is cached in folios as large as they get; then a store in the
 # middle of each MiB, through a mapping and by write(2), and when the host has written beside them all is sent.
 BESIDE = r"""
