@@ -459,8 +459,9 @@ static int resize(struct mnt_idmap *idmap, struct inode *inode, struct iattr *at
 	err = err ?: cs_direct_wait(inode);
 	if (err)
 		return err;
-	/* Who failed to write hears of it at close() or fsync(). */
-	cs_write_out(inode);
+	/* Who failed to write hears of it at close() or fsync(). A killed process does not wait for the pages. */
+	if (cs_write_out(inode) == -EINTR)
+		return -EINTR;
 	old = begin_resize(inode, attr->ia_size);
 	err = ask_setattr(idmap, inode, attr, out);
 	/* Where it ends is not known now, and a load past that from the window would be the machine's end. */

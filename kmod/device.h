@@ -152,6 +152,9 @@ void cs_device_send_hiprio(struct cs_device *device, struct cs_request *request)
  */
 int cs_device_call(struct cs_device *device, struct cs_request *request);
 
+/* How long an ending process may wait for the device, in jiffies, now that its oldest request has waited so long. */
+unsigned long cs_device_patience(struct cs_device *device);
+
 /*
  * The same for what may take for ever: a signal sends INTERRUPT, and the daemon ends the
  * request, with -EINTR or as it was to end.

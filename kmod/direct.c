@@ -119,7 +119,7 @@ ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from)
 
 	/* Where the daemon appends it must be the end. */
 	done = iocb->ki_flags & IOCB_APPEND ? cs_write_out(inode) :
-					      filemap_write_and_wait_range(inode->i_mapping, start, end);
+					      cs_write_out_range(inode, start, end);
 	if (done)
 		return done;
 	cs_pages_end(inode, start);

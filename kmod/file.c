@@ -231,7 +231,8 @@ static int release(struct inode *inode, struct file *file)
 	struct cs_file *open = file->private_data;
 
 	if (!list_empty(&open->link)) {
-		/* Dirty pages need a handle to go by. */
+		/* Dirty pages need a handle to go by: they are sent, whether or not their reply is waited for. */
+		filemap_fdatawrite(inode->i_mapping);
 		cs_write_out(inode);
 		take_off(open, cs_inode(inode));
 	}
@@ -252,8 +253,10 @@ static int fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	struct cs_file *open = file->private_data;
 	struct cs_request *request;
 	struct fuse_fsync_in *in;
-	int err = file_write_and_wait_range(file, start, end);
+	int err = cs_write_and_wait(inode->i_mapping, start, end);
 
+	if (err != -EINTR)
+		err = file_check_and_advance_wb_err(file) ?: err;
 	if (err || READ_ONCE(open->session->no_fsync))
 		return err;
 	request = cs_inode_request(inode, FUSE_FSYNC, sizeof(*in), 0);

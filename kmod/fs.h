@@ -289,7 +289,14 @@ int cs_write_begin(cs_writer *writer, struct address_space *mapping, loff_t pos,
 int cs_write_end(cs_writer *writer, struct address_space *mapping, loff_t pos, unsigned int len,
 		 unsigned int copied, struct folio *folio, void *unused);
 
-/* Send all dirty folios and wait until the daemon has them. */
+/*
+ * Send the dirty folios of the range, from `start` to `end` itself, and wait until the daemon has answered:
+ * 0; -errno of the sending; or -EINTR when the caller was killed, or has ended its files for too long. Errors
+ * of those that were sent are the mapping's.
+ */
+int cs_write_and_wait(struct address_space *mapping, loff_t start, loff_t end);
+
+/* Send all dirty folios and wait until the daemon has them: 0, or -errno, -EINTR as above. */
 int cs_write_out(struct inode *inode);
 
 /*

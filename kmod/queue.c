@@ -343,6 +343,15 @@ static unsigned long patience_left(struct cs_queue *queue, unsigned long patienc
 	return time_before(jiffies, oldest + patience) ? oldest + patience - jiffies : 0;
 }
 
+unsigned long cs_device_patience(struct cs_device *device)
+{
+	unsigned long left = CS_EXIT_PATIENCE;
+
+	for (unsigned int i = 0; i < device->n_queues; i++)
+		left = min(left, patience_left(&device->queues[i], CS_EXIT_PATIENCE));
+	return left;
+}
+
 /*
  * 0, or -EINTR when it is not waited for any more. No signal comes to who is ending, and its files'
  * FLUSHes must not keep it for ever, one after the other; but the locks that those give back

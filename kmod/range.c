@@ -20,7 +20,7 @@ static loff_t seek_data(struct file *file, loff_t offset, int whence)
 	struct fuse_lseek_in *in;
 	loff_t found;
 
-	found = filemap_write_and_wait(inode->i_mapping);
+	found = cs_write_out(inode);
 	if (found)
 		return found;
 	request = cs_inode_request(inode, FUSE_LSEEK, sizeof(*in), sizeof(struct fuse_lseek_out));

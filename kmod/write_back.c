@@ -9,6 +9,7 @@
  * are numbered for ever: who waits for some of them to be sent knows by the number
  * that others came meanwhile.
  */
+#include <linux/delay.h>
 #include <linux/pagemap.h>
 #include <linux/sched/mm.h>
 #include <linux/writeback.h>
@@ -140,20 +141,81 @@ int cs_writepages(struct address_space *mapping, struct writeback_control *wbc)
 	return err;
 }
 
+/* ---- waiting ---- */
+
+/* What an ending process sleeps at first, and at most, microseconds. */
+#define DOZE_FIRST 20
+#define DOZE_MOST 10000
+
+/*
+ * Until the folio is not under writeback: 0, or -EINTR. No signal comes to an ending process, which waits
+ * until that time, in jiffies, and looks again and again: the kernel has no such wait with a limit.
+ */
+static int wait_for_folio(struct folio *folio, unsigned long until)
+{
+	if (!(current->flags & PF_EXITING))
+		return folio_wait_writeback_killable(folio);
+	for (unsigned int doze = DOZE_FIRST; folio_test_writeback(folio); doze = min(doze * 2, DOZE_MOST)) {
+		if (time_after(jiffies, until))
+			return -EINTR;
+		usleep_range(doze, doze * 2);
+	}
+	return 0;
+}
+
+/* The same of all folios of the range. */
+static int wait_for_folios(struct address_space *mapping, loff_t start, loff_t end)
+{
+	pgoff_t index = start >> PAGE_SHIFT, last = end >> PAGE_SHIFT;
+	unsigned long until = 0;
+	struct folio_batch batch;
+	int err = 0;
+
+	if (current->flags & PF_EXITING)
+		until = jiffies + cs_device_patience(cs_session(mapping->host->i_sb)->device);
+	folio_batch_init(&batch);
+	while (!err && filemap_get_folios_tag(mapping, &index, last, PAGECACHE_TAG_WRITEBACK, &batch)) {
+		for (unsigned int i = 0; !err && i < folio_batch_count(&batch); i++)
+			err = wait_for_folio(batch.folios[i], until);
+		folio_batch_release(&batch);
+		cond_resched();
+	}
+	return err;
+}
+
+int cs_write_and_wait(struct address_space *mapping, loff_t start, loff_t end)
+{
+	/* What became dirty again while it was sent would be waited for without an end. */
+	int err = wait_for_folios(mapping, start, end);
+
+	if (err)
+		return err;
+	err = filemap_fdatawrite_range(mapping, start, end);
+	return wait_for_folios(mapping, start, end) ?: err;
+}
+
+/* The same, and the error of those that were sent before. */
+static int write_and_check(struct address_space *mapping, loff_t start, loff_t end)
+{
+	int err = cs_write_and_wait(mapping, start, end);
+
+	return err == -EINTR ? err : filemap_check_errors(mapping) ?: err;
+}
+
 int cs_write_out(struct inode *inode)
 {
 	/* Their folios were dirty before they were counted. */
 	u64 written = smp_load_acquire(&cs_inode(inode)->written);
-	int err = filemap_write_and_wait(inode->i_mapping);
+	int err = write_and_check(inode->i_mapping, 0, LLONG_MAX);
 
-	cs_attr_sent(inode, written);
+	if (err != -EINTR)
+		cs_attr_sent(inode, written);
 	return err;
 }
 
 int cs_write_out_range(struct inode *inode, loff_t start, loff_t end)
 {
-	return cs_attr_is_unsent(inode) ? cs_write_out(inode) :
-					  filemap_write_and_wait_range(inode->i_mapping, start, end);
+	return cs_attr_is_unsent(inode) ? cs_write_out(inode) : write_and_check(inode->i_mapping, start, end);
 }
 
 int cs_pages_away(struct inode *inode, loff_t start, loff_t end)
@@ -162,7 +224,7 @@ int cs_pages_away(struct inode *inode, loff_t start, loff_t end)
 	int err = cs_direct_wait(inode);
 
 	if (!err)
-		err = filemap_write_and_wait_range(mapping, start, end);
+		err = write_and_check(mapping, start, end);
 	/* Pages that a device transfers to are dirty when that says so, and stay: as in local file systems. */
 	if (!err && !IS_DAX(inode))
 		invalidate_inode_pages2_range(mapping, start >> PAGE_SHIFT, end >> PAGE_SHIFT);

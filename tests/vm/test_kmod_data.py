@@ -205,6 +205,51 @@ def test_a_direct_writer_can_be_killed(agent, share):
     agent.end()
 
 
+# In the guest: pages are made dirty, and then sent by name or by the end of the process.
+DIRTY = r"""
+import mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+pages = mmap.mmap(fd, 8192)
+loaded = pages[4096]
+print("ready", flush=True)
+input()
+pages[4096] = ord("S")
+if sys.argv[2] == "back":
+    os.pwrite(fd, b"W", 0)
+print("stored", flush=True)
+if sys.argv[1] == "fsync":
+    os.fsync(fd)
+if sys.argv[1] == "msync":
+    pages.flush()
+input()
+"""
+
+
+@pytest.mark.parametrize("args", [[], WRITE_BACK], ids=["through", "back"])
+def test_a_wait_for_dirty_pages_can_be_killed(agent, share, args):
+    """While the daemon is silent, at fsync(2), msync(2), or the end of a process. The pages come to the daemon."""
+    (share / "dirty.py").write_text(DIRTY)
+    agent = agent("--share-arg", "--timeout=1000", *args)
+    agent.ask("cp dirty.py /tmp; mkfifo /tmp/go; exec 9<> /tmp/go; printf x > mine")
+    for way in ("fsync", "msync", "close"):
+        (share / way).write_bytes(b"x" * 8192)
+        agent.ask(f"python3 -I /tmp/dirty.py {way} {'back' if args else 'through'} < /tmp/go > /tmp/said & pid=$!\n"
+                  "until grep -q ready /tmp/said; do :; done; settle")
+        signal_daemon(share, signal.SIGSTOP)
+        sent = "in_flight=[1-9]" if way != "close" else "."
+        try:
+            said = agent.ask("echo >&9; until grep -q stored /tmp/said; do :; done\n"
+                             f"until grep -q '{sent}' $sysfs/statistics; do :; done\n"
+                             "kill -9 $pid; wait $pid; echo $?")
+            assert said.replace("Killed\n", "") == "137\n", way
+        finally:
+            signal_daemon(share, signal.SIGCONT)
+        agent.ask("settle")
+        assert (share / way).read_bytes()[4096:4097] == b"S", way
+        assert not args or (share / way).read_bytes()[:1] == b"W", way
+    agent.end()
+
+
 # In the guest: the file is read, so that it is cached in folios as large as they get; then a store in the
 # middle of each MiB, through a mapping and by write(2), and when the host has written beside them all is sent.
 BESIDE = r"""
