@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <paths.h>
 #include <syslog.h>
@@ -36,8 +37,8 @@ static const int level_priority[] = {
 
 static const char *log_program = "casement";		/* [I] */
 static enum log_level log_threshold = LOG_LEVEL_INFO;	/* [I] */
-static bool log_syslog;					/* [I] */
-static char log_ident[64];				/* [I] kept by openlog(3) */
+static int log_socket = -1;				/* to syslog; -1: standard error it is [A] relaxed */
+static char log_ident[64];				/* [I] */
 
 void log_setup(const char *program, enum log_level level)
 {
@@ -46,7 +47,10 @@ void log_setup(const char *program, enum log_level level)
 	log_threshold = level;
 }
 
-/* syslog(3) itself never says that nobody listens. */
+/*
+ * Not by syslog(3), which never says that nobody listens, and goes to /dev/log once more when
+ * a message is not taken: in a sandbox that is a name in the guest's tree.
+ */
 int log_to_syslog(void)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX, .sun_path = _PATH_LOG };
@@ -58,9 +62,29 @@ int log_to_syslog(void)
 	snprintf(log_ident, sizeof(log_ident), "%s[%d]", log_program, (int)getpid());
 	/* A sandbox has no /etc/localtime. */
 	tzset();
-	openlog(log_ident, LOG_NDELAY, LOG_USER);
-	log_syslog = true;
+	log_socket = take_fd(&fd);
 	return 0;
+}
+
+/* True when syslog has taken the line. If nobody listens any more, standard error gets all from then on. */
+static bool say_to_syslog(int fd, enum log_level level, const char *line)
+{
+	char message[LOG_LINE_MAX + 128], when[32];
+	struct iovec iov = { .iov_base = message };
+	const struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	time_t now = time(NULL);
+	struct tm tm;
+	ssize_t n;
+
+	strftime(when, sizeof(when), "%b %e %T", localtime_r(&now, &tm));
+	iov.iov_len = (size_t)snprintf(message, sizeof(message), "<%d>%s %s: %s",
+				       LOG_USER | level_priority[level], when, log_ident, line);
+	do
+		n = sendmsg(fd, &msg, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != ENOBUFS)
+		__atomic_store_n(&log_socket, -1, __ATOMIC_RELAXED);
+	return n >= 0;
 }
 
 bool log_enabled(enum log_level level)
@@ -73,16 +97,18 @@ static void log_write(enum log_level level, const char *format, va_list args)
 	char text[LOG_TEXT_MAX], line[LOG_LINE_MAX];
 	int saved = errno;
 	size_t len, room = sizeof(line) - 1;
-	int n;
+	int n, fd;
 
 	/* Names of others are in it; here nobody can forget them. */
 	n = vsnprintf(text, sizeof(text), format, args);
 	n = n < 0 ? 0 : n < LOG_TEXT_MAX ? n : LOG_TEXT_MAX - 1;
-	if (log_syslog) {
+	fd = __atomic_load_n(&log_socket, __ATOMIC_RELAXED);
+	if (fd >= 0) {
 		plain_text(text, (size_t)n, line, sizeof(line));
-		syslog(level_priority[level], "%s", line);
-		errno = saved;
-		return;
+		if (say_to_syslog(fd, level, line)) {
+			errno = saved;
+			return;
+		}
 	}
 	len = (size_t)snprintf(line, room, "%s: %s", log_program, level_prefix[level]);
 	len = len < room ? len : room - 1;

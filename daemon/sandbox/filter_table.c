@@ -15,7 +15,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 
 #include "common/checked.h"
 
@@ -57,7 +56,6 @@ static const uint64_t ioctl_requests[] = {
 	FS_IOC_ENABLE_VERITY, FS_IOC_MEASURE_VERITY, FS_IOC_GETVERSION,
 };
 
-static const uint64_t unix_only[] = { AF_UNIX };
 /* A thread has these flags, and no namespace's. */
 static const uint64_t thread_flags[] = { CLONE_VM | CLONE_THREAD };
 static const uint64_t no_execution[] = { 0 };
@@ -82,8 +80,7 @@ static const struct filter_group serving_groups[] = {
 		"poll", "ppoll", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
 		"eventfd2", "timer_create", "timer_settime", "timer_delete", } },
 	{ "the VMM's socket and messages; syslog", {
-		"accept4", "recvmsg", "recvfrom", "sendmsg", "sendto",
-		"getsockopt", "connect", } },
+		"accept4", "recvmsg", "recvfrom", "sendmsg", } },
 	{ "descriptors", {
 		"close", "dup", } },
 	{ "the guest's data", {
@@ -113,7 +110,6 @@ static const struct filter_limit serving_limits[] = {
 	{ "clone", 0, CLONE_VM | CLONE_THREAD | NAMESPACE_FLAGS, VALUES(thread_flags), "threads only" },
 	{ "fcntl", 1, INT_MASK, VALUES(fcntl_commands), "descriptors and locks" },
 	{ "ioctl", 1, INT_MASK, VALUES(ioctl_requests), "flags and fs-verity of files" },
-	{ "socket", 0, INT_MASK, VALUES(unix_only), "to syslog, again" },
 	{ "prctl", 0, INT_MASK, VALUES(prctl_options), "names of threads; what creds.c asks" },
 	{ "unshare", 0, ALL_BITS, VALUES(fs_only), "a thread's own umask" },
 	{ "prlimit64", 2, ALL_BITS, VALUES(no_pointer), "read, not set" },

@@ -113,6 +113,34 @@ def test_syslog(shared, tmp_path):
             assert daemon.stderr.read() == ""
 
 
+@pytest.mark.parametrize("sandbox", ["namespace", "chroot"])
+def test_syslog_that_ends(shared, tmp_path, sandbox):
+    """What the share has at dev/log is its own: nothing is said there, but to standard error from then on."""
+    (tmp_path / "dev").mkdir()
+    (shared / "dev").mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as theirs, socket.socket(socket.AF_UNIX) as vmm:
+        theirs.bind(str(shared / "dev/log"))
+        (shared / "dev/log").chmod(0o777)
+        log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        log.bind(str(tmp_path / "dev/log"))
+        log.settimeout(PATIENCE)
+        script = 'mount --bind "$1" /dev && shift && exec "$@"'
+        with subprocess.Popen(["unshare", "-m", "sh", "-c", script, "sh", tmp_path / "dev", CASEMENTD, "--syslog",
+                               "--sandbox", sandbox, "--shared-dir", shared, "--socket-path", tmp_path / "s"],
+                              stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL) as daemon:
+            while b"waiting for the VMM" not in log.recv(4096):
+                pass
+            log.close()
+            vmm.connect(str(tmp_path / "s"))
+            vmm.close()
+            assert daemon.wait(timeout=PATIENCE) == 0
+            said = daemon.stderr.read()
+        theirs.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            theirs.recv(4096)
+    assert "the VMM connected" in said and "the VMM left" in said
+
+
 def test_syslog_that_is_not_there(start, shared):
     if os.path.exists("/dev/log"):
         pytest.skip("somebody listens at /dev/log here")

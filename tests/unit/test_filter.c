@@ -70,6 +70,8 @@ static const struct call_row forbidden[] = {
 	{ "an Internet socket", SYS_socket, { AF_INET, SOCK_STREAM } },
 	{ "a netlink socket", SYS_socket, { AF_NETLINK, SOCK_RAW } },
 	{ "a packet socket", SYS_socket, { AF_PACKET, SOCK_RAW } },
+	{ "a Unix socket", SYS_socket, { AF_UNIX, SOCK_DGRAM } },
+	{ "connect", SYS_connect, { -1 } },
 	{ "bind", SYS_bind, { -1 } },
 	{ "typing on a terminal", SYS_ioctl, { 0, TIOCSTI, 0 } },
 	{ "the same with more bits", SYS_ioctl, { 0, (long)(0x100000000L | TIOCSTI), 0 } },
@@ -94,7 +96,6 @@ static const struct call_row allowed[] = {
 	{ "a file's flags", SYS_ioctl, { -1, (long)0x80086601, 0 } },
 	{ "the same, as an int is passed", SYS_ioctl, { -1, (long)(int)0x80086601, 0 } },
 	{ "a lock", SYS_fcntl, { -1, F_OFD_SETLK, 0 } },
-	{ "a Unix socket", SYS_socket, { AF_UNIX, SOCK_DGRAM } },
 	{ "its own umask", SYS_unshare, { CLONE_FS } },
 	{ "its own name", SYS_prctl, { PR_SET_NAME, (long)"x" } },
 	{ "its own end", SYS_tgkill, { 0, 0, 0 } },	/* pid and thread are filled in */
