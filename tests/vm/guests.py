@@ -3,10 +3,14 @@
 
 A test fails when its guest's kernel complained, whatever else it saw.
 """
+import fcntl
+import functools
 import os
 import pathlib
 import re
+import shutil
 import signal
+import struct
 import subprocess
 import time
 
@@ -33,6 +37,34 @@ COMPLAINTS = re.compile(
 CONTEXT = 80
 
 
+def unpacked(image):
+    """The kernel in a bzImage; the image, if it cannot be unpacked. Where it is, is in Linux's x86 boot protocol."""
+    setup = (image[0x1f1] or 4) + 1
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    # Its last four bytes are the kernel's size.
+    packed = image[setup * 512 + offset:][:length - 4]
+    if not packed.startswith(b"\x28\xb5\x2f\xfd") or not shutil.which("zstd"):
+        return image
+    return subprocess.run(["zstd", "-dc"], input=packed, check=True, capture_output=True).stdout
+
+
+@functools.cache
+def guests_kernel():
+    """The kernel of the guests' tree, not compressed: an emulated machine takes a second to unpack it. tests/cli and
+    test_life.py boot it as it is."""
+    said = subprocess.run([TOP / "scripts/vm-root", "--print", "guest"], check=True, capture_output=True,
+                          text=True).stdout
+    packed = pathlib.Path(re.search(r"^KERNEL=(.*)$", said, re.M)[1]).resolve()
+    path = BUILD / f"{packed.parents[2].name}-{packed.name}"
+    with open(BUILD / ".kernel.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            draft = path.with_suffix(".draft")
+            draft.write_bytes(unpacked(packed.read_bytes()))
+            draft.rename(path)
+    return path
+
+
 class Guest:
     """One `casement run`, started; finish() waits for its end."""
 
@@ -41,8 +73,8 @@ class Guest:
         self.log = directory / f"{name}.log"
         self.errors = directory / f"{name}.err"
         self.panics = False
-        if KERNEL and "uml" not in args:
-            args = ("--kernel", KERNEL, *args)
+        if "--kernel" not in args and "uml" not in args:
+            args = ("--kernel", KERNEL or guests_kernel(), *args)
         with open(self.errors, "w") as errors:
             self.process = subprocess.Popen(
                 [CASEMENT, "run", "--log", self.log, *map(str, args), "--", *command],
