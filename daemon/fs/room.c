@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "daemon/fs/fs_kind.h"
 #include "daemon/fs/inode_fd.h"
 #include "daemon/fs/inode_table.h"
 
@@ -55,7 +54,7 @@ static bool is_removed(struct inode *inode)
 	bool removed = false;
 	struct statx stx;
 
-	if (!S_ISREG(inode->type) || inode_fs_kind(inode) & (FS_KIND_REMOTE | FS_KIND_MADE_UP))
+	if (!S_ISREG(inode->type) || inode_has(inode, INODE_WAITS))
 		return false;
 	if (!inode_fd_held(inode) || inode_fd_get(inode, &at))
 		return false;
