@@ -399,7 +399,9 @@ static int mapping_before_growth(struct window *window, struct mapping *m, uint6
 	return err == -EOPNOTSUPP ? 0 : err;
 }
 
-int window_before_growth(struct window *window, const struct fs_file_id *file, uint64_t size)
+/* With each mapping of a file whose size matters to one of them, until one fails. */
+static int each_of_file(struct window *window, const struct fs_file_id *file, uint64_t size,
+			int (*act)(struct window *window, struct mapping *m, uint64_t size))
 {
 	int err;
 
@@ -412,17 +414,25 @@ int window_before_growth(struct window *window, const struct fs_file_id *file, u
 		struct mapping *m = &window->table.entries[i];
 
 		if (mapping_file_is(m->file, file))
-			err = mapping_before_growth(window, m, size);
+			err = act(window, m, size);
 	}
 	window_release(window);
 	return err;
 }
 
+int window_before_growth(struct window *window, const struct fs_file_id *file, uint64_t size)
+{
+	return each_of_file(window, file, size, mapping_before_growth);
+}
+
 /* As far as it can be: the file has grown, and whoever made it grow is not to blame for the window. */
 static int mapping_follow(struct window *window, struct mapping *m, uint64_t size)
 {
-	int err = m->writable ? mapping_give_blocks(window, m, size) : 0;
+	int err;
 
+	if (!mapping_needs(m, size))
+		return 0;
+	err = m->writable ? mapping_give_blocks(window, m, size) : 0;
 	if (err)
 		log_guest(LOG_LEVEL_WARN, "a file that grew below its mapping got no blocks: %s", strerror(-err));
 	if (m->state != MAPPING_SUSPENDED || m->offset >= size)
@@ -433,21 +443,7 @@ static int mapping_follow(struct window *window, struct mapping *m, uint64_t siz
 
 int window_size_seen(struct window *window, const struct fs_file_id *file, uint64_t size)
 {
-	int err;
-
-	if (!window_needs(window, file, size))
-		return 0;
-	err = window_acquire(window);
-	if (err)
-		return err;
-	for (unsigned int i = 0; !err && i < window->table.n; i++) {
-		struct mapping *m = &window->table.entries[i];
-
-		if (mapping_file_is(m->file, file) && mapping_needs(m, size))
-			err = mapping_follow(window, m, size);
-	}
-	window_release(window);
-	return err;
+	return each_of_file(window, file, size, mapping_follow);
 }
 
 bool window_maps_writable(struct window *window, const struct fs_file_id *file, uint64_t offset, uint64_t len)
