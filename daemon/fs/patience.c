@@ -6,8 +6,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/deadline.h"
 
 static __thread struct {
 	enum fs_patience patience;
@@ -199,16 +200,9 @@ void patience_close(const struct inode *inode, int fd, struct fd_budget *budget)
 
 bool fs_await_closed(unsigned int ms)
 {
-	struct timespec until;
+	struct timespec until = deadline_in(ms);
 	bool all;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += ms % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	pthread_mutex_lock(&closing_lock);
 	while (closing_count &&
 	       pthread_cond_clockwait(&closing_none, &closing_lock, CLOCK_MONOTONIC, &until) != ETIMEDOUT)

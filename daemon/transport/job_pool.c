@@ -6,8 +6,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "common/deadline.h"
 #include "common/log.h"
 #include "daemon/transport/queue_worker.h"
 
@@ -265,13 +265,7 @@ bool job_pool_try_free(struct job_pool *pool, unsigned int ms)
 
 	if (!pool)
 		return true;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += ms % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	until = deadline_in(ms);
 	pool_close(pool);
 	pthread_mutex_lock(&pool->lock);
 	while (pool->gone < pool->n_threads &&
