@@ -122,6 +122,17 @@ static int take_device(struct fuse_mount *mount)
 	return 0;
 }
 
+/*
+ * libfuse unmounts by the word that it was given here, and a process in the background is in another
+ * directory by then. "/dev/fd/N" is a descriptor, and no path to it.
+ */
+static int session_mount(struct fuse_session *session, const char *dir)
+{
+	cleanup_free char *path = strncmp(dir, "/dev/fd/", 8) ? realpath(dir, NULL) : NULL;
+
+	return fuse_session_mount(session, path ? path : dir);
+}
+
 int fuse_mount_open(const struct mount_config *config, struct fuse_mount *mount)
 {
 	static const struct fuse_lowlevel_ops none;
@@ -138,7 +149,7 @@ int fuse_mount_open(const struct mount_config *config, struct fuse_mount *mount)
 		return err;
 	if (!mount->session)
 		return -EINVAL;		/* libfuse has said why */
-	if (fuse_session_mount(mount->session, config->dir)) {
+	if (session_mount(mount->session, config->dir)) {
 		log_error("%s: cannot be mounted on", config->dir);
 		err = -EIO;
 	} else {

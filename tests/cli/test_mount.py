@@ -294,6 +294,24 @@ def mounted_parents(path):
 
 # ---- how it ends ----
 
+@pytest.mark.parametrize("by_link", [False, True])
+def test_a_signal_unmounts_what_has_a_relative_path(share, by_link):
+    """In the background the process is in another directory."""
+    scratch = share.socket.parent
+    target = scratch / "mnt"
+    target.mkdir()
+    (scratch / "link").symlink_to("mnt")
+    mounted = share.casement("mount", "--background", share.socket, "link" if by_link else "mnt", cwd=scratch)
+    try:
+        assert mounted.returncode == 0 and is_mounted(target), mounted
+        [process] = list_mounts(share.socket)
+        os.kill(process, signal.SIGTERM)
+        until(lambda: not is_mounted(target))
+        share.daemon.wait(timeout=PATIENCE)
+    finally:
+        subprocess.run(["umount", "-l", target], stderr=subprocess.DEVNULL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_unmounts(share, mounts, number):
     mounted = mounts(share)
