@@ -4,8 +4,8 @@
 A KVM that cannot is noticed by the first `casement run`, which says so and
 remembers it. That must not be in the middle of a test.
 
-Workers (pytest-xdist) hand the machines that they booted to the process that started them. It
-writes the results to the file that CASEMENT_RESULTS names, for tests/check.
+Workers (pytest-xdist) hand the machines that they booted, and the processor time of each test, to the process
+that started them. It writes the results to the file that CASEMENT_RESULTS names, for tests/check.
 """
 import collections
 import json
@@ -13,12 +13,15 @@ import os
 import pathlib
 import subprocess
 
+import pytest
+
 from booted import BOOTED
 
 TOP = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("CASEMENT_BUILD", TOP / "build"))
 
 SECONDS = collections.Counter()	# of each test, with its fixtures
+PROCESSOR = collections.Counter()	# seconds that this process and the children it has waited for used in it
 
 
 def is_worker(config):
@@ -32,12 +35,21 @@ def pytest_sessionstart(session):
                        check=True, timeout=120)
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    before = sum(os.times()[:4])
+    yield
+    PROCESSOR[item.nodeid] += sum(os.times()[:4]) - before
+
+
 def pytest_runtest_logreport(report):
     SECONDS[report.nodeid] += report.duration
 
 
 def pytest_testnodedown(node, error):
-    BOOTED.update(getattr(node, "workeroutput", {}).get("booted", {}))
+    output = getattr(node, "workeroutput", {})
+    BOOTED.update(output.get("booted", {}))
+    PROCESSOR.update(output.get("processor", {}))
 
 
 def reason(report):
@@ -47,7 +59,7 @@ def reason(report):
 
 def pytest_sessionfinish(session):
     if is_worker(session.config):
-        session.config.workeroutput["booted"] = dict(BOOTED)
+        session.config.workeroutput.update(booted=dict(BOOTED), processor=dict(PROCESSOR))
         return
     path = os.environ.get("CASEMENT_RESULTS")
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
@@ -58,4 +70,4 @@ def pytest_sessionfinish(session):
         "passed": [report.nodeid for report in stats.get("passed", [])],
         "failed": [report.nodeid for kind in ("failed", "error") for report in stats.get(kind, [])],
         "skipped": [[report.nodeid, reason(report)] for report in stats.get("skipped", [])],
-        "seconds": dict(SECONDS), "booted": dict(BOOTED)}))
+        "seconds": dict(SECONDS), "processor": dict(PROCESSOR), "booted": dict(BOOTED)}))

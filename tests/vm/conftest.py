@@ -23,9 +23,16 @@ from lent import Lender, Machine
 LENT = ["window"]
 
 
+# More than twenty seconds on a quiet machine.
+LONG = {
+    "test_posix", "test_everyday_in_qemu", "test_lies", "test_lies_about_a_window", "test_data_in_large_folios",
+    "test_nothing_sleeps_where_it_may_not", "test_a_machine_lives_on_it", "test_mounts_leave_nothing", "test_out_and_in",
+    "test_a_large_window", "test_every_workload", "test_timeout", "test_nothing_is_leaked", "test_a_cut_meets_every_kind_of_use",
+}
+
+
 def is_long(item):
-    return item.get_closest_marker("xdist_group") or item.name in (
-        "test_posix", "test_everyday_in_qemu[fs-pci]", "test_every_workload")
+    return bool(item.get_closest_marker("xdist_group")) or item.originalname in LONG
 
 
 @pytest.hookimpl(tryfirst=True)
