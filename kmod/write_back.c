@@ -115,13 +115,18 @@ static int add_dirty(struct batch *batch, struct folio *folio)
 	unsigned long pages = cs_dirty_take(folio, len);
 	int err = batch->open ? 0 : -EIO;
 
+	if (err)
+		mapping_set_error(folio->mapping, err);
 	if (!err && pages) {
 		folio_zero_segment(folio, len, folio_size(folio));
 		add_parts(batch, folio, pages, len);
+		folio_unlock(folio);
+	} else {
+		/* Nothing to send. The mapping's tag goes with writeback alone, and with it the inode would stay dirty. */
+		folio_start_writeback(folio);
+		folio_unlock(folio);
+		folio_end_writeback(folio);
 	}
-	if (err)
-		mapping_set_error(folio->mapping, err);
-	folio_unlock(folio);
 	return err;
 }
 

@@ -130,6 +130,32 @@ def test_a_store_past_the_end_that_a_read_found(agent, share):
     agent.end()
 
 
+# In the guest: a page is dirty when a read of one before it finds the end that the host has made.
+CUT_OFF = r"""
+import mmap, os
+fd = os.open("off", os.O_RDWR)
+pages = mmap.mmap(fd, 64 * 4096)
+pages.madvise(mmap.MADV_RANDOM)
+pages[57 * 4096] = 1
+print("ready", flush=True)
+input()
+assert os.pread(fd, 4096, 50 * 4096) == b""
+"""
+
+
+def test_a_dirty_page_that_the_host_cut_off(agent, share):
+    """There is nothing to send of it, and its file is dirty no longer: it leaves the guest's cache as any other."""
+    (share / "off").write_bytes(b"x" * 64 * 4096)
+    (share / "off.py").write_text(CUT_OFF)
+    agent = agent("--share-arg", "--timeout=1000")
+    agent.ask("mount -t debugfs none /sys/kernel/debug; stats=$(echo /sys/kernel/debug/bdi/casement-*/stats)\n"
+              "cp off.py /tmp; mkfifo /tmp/go; exec 9<> /tmp/go\n"
+              "python3 /tmp/off.py < /tmp/go > /tmp/said & pid=$!; until grep -q ready /tmp/said; do :; done")
+    os.truncate(share / "off", 100)
+    assert agent.ask("echo >&9; wait $pid; echo $?; sync; grep -o 'b_dirty: *[0-9]*' $stats | tr -d ' '") == "0\nb_dirty:0\n"
+    agent.end()
+
+
 # In the guest: a page that is in the page tables is stored to.
 STORE = r"""
 import mmap, os
