@@ -9,26 +9,8 @@
 #include <unistd.h>
 
 #include "daemon/fs/fs_private.h"
-#include "tests/unit/fs_fixture.h"
+#include "tests/unit/plain_fs.h"
 #include "tests/skip.h"
-
-static struct fixture *f;
-static struct fs *fs;
-
-static int setup(void **state)
-{
-	(void)state;
-	f = fixture_new(NULL);
-	fs = f->fs;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fixture_free(f);
-	return 0;
-}
 
 static int lookup(uint64_t parent, const char *name)
 {

@@ -15,28 +15,10 @@
 #include "common/checked.h"
 #include "daemon/fs/creds.h"
 #include "tests/skip.h"
-#include "tests/unit/fs_fixture.h"
+#include "tests/unit/plain_fs.h"
 
 static const struct fs_caller squashed_caller = { .uid = 1000, .gid = 1000, .shares_uid = true };
 static const struct fs_caller stranger = { .uid = 2000, .gid = 2000 };
-
-static struct fixture *f;
-static struct fs *fs;
-
-static int setup(void **state)
-{
-	(void)state;
-	f = fixture_new(NULL);
-	fs = f->fs;
-	return chmod(f->dir, 0777);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fixture_free(f);
-	return 0;
-}
 
 static void host_file(const char *name, uid_t uid, mode_t mode)
 {

@@ -20,27 +20,9 @@
 #include "daemon/fs/fs_kind.h"
 #include "daemon/fs/fs_private.h"
 #include "tests/skip.h"
-#include "tests/unit/fs_fixture.h"
+#include "tests/unit/plain_fs.h"
 
 static const struct fs_caller other_caller = { .uid = 2000, .gid = 2001 };
-
-static struct fixture *f;
-static struct fs *fs;
-
-static int setup(void **state)
-{
-	(void)state;
-	f = fixture_new(NULL);
-	fs = f->fs;
-	return chmod(f->dir, 0777);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fixture_free(f);
-	return 0;
-}
 
 static void owned_by(const char *name, uid_t uid, gid_t gid)
 {

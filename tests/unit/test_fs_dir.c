@@ -12,35 +12,17 @@
 
 #include "common/checked.h"
 #include "daemon/fs/fs_private.h"
-#include "tests/unit/fs_fixture.h"
+#include "tests/unit/plain_fs.h"
 #include "tests/skip.h"
 
 #define FILES 500
 #define SMALL_REPLY 500
-
-static struct fixture *f;
-static struct fs *fs;
-
-static int setup(void **state)
-{
-	(void)state;
-	f = fixture_new(NULL);
-	fs = f->fs;
-	return 0;
-}
 
 /* The same with no memory for listings between two requests. */
 static int setup_poor(void **state)
 {
 	setup(state);
 	fs->listings.limit = 0;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	fixture_free(f);
 	return 0;
 }
 

@@ -197,6 +197,21 @@ static void expect_back(unsigned int number)
 	offload_done(&offload, job);
 }
 
+/* Wait for so many, in whichever order. */
+static void expect_all_back(unsigned int n)
+{
+	for (unsigned int back = 0; back < n;) {
+		struct job *job = offload_collect(&offload);
+
+		if (!job)
+			queue_waker_wait(&offload.waker);
+		for (struct job *next; job; job = next, back++) {
+			next = job->next;
+			offload_done(&offload, job);
+		}
+	}
+}
+
 static void any_order(void **state)
 {
 	(void)state;
@@ -228,8 +243,6 @@ static void more_than_threads(void **state)
 
 static void only_so_many(void **state)
 {
-	unsigned int back = 0;
-
 	(void)state;
 	for (unsigned int i = 0; i < OFFLOAD_MAX; i++)
 		assert_int_equal(send_away(i), 0);
@@ -240,16 +253,7 @@ static void only_so_many(void **state)
 	assert_int_equal(((struct request *)at_hand)->number, OFFLOAD_MAX);
 	for (unsigned int i = 0; i < OFFLOAD_MAX; i++)
 		sem_post(&go[i]);
-	while (back < OFFLOAD_MAX) {
-		struct job *job = offload_collect(&offload);
-
-		if (!job)
-			queue_waker_wait(&offload.waker);
-		for (struct job *next; job; job = next, back++) {
-			next = job->next;
-			offload_done(&offload, job);
-		}
-	}
+	expect_all_back(OFFLOAD_MAX);
 }
 
 static void without_a_pool(void **state)
@@ -297,16 +301,7 @@ static void far_ones_are_counted(void **state)
 	expect_back(FAR_MAX);
 	for (unsigned int i = 0; i < FAR_MAX; i++)
 		sem_post(&go[i]);
-	for (unsigned int back = 0; back < FAR_MAX;) {
-		struct job *job = offload_collect(&offload);
-
-		if (!job)
-			queue_waker_wait(&offload.waker);
-		for (struct job *next; job; job = next, back++) {
-			next = job->next;
-			offload_done(&offload, job);
-		}
-	}
+	expect_all_back(FAR_MAX);
 }
 
 /* Those that are served are left to their thread, the others are refused and gone; nothing is written. */
