@@ -7,7 +7,8 @@ bytes, and where it ends. Each participant must see that when it opens its file 
 process of each works on pages of its own in a file that all participants share (pages.py). At the
 end all participants read all files.
 
-Words: the cache mode of the guests, and their driver. docs/caching.md says what a mode promises.
+Words: the cache mode of the guests, their driver, and "window" if they have one. docs/caching.md says
+what a mode promises.
 """
 import collections
 import functools
@@ -112,12 +113,13 @@ def look(path, changed, waits):
 class Participant:
     """The host or a guest: its file, its processes, and what its driver promises."""
 
-    def __init__(self, top, mine, count, choice, mode, driver):
+    def __init__(self, top, mine, count, choice, mode, driver, has_window):
         self.top, self.mine, self.count, self.choice = top, mine, count, choice
         self.promise = promise_of(mode, driver)
         self.synced = driver == "mainline" and mine
         # A size is an attribute, and believed for a second also at an open.
         self.waits = mode in ("auto", "back") and mine
+        self.asks = has_window
         self.path, self.shared = path_of(top, mine), f"{top}/shared"
         self.running = set()		# processes
 
@@ -156,6 +158,9 @@ class Participant:
         changed = read(f"{self.path}.changed-{stage}")
         os.unlink(f"{self.path}.changed-{stage}")
         try:
+            # A read through the window asks nobody where the file ends.
+            if self.asks:
+                os.fstat(held)
             if self.promise.while_open or self.mine == 0:
                 expect(os.pread(held, len(changed) + 1, 0), changed, "pread of what was open")
             look(self.path, changed, self.waits)
@@ -196,8 +201,8 @@ class Participant:
             pages.check_all(self.shared, [self.left_pages(owner) for owner in range(self.count)])
 
 
-def check(top, mine, count, choice, seconds, mode, driver):
-    Participant(top, mine, count, choice, mode, driver).run(seconds)
+def check(top, mine, count, choice, seconds, mode, driver, window=""):
+    Participant(top, mine, count, choice, mode, driver, bool(window)).run(seconds)
 
 
 if __name__ == "__main__":
