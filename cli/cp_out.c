@@ -146,14 +146,14 @@ static void copy_dir(struct cp *cp, const struct remote_node *node, const char *
 	int err = remote_list(cp->remote, node->id, &names);
 
 	if (err) {
-		remote_names_free(&names);
+		remote_names_free(cp->remote, &names);
 		return cp_failed(cp, path, err);
 	}
 	/* Ours to write into, whatever its mode will be. */
 	fd = cp_open_dir(to, cp_mode(cp, node->attr.mode) | 0700);
 	if (fd >= 0)
 		copy_entries(cp, node, path, fd, to->shown, &names, &here);
-	remote_names_free(&names);
+	remote_names_free(cp->remote, &names);
 	if (fd < 0)
 		return cp_failed(cp, to->shown, fd);
 	if (cp->preserve && (err = preserve(cp, fd, &node->attr)))

@@ -138,7 +138,7 @@ static void list_dir(struct ls *ls, const char *path, uint64_t node,
 	if (!err && names.n && !(dirs = calloc(names.n, sizeof(*dirs))))
 		err = -ENOMEM;
 	if (err) {
-		remote_names_free(&names);
+		remote_names_free(ls->remote, &names);
 		return failed(ls, path, err);
 	}
 	if (ls->titles) {
@@ -168,7 +168,7 @@ static void list_dir(struct ls *ls, const char *path, uint64_t node,
 			list_dir(ls, below, child.id, &here);
 		remote_put(ls->remote, &child);
 	}
-	remote_names_free(&names);
+	remote_names_free(ls->remote, &names);
 }
 
 static void list_path(struct ls *ls, const char *path)

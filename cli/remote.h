@@ -22,6 +22,7 @@ struct remote {
 	char *blocks[REMOTE_BLOCKS];	/* REMOTE_BLOCK_MAX each, seen by the daemon */
 	struct remote_forgets *forgets;	/* owned, as the next */
 	struct remote_stream *stream;	/* owned: requests live as long as the connection */
+	size_t listed;			/* bytes that the names of all listings take that are kept */
 };
 
 /* Something in the share. It counts one look-up, unless it is the root: remote_put() it. */
@@ -65,14 +66,16 @@ int remote_readlink(struct remote *remote, uint64_t node, char *target, size_t s
 struct remote_names {
 	char **names;			/* owned */
 	size_t n;
+	size_t bytes;			/* that they take */
 };
 /*
  * List a directory. -EPROTO: names that could lead elsewhere, with a '/' or ".", an answer
  * that is cut off, and a listing that goes round in a circle. -EFBIG: one that has no end as far
- * as we can keep it. 0 or -errno; remote_names_free() also after an error.
+ * as we can keep it, beside those that are kept already. 0 or -errno; remote_names_free() also after
+ * an error.
  */
 int remote_list(struct remote *remote, uint64_t node, struct remote_names *out);
-void remote_names_free(struct remote_names *names);
+void remote_names_free(struct remote *remote, struct remote_names *names);
 
 /*
  * The directories that one is in, up to where a walk began. No file system has a directory in

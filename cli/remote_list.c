@@ -13,13 +13,13 @@
 #include "common/checked.h"
 
 #define LIST_BYTES 65536u
-#define LIST_MOST (512u << 20)	/* bytes of names kept: some ten million files */
+#define LIST_MOST (512u << 20)	/* bytes of names kept at a time: some ten million files */
 #define NAME_COST 32u		/* bytes a name takes beside its letters: a pointer, and malloc(3)'s own */
 
 struct listing {
+	struct remote *remote;
 	struct remote_names *names;
 	size_t room;		/* of names->names */
-	size_t bytes;		/* that the names take */
 	uint64_t offset;	/* where the next answer begins */
 	uint64_t before;	/* one of the offsets that were */
 	uint64_t answers;	/* so far */
@@ -38,8 +38,9 @@ static int add_name(struct listing *list, const char *name, size_t len)
 		return -EPROTO;
 	if (is_dots(name, len))
 		return 0;
-	list->bytes += NAME_COST + len;
-	if (list->bytes > LIST_MOST)
+	names->bytes += NAME_COST + len;
+	list->remote->listed += NAME_COST + len;
+	if (list->remote->listed > LIST_MOST)
 		return -EFBIG;
 	if (names->n == list->room) {
 		size_t more = list->room ? 2 * list->room : 64;
@@ -95,19 +96,21 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-void remote_names_free(struct remote_names *names)
+void remote_names_free(struct remote *remote, struct remote_names *names)
 {
 	while (names->n)
 		free(names->names[--names->n]);
 	free(names->names);
 	names->names = NULL;
+	remote->listed -= names->bytes;
+	names->bytes = 0;
 }
 
 static int list_open(struct remote *remote, uint64_t node, uint64_t fh, struct remote_names *out)
 {
 	/* A copy that the daemon does not see. */
 	static _Alignas(8) char buf[LIST_BYTES];
-	struct listing list = { .names = out };
+	struct listing list = { .remote = remote, .names = out };
 	ssize_t n;
 	int err = 0;
 
