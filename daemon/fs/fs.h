@@ -267,6 +267,8 @@ bool fs_size_tells(struct fs *fs, uint64_t handle);
  */
 bool fs_may_keep(struct fs *fs, uint64_t handle);
 int fs_release(struct fs *fs, uint64_t handle);
+/* The same without waiting, where nobody is left who may: the file is closed by and by. */
+int fs_release_soon(struct fs *fs, uint64_t handle);
 int fs_flush(struct fs *fs, uint64_t handle);
 int fs_fsync(struct fs *fs, uint64_t handle, bool datasync);
 /* syncfs(2) of the file system that holds `node` */

@@ -215,13 +215,8 @@ int fs_open(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint32
 	return err ? err : fs_open_inode(fs, caller, inode, flags, handle);
 }
 
-int fs_release(struct fs *fs, uint64_t handle)
+static int let_go(struct fs *fs, struct handle *open, uint64_t handle)
 {
-	cleanup_handle struct handle *open = NULL;
-	int err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
-
-	if (err)
-		return err;
 	/* A wait for a lock would keep the file open. */
 	if (__atomic_load_n(&fs->waits.reserved, __ATOMIC_RELAXED))
 		lock_waits_cancel(&fs->waits, LOCK_WAIT_HANDLE,
@@ -231,6 +226,25 @@ int fs_release(struct fs *fs, uint64_t handle)
 		lock_table_drop_handle(&fs->locks, open);
 	room_expected(&fs->room);
 	return handle_table_release(&fs->handles, handle, HANDLE_FILE);
+}
+
+int fs_release(struct fs *fs, uint64_t handle)
+{
+	cleanup_handle struct handle *open = NULL;
+	int err = fs_handle_get(fs, handle, HANDLE_FILE, &open);
+
+	return err ? err : let_go(fs, open, handle);
+}
+
+int fs_release_soon(struct fs *fs, uint64_t handle)
+{
+	enum fs_patience patience = patience_swap(FS_PATIENCE_NONE);
+	struct handle *open = handle_table_get(&fs->handles, handle, HANDLE_FILE);
+	int err = open ? let_go(fs, open, handle) : -EBADF;
+
+	handle_put(open);
+	patience_swap(patience);
+	return err;
 }
 
 /*

@@ -233,7 +233,12 @@ long server_resume(struct server_queue *sq, enum server_patience patience)
 
 long server_refuse(struct server_queue *sq)
 {
-	return server_finish(&sq->req, sq->req.may_wait_lock ? -ENOLCK : -EBUSY);
+	struct request *req = &sq->req;
+
+	/* No guest asks again. */
+	if (req->op->flags & OP_CLOSES)
+		return server_finish(req, fs_release_soon(req->server->fs, req->args.release.fh));
+	return server_finish(req, req->may_wait_lock ? -ENOLCK : -EBUSY);
 }
 
 int server_detach(struct server_queue *sq)

@@ -125,6 +125,15 @@ static void test_detached(void **state)
 	assert_int_equal(exchange_refuse(&x, sq), -EBUSY);
 	assert_int_equal(fake.calls, 0);
 
+	/* but a handle that is given back is given back: no guest asks again */
+	struct fuse_release_in release_in = { .fh = 7 };
+
+	assert_int_equal(ask_in_haste(FUSE_RELEASE, &release_in, sizeof(release_in), NULL, 0), EXCHANGE_WAITS);
+	assert_int_equal(exchange_refuse(&x, sq), 0);
+	assert_string_equal(fake.last, "fs_release_soon");
+	assert_int_equal(fake.handle, 7);
+	fake.calls = 0;
+
 	/* a fsync waits for the disk only where it is not for others, and never both */
 	struct fuse_fsync_in fsync_in = { .fh = 5 };
 
