@@ -20,7 +20,8 @@ from kmod_guest import LEAVE, take
 from lent import Lender, Machine
 
 # Fixtures whose tests have one machine after the other.
-LENT = ["window"]
+LENT = ["window", "processors"]
+LENDER = Lender()
 
 
 # More than twenty seconds on a quiet machine.
@@ -44,6 +45,13 @@ def pytest_collection_modifyitems(items):
             if fixture in item.fixturenames:
                 item.add_marker(pytest.mark.xdist_group(fixture))
     items.sort(key=lambda item: not is_long(item))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(nextitem):
+    """An idle machine looks for its next script again and again, so it ends with its last test."""
+    if LENDER.kind and (not nextitem or LENDER.kind not in nextitem.fixturenames):
+        LENDER.close()
 
 
 @pytest.fixture
@@ -159,11 +167,12 @@ def qemu_guest(machines, share, module):
     return on_our_driver(machines, share, module)
 
 
-@pytest.fixture(scope="session")
-def lender():
-    made = Lender()
-    yield made
-    made.close()
+def lend(request, kind, shares, *args):
+    """A place of such a machine: lent.py."""
+    directory = request.getfixturevalue("tmp_path_factory").mktemp("lent")
+    top = pathlib.Path(f"/dev/shm/casement-lent-{os.getpid()}")
+    module = request.getfixturevalue("module")
+    return LENDER.lend(kind, lambda: Machine(directory, top, shares, module, *args), request.node.name)
 
 
 def window_words(size, *more):
@@ -179,8 +188,14 @@ WINDOWS = {
 
 
 @pytest.fixture
-def window(request, lender, module, tmp_path_factory):
-    """A function that gives a share of the machine with windows: lent.py."""
-    yield from lender.lend("window", lambda: Machine(
-        tmp_path_factory.mktemp("lent"), pathlib.Path(f"/dev/shm/casement-lent-{os.getpid()}"), WINDOWS, module,
-        "--window", "256M"), request.node.name)
+def window(request):
+    """A function that gives a share of the machine with windows."""
+    yield from lend(request, "window", WINDOWS, "--window", "256M")
+
+
+@pytest.fixture
+def processors(request):
+    """The same of a machine with two processors and two queues, and no window."""
+    yield from lend(request, "processors", {
+        "auto": ["--cache=auto"], "always": ["--cache=always"], "back": ["--cache=always", "--writeback"],
+    }, "--cpus", 2, "--queues", 2)

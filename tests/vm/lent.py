@@ -27,9 +27,9 @@ class Place:
     def __init__(self, machine, tag):
         self.machine, self.tag, self.directory = machine, tag, machine.top / tag
 
-    def run(self, script, options="", patience=PATIENCE):
+    def run(self, script, options="", leave=LEAVE, patience=PATIENCE):
         """On our driver, with these of mount(8)'s words, and without it in the end; what it printed."""
-        return self.machine.run(f"tag={self.tag}; mount -t virtiofs $tag /mnt/t\n{take(options)}{script}{LEAVE}",
+        return self.machine.run(f"tag={self.tag}; mount -t virtiofs $tag /mnt/t\n{take(options)}{script}{leave}",
                                 patience)
 
     def run_on_the_kernels(self, script, options=""):
