@@ -120,16 +120,12 @@ def test_data(plain_guest, share, queues, cache):
     check_verified(share)
 
 
-def test_data_in_large_folios(machines, share, module):
+@pytest.mark.parametrize("cache", ["auto", "always"])
+def test_data_in_large_folios(processors, cache):
     """A native kernel has none, and one processor: the same by two, with two queues."""
-    for name in ("auto", "always"):
-        (share / name).mkdir()
-    machines("set -e\n" + "".join(f"(cd /mnt/{name}\nset -e\n{VERIFY})\n" for name in ("auto", "always")) + CLEAN,
-             "--driver", "casement", "--module", module, "--queues", 2, "--cpus", 2,
-             "--share", f"{share}/auto:auto", "--share", f"{share}/always:always", "--share-arg", "--cache=always",
-             ).finish(patience=2 * PATIENCE)
-    for name in ("auto", "always"):
-        check_verified(share / name)
+    place = processors(cache)
+    place.run(VERIFY)
+    check_verified(place.directory)
 
 
 def test_mounts_leave_nothing(guest):
@@ -198,7 +194,7 @@ wait $load; wait $reading
 if ls /mnt/t > /dev/null 2>&1; then exit 74; fi
 cd /; umount /mnt/t; rmmod casement
 echo $virtio > /sys/bus/virtio/drivers/virtiofs/bind
-mount -t virtiofs t /mnt/t; [ -s /mnt/t/before ]; umount /mnt/t
+mount -t virtiofs $tag /mnt/t; [ -s /mnt/t/before ]; umount /mnt/t
 """
 
 
@@ -207,8 +203,8 @@ def test_removed_under_load(guest):
     guest(REMOVED_UNDER_LOAD, leave=LOOK_FOR_LEAKS).finish()
 
 
-def test_removed_under_load_of_two_processors(qemu_guest):
-    qemu_guest(REMOVED_UNDER_LOAD, "--cpus", 2, "--queues", 2, leave="").finish()
+def test_removed_under_load_of_two_processors(processors):
+    processors("auto").run(REMOVED_UNDER_LOAD, leave="")
 
 
 # What this driver has not, or does not ask for.
@@ -476,28 +472,28 @@ for i in $(seq {rounds}); do
     if cat /mnt/t/open 2>/dev/null; then exit 74; fi
     exec 3>&-; umount /mnt/t
     {back}
-    /mnt/kmod/casement-guest bind t
-    mount -t casement t /mnt/t; [ "$(cat /mnt/t/open)" = $i ]
+    /mnt/kmod/casement-guest bind $tag
+    mount -t casement $tag /mnt/t; [ "$(cat /mnt/t/open)" = $i ]
 done
-virtio=$(/mnt/kmod/casement-guest device t)
+virtio=$(/mnt/kmod/casement-guest device $tag)
 sysfs=/sys/bus/virtio/drivers/casement/$virtio/casement
 """
 
 
-def go_out_and_in(start, rounds, out, back):
-    start(OUT_AND_IN.replace("{rounds}", str(rounds * ROUNDS)).replace("{out}", out)
-          .replace("{back}", back)).finish(patience=PATIENCE * ROUNDS)
+def out_and_in(rounds, out, back):
+    return OUT_AND_IN.replace("{rounds}", str(rounds * ROUNDS)).replace("{out}", out).replace("{back}", back)
 
 
 def test_out_and_in(guest):
     """From our driver."""
-    go_out_and_in(guest, 20, "echo $virtio > /sys/bus/virtio/drivers/casement/unbind",
-                  "echo $virtio > /sys/bus/virtio/drivers/casement/bind")
+    guest(out_and_in(20, "echo $virtio > /sys/bus/virtio/drivers/casement/unbind",
+                     "echo $virtio > /sys/bus/virtio/drivers/casement/bind")).finish(patience=PATIENCE * ROUNDS)
 
 
-def test_out_of_the_slot_and_in(qemu_guest):
+def test_out_of_the_slot_and_in(processors):
     """From the PCI bus."""
-    go_out_and_in(qemu_guest, 6, "echo 1 > $bus/remove", "echo 1 > /sys/bus/pci/rescan")
+    processors("auto").run(out_and_in(6, "echo 1 > $bus/remove", "echo 1 > /sys/bus/pci/rescan"),
+                           patience=PATIENCE * ROUNDS)
 
 
 def prepare_nowait(share):
@@ -511,6 +507,7 @@ def test_reads_that_may_not_wait(guest, share):
     guest("python3 nowait.py cache\n", "--cache", "always").finish()
 
 
-def test_reads_of_the_window_that_may_not_wait(qemu_guest, share):
-    prepare_nowait(share)
-    qemu_guest("python3 nowait.py window\n", "--window", "64M", "--cache", "always").finish()
+def test_reads_of_the_window_that_may_not_wait(window):
+    place = window("64M-always")
+    prepare_nowait(place.directory)
+    place.run("python3 nowait.py window\n")

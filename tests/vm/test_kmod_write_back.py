@@ -38,10 +38,11 @@ def test_data(plain_guest, share):
     check_verified(share)
 
 
-def test_data_in_large_folios(qemu_guest, share):
+def test_data_in_large_folios(processors):
     """By two processors and two queues: a native guest has one, and no large folios."""
-    qemu_guest(VERIFY, "--queues", 2, "--cpus", 2, *write_back("always")).finish()
-    check_verified(share)
+    place = processors("back")
+    place.run(VERIFY)
+    check_verified(place.directory)
 
 
 @contextlib.contextmanager
