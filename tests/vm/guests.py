@@ -49,12 +49,18 @@ def unpacked(image):
 
 
 @functools.cache
-def guests_kernel():
-    """The kernel of the guests' tree, not compressed: an emulated machine takes a second to unpack it. tests/cli and
-    test_life.py boot it as it is."""
+def packed_kernel():
+    """The kernel of the guests' tree, as users boot it."""
     said = subprocess.run([TOP / "scripts/vm-root", "--print", "guest"], check=True, capture_output=True,
                           text=True).stdout
-    packed = pathlib.Path(re.search(r"^KERNEL=(.*)$", said, re.M)[1]).resolve()
+    return pathlib.Path(re.search(r"^KERNEL=(.*)$", said, re.M)[1]).resolve()
+
+
+@functools.cache
+def guests_kernel():
+    """The same, not compressed: an emulated machine takes a second to unpack it. tests/cli and test_life.py boot it
+    as it is."""
+    packed = packed_kernel()
     path = BUILD / f"{packed.parents[2].name}-{packed.name}"
     with open(BUILD / ".kernel.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from agent import Agent
-from guests import KERNEL, ROUNDS
+from guests import KERNEL, ROUNDS, packed_kernel
 from kmod_guest import CLEAN, signal_daemon
 from monitor import Monitor
 
@@ -48,11 +48,13 @@ def test_the_machine_sleeps(machines, share, module, device, tmp_path):
     """To memory, until QEMU wakes it: the devices lose their power, and everything that they knew.
 
     An alarm of the guest's clock is no way to wake it: on a busy host it may come before the machine
-    sleeps. Once a machine: after that QEMU's "power button" keeps it from sleeping."""
+    sleeps. Once a machine: after that QEMU's "power button" keeps it from sleeping. The kernel is the packed one:
+    one that QEMU starts by itself, without its BIOS (PVH), dies as it wakes."""
     shutil.copy(HERE / "suspend_check.py", share)
     guest = machines("touch up; python3 suspend_check.py 1 sh -c 'echo mem > /sys/power/state' > said" + CLEAN +
                      "mv said done; tail -f /dev/null",
-                     "--share", f"{share}:t", "--module", module, *OURS, "--monitor", tmp_path / "qmp", *device)
+                     "--share", f"{share}:t", "--module", module, *OURS, "--monitor", tmp_path / "qmp", *device,
+                     "--kernel", KERNEL or packed_kernel())
     guest.wait_for(share / "up")
     monitor = Monitor(tmp_path / "qmp")
     monitor.wait_event("SUSPEND")
