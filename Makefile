@@ -73,7 +73,7 @@ prepare-race: prepare-build
 prepare-vm: prepare-build
 	@scripts/setup build test vm uml
 
-# What is to be tested compiles without a warning; a newer compiler's shall stop nobody else.
+# The tests' build allows no warning. Other builds do: a newer compiler may have new ones.
 prepare-build:
 	@scripts/setup build test
 	@$(MAKE) --no-print-directory $(BUILD)/build.ninja

@@ -22,7 +22,7 @@ int fuse_mount_open(const struct mount_config *config, struct fuse_mount *mount)
 int fuse_mount_clone(const struct fuse_mount *mount);
 
 /*
- * The device number of what is mounted on config->dir, in 32 bits (major << 20 | minor); asks nobody.
+ * The device number of the file system on config->dir, in 32 bits (major << 20 | minor). Sends no request.
  * 0 where that is no directory's mount: libfuse was given a descriptor.
  */
 uint32_t fuse_mount_device(const struct mount_config *config);

@@ -97,6 +97,6 @@ void message_limit_init_reply(const struct fuse_init_in *in, unsigned int reques
 	out->max_background = (uint16_t)MIN(out->max_background, MIN(requests, UINT16_MAX));
 	out->congestion_threshold = (uint16_t)MIN(out->congestion_threshold,
 						  MAX(out->max_background * 3 / 4, 1));
-	/* What was agreed beyond the protocol is none of the kernel's business. */
+	/* The kernel does not see extensions of the protocol. */
 	memset((char *)(out + 1) - sizeof(struct fuse_extension), 0, sizeof(struct fuse_extension));
 }

@@ -39,7 +39,7 @@ void control_path(const struct run_control *control, const char *name, char *pat
 
 static int copy_file(const char *from, const char *to)
 {
-	/* What was a file a moment ago may be a pipe without a writer. */
+	/* The file may have been replaced by a pipe without a writer. */
 	cleanup_close int in = open(from, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	cleanup_close int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
 	struct stat st;

@@ -48,8 +48,8 @@ void log_setup(const char *program, enum log_level level)
 }
 
 /*
- * Not by syslog(3), which never says that nobody listens, and goes to /dev/log once more when
- * a message is not taken: in a sandbox that is a name in the guest's tree.
+ * Not by syslog(3): it does not report errors, and it connects to /dev/log again when a
+ * message fails; in a sandbox that path is in the guest's tree.
  */
 int log_to_syslog(void)
 {
@@ -66,7 +66,7 @@ int log_to_syslog(void)
 	return 0;
 }
 
-/* True when syslog has taken the line. If nobody listens any more, standard error gets all from then on. */
+/* True when syslog has taken the line. When the socket fails, standard error gets all later lines. */
 static bool say_to_syslog(int fd, enum log_level level, const char *line)
 {
 	char message[LOG_LINE_MAX + 128], when[32];

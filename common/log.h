@@ -27,8 +27,8 @@ extern const char *const log_level_names[];
 void log_setup(const char *program, enum log_level level);
 
 /*
- * From here on to syslog instead of standard error, as a user's program, for as long as it takes
- * what is said. 0, or -errno when nobody listens at /dev/log. Call before a change of root.
+ * Log to syslog from here on instead of standard error, with the facility user, until the socket fails.
+ * 0, or -errno when no process listens at /dev/log. Call before a change of root.
  */
 int log_to_syslog(void);
 

@@ -459,7 +459,7 @@ static int resize(struct mnt_idmap *idmap, struct inode *inode, struct iattr *at
 	err = err ?: cs_direct_wait(inode);
 	if (err)
 		return err;
-	/* Who failed to write hears of it at close() or fsync(). A killed process does not wait for the pages. */
+	/* A failed WRITE is reported by close() or fsync(). A killed process does not wait for the pages. */
 	if (cs_write_out(inode) == -EINTR)
 		return -EINTR;
 	old = begin_resize(inode, attr->ia_size);

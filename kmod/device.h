@@ -97,7 +97,7 @@ void cs_device_drop_queues(struct cs_device *device);
 int cs_device_freeze(struct virtio_device *vdev);
 int cs_device_restore(struct virtio_device *vdev);
 
-/* Of the virtio device: what is done to all before the first is frozen, and after the last is restored. */
+/* Of each virtio device: prepare, before the first is frozen, and complete, after the last is restored. */
 extern const struct dev_pm_ops cs_device_pm;
 
 /* ---- timeout.c ---- */

@@ -16,8 +16,8 @@
 struct cs_request *cs_direct_request(struct kiocb *iocb, loff_t pos, struct iov_iter *iter, bool write);
 
 /*
- * It has ended, whoever waits for it: one less is under way of its inode's writes, once the pages that are
- * cached of what it wrote are gone. Once for each.
+ * Call once when a write has ended, also when no process waits for it. Drops cached pages of the range that it
+ * wrote, then counts it as ended for its inode.
  */
 void cs_direct_ended(struct cs_request *request);
 

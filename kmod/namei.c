@@ -223,14 +223,14 @@ static struct cs_request *create_request(struct mnt_idmap *idmap, struct inode *
 		return request;
 	request->undo = create_undo;
 	in = cs_request_args(request);
-	/* What is to be cut is, by the VFS, as any file that is open: its pages go first. */
+	/* The VFS truncates the file after the open, by SETATTR: pages are dropped before that. */
 	in->flags = (flags & ~(O_NOCTTY | O_TRUNC)) | (opcode == FUSE_CREATE ? O_CREAT : 0);
 	in->mode = mode;
 	in->umask = current_umask();
 	return request;
 }
 
-/* With contents, though it was to be empty: somebody else made it meanwhile. */
+/* It has contents, so the host or another guest made it meanwhile: the VFS is to truncate it. */
 static bool is_to_be_cut(const struct inode *inode, u32 flags)
 {
 	return (flags & (O_TRUNC | O_EXCL)) == O_TRUNC && i_size_read(inode);

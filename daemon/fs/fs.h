@@ -267,7 +267,7 @@ bool fs_size_tells(struct fs *fs, uint64_t handle);
  */
 bool fs_may_keep(struct fs *fs, uint64_t handle);
 int fs_release(struct fs *fs, uint64_t handle);
-/* The same without waiting, where nobody is left who may: the file is closed by and by. */
+/* The same without waiting, when no thread is free to wait: a thread closes the file later. */
 int fs_release_soon(struct fs *fs, uint64_t handle);
 int fs_flush(struct fs *fs, uint64_t handle);
 int fs_fsync(struct fs *fs, uint64_t handle, bool datasync);

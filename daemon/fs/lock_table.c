@@ -123,7 +123,10 @@ static int set_lock(int fd, short type, struct lock_range range)
 	return fcntl(fd, F_OFD_SETLK, &fl) < 0 ? -errno : 0;
 }
 
-/* Called with the owner's lock. What is held for reading is held by both for a moment: nobody comes between. */
+/*
+ * Called with the owner's lock. Both descriptors hold the read locks for a moment, so that no other
+ * owner gets one between.
+ */
 static int owner_move_locked(struct lock_owner *owner, int fd)
 {
 	const struct lock_range all = { 0, INT64_MAX };

@@ -34,7 +34,7 @@ struct lock_owner {
 	/* Before the table's; held over calls that lock, for which another machine may keep us waiting. */
 	pthread_mutex_t lock;
 	int fd;				/* owned; changes once, when it becomes writable [L:lock] */
-	int read_fd;			/* what it was then, for those who still wait by it; -1 [L:lock] */
+	int read_fd;			/* the descriptor before, which requests may still wait on; -1 [L:lock] */
 	bool writable;			/* [L:lock] */
 	struct lock_ranges held;	/* by any lock [L:lock] */
 	struct lock_ranges written;	/* by one for writing [L:lock] */

@@ -145,7 +145,7 @@ static bool start_locked(struct closer *closer)
 	return closer->started;
 }
 
-/* Who closes for this file system now, else who has nothing to do; else they share one. */
+/* The thread that closes files of this file system now; else an idle one; else one that others use, too. */
 static struct closer *find_closer_locked(uint64_t key)
 {
 	struct closer *unused = NULL;

@@ -22,7 +22,7 @@ int patience_ask_mount(uint32_t mount, uint32_t device);
 /* Somebody may keep the thread waiting at this file for as long as he likes: FS_WAITS_OTHERS. */
 int patience_await_file(const struct inode *inode);
 
-/* Has the thread's request outlived its session, `now` being another one? */
+/* True when the session of the thread's request is not `*now` any more. */
 bool patience_outlived(const uint32_t *now);
 
 /* Change it for a few calls; give back what it was. */

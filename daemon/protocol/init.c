@@ -302,15 +302,16 @@ static uint32_t init_extension_bits(uint32_t extensions)
 	       (extensions & FUSE_EXTENSION_SOME_RANGES ? SESSION_SOME_RANGES : 0);
 }
 
-/* A guest that lies here is refused files of its own share, and harms nobody. */
+/* With a wrong number the guest loses files of its own share only, until its session ends. */
 static void init_client_device(const struct server *server, const struct fuse_init_in *in,
 			       uint32_t extensions)
 {
 	uint32_t device;
 
+	if (!(extensions & FUSE_EXTENSION_ON_HOST))
+		return;
 	memcpy(&device, (const char *)in + FUSE_EXTENSION_DEVICE_AT, sizeof(device));
-	if (extensions & FUSE_EXTENSION_ON_HOST)
-		fs_set_client_device(server->fs, device);
+	fs_set_client_device(server->fs, device);
 }
 
 static int init_reply(struct request *req, uint32_t minor, uint64_t chosen, uint32_t extensions)

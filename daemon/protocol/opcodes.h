@@ -22,8 +22,8 @@ struct request;
 #define OP_DATA		(1u << 7)	/* bytes of the handler's follow the name */
 #define OP_EXTENDS	(1u << 8)	/* extensions may follow the names, if negotiated */
 #define OP_CALLER	(1u << 10)	/* done in the caller's name, whose ids must be good */
-#define OP_CLOSES	(1u << 11)	/* gives a handle back, also where nobody can be found who waits for that */
 #define OP_UNNAMED	(1u << 9)	/* the name says nothing, and may be anything */
+#define OP_CLOSES	(1u << 11)	/* closes a handle: done without waiting when the pool is full, never refused */
 
 struct opcode {
 	const char *name;

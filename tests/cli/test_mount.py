@@ -174,7 +174,7 @@ def test_file_systems_below_are_not_mixed_up(shares, mounts, tmp_path):
 
 
 def test_a_mount_inside_its_own_share(shares, mounts, tmp_path):
-    """Nobody walks in a circle, and no request waits for itself: below the mount its own place is a loop."""
+    """find(1) ends, and no request waits for itself: below the mount its own directory is ELOOP."""
     source = tmp_path / "source"
     (source / "inner").mkdir(parents=True)
     (source / "file").write_text("content")

@@ -22,7 +22,7 @@ patience = LEAST_PATIENCE
 
 
 def prepare(directory, count):
-    """Before the first of so many begins."""
+    """Before the first of `count` participants begins."""
     with open(f"{directory}/{PLACES}", "wb") as places:
         places.truncate(count * mmap.PAGESIZE)
 

@@ -43,7 +43,7 @@ PROMISES = {
 
 def promise_of(mode, driver):
     promise = PROMISES[mode]
-    # With --writeback the kernel's driver asks nobody how long a file is.
+    # With --writeback the kernel's driver does not ask for a file's size.
     return promise._replace(resizes=False) if mode == "back" and driver == "mainline" else promise
 
 
@@ -83,7 +83,7 @@ def check_file(path):
 
 
 def change(path, stage, choice, promise):
-    """By the host; what it is then is in a file beside it."""
+    """By the host, which writes the new contents to a file beside it, too."""
     check_file(path)
     parts = [Part(path, number, choice, data, grows=promise.resizes) for number, data in enumerate(split(left_of(path)))]
     for part in parts:
@@ -158,7 +158,7 @@ class Participant:
         changed = read(f"{self.path}.changed-{stage}")
         os.unlink(f"{self.path}.changed-{stage}")
         try:
-            # A read through the window asks nobody where the file ends.
+            # A read through the window sends no request for the file's size.
             if self.asks:
                 os.fstat(held)
             if self.promise.while_open or self.mine == 0:

@@ -60,7 +60,7 @@ class Pages:
             assert wrong is None, f"{how} of page {number}, which is ours: byte {wrong} is " \
                 f"{page[wrong:wrong + 8].hex()}, not {known[wrong:wrong + 8].hex()}"
 
-    # ---- what is done ----
+    # ---- operations ----
 
     def write(self):
         number, start, end = self.piece()
@@ -143,7 +143,7 @@ def make(path, count):
 
 
 def check_all(path, lefts):
-    """Nobody writes any more: each page is what its owner left, for everybody."""
+    """After the last write each participant reads in each page what its owner wrote."""
     with open(path, "rb") as file:
         found = file.read()
     for owner, name in enumerate(lefts):

@@ -61,7 +61,7 @@ class Part:
         for fd in (self.fd, self.append_fd, self.direct_fd):
             os.close(fd)
 
-    # ---- what is chosen ----
+    # ---- choices ----
 
     def place(self, beyond=0):
         """A piece of the part as (from, to), counted from its start; may reach so far beyond its end."""
@@ -73,7 +73,7 @@ class Part:
         return at, min(end, at + self.choice.choice([1, 10, 512, PAGE, self.choice.randint(1, MOST)]))
 
     def pages(self, place):
-        """The same of whole pages that are nobody else's."""
+        """The same, of whole pages that no other participant writes."""
         at, to = (page_up(self.start + x) - self.start for x in place)
         end = self.start + len(self.data)
         if not self.is_last:
@@ -98,7 +98,7 @@ class Part:
                              f"{found[wrong:wrong + 8].hex()}, not {wanted[wrong:wrong + 8].hex()}; "
                              f"{len(found)} bytes of {len(wanted)}, of a part of {len(self.data)}")
 
-    # ---- what is done ----
+    # ---- operations ----
 
     def write(self):
         at, to = self.place(MOST)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is installed is built as a distribution builds what parses foreign input.
+"""Installed programs have the hardening that distributions build with.
 
 usage: check_hardening.py PROGRAM...
 """

@@ -49,7 +49,7 @@ static void test_room_for_everything_else(void **state)
 				       sizeof(struct fuse_ioctl_in)) > UINT32_MAX);
 }
 
-/* Where the mount is on this host the daemon is told, and what it answers to that stays from the kernel. */
+/* INIT tells the daemon the mount's device number; the daemon's answer to that does not reach the kernel. */
 static void test_the_device_is_the_daemons_alone(void **state)
 {
 	const struct fuse_extension both = { FUSE_EXTENSION_MAGIC, FUSE_EXTENSION_ON_HOST };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What is kept of a share's listings: an end to each, and to all that are kept at once, as ls -R and cp -r do. */
+/* Listings of a share in memory: each has a limit, and so have all together, as ls -R and cp -r hold several. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,7 +45,7 @@ ssize_t casement_readdir(struct casement_queue *queue, uint64_t node, uint64_t f
 	return (ssize_t)at;
 }
 
-/* A listing of so many names: 0 or -errno. */
+/* List a directory of `n` names: 0 or -errno. */
 static int list(struct remote *remote, struct remote_names *names, uint64_t n)
 {
 	names_left = n;
@@ -64,7 +64,7 @@ static void test_listings_have_one_limit(void **state)
 	assert_int_equal(list(&remote, &inner, MANY), -EFBIG);
 	remote_names_free(&remote, &inner);
 	remote_names_free(&remote, &outer);
-	/* What was given back can be had again. */
+	/* Memory of a listing that was freed can be used again. */
 	assert_int_equal(list(&remote, &outer, MANY), 0);
 	assert_int_equal(outer.n, MANY);
 	remote_names_free(&remote, &outer);

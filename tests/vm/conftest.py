@@ -38,8 +38,8 @@ def is_long(item):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Who has the same machine is the same worker's. The longest first: begun last, it would be alone at the
-    end. The sort keeps the others' order."""
+    """Tests that share a machine go to one worker. Long tests come first: one that began last would run alone
+    at the end. The sort keeps the order of the others."""
     for item in items:
         for fixture in LENT:
             if fixture in item.fixturenames:

@@ -26,7 +26,7 @@ MODES = {"auto": [], "always": ["--cache", "always"], "never": ["--cache", "neve
 
 
 class Member:
-    """A process of the host's or a guest's: what it says, and how many operations it has told of."""
+    """A process on the host or in a guest: its output, and the number of operations that it has reported."""
 
     def __init__(self, name, process, ended):
         """It is put into the queue `ended` when it has ended."""
@@ -66,7 +66,7 @@ class Crowd:
         self.ended = queue.Queue()
         self.members = [Member("the host", host, self.ended), *(Member(f"guest {mine}", guest.process, self.ended)
                                                                 for mine, guest in enumerate(begun, 1))]
-        # Each does something at least, however slow it is.
+        # Long enough for each to do some work on a slow host.
         self.patience = time.monotonic() + PATIENCE + 1.5 * seconds
 
     def operations(self):
@@ -79,7 +79,7 @@ class Crowd:
                 member.process.terminate()
 
     def end(self):
-        """When all have ended: what was wrong first, or nothing. Then nobody needs to wait for the others."""
+        """When all have ended: the first complaint, or "". After a complaint the others need not be waited for."""
         wrong = ""
         for _ in self.members:
             try:

@@ -82,7 +82,7 @@ class Machine:
 
 
 class Lender:
-    """Has one machine at a time: who asks for another kind than the last test did gets a new one."""
+    """Lends one machine at a time. When a test asks for another kind than the last did, it boots a new one."""
 
     def __init__(self):
         self.kind, self.machine = None, None

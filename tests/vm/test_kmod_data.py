@@ -117,15 +117,22 @@ pages[57 * 4096] = 1
 BUS_ERROR = 128 + signal.SIGBUS
 
 
+def cut_beside(agent, share, name, script, first):
+    """The agent of a guest whose program, `pid`, maps a file of 64 pages that the host then cuts; a line to descriptor
+    9 lets the program go on. `first`: commands before it begins."""
+    (share / name).write_bytes(b"x" * 64 * 4096)
+    (share / f"{name}.py").write_text(script)
+    agent = agent("--share-arg", "--timeout=1000")
+    agent.ask(f"{first}\ncp {name}.py /tmp; mkfifo /tmp/go; exec 9<> /tmp/go\n"
+              f"timeout -s KILL 20 python3 /tmp/{name}.py < /tmp/go > /tmp/said & pid=$!\n"
+              "until grep -q ready /tmp/said; do :; done")
+    os.truncate(share / name, 100)
+    return agent
+
+
 def test_a_store_past_the_end_that_a_read_found(agent, share):
     """It fails as in a local file system; it is neither kept nor tried for ever."""
-    (share / "past").write_bytes(b"x" * 64 * 4096)
-    (share / "past.py").write_text(PAST_THE_END)
-    agent = agent("--share-arg", "--timeout=1000")
-    agent.ask("cp past.py /tmp; mkfifo /tmp/go; exec 9<> /tmp/go; stat past\n"
-              "timeout -s KILL 20 python3 /tmp/past.py < /tmp/go > /tmp/said & pid=$!\n"
-              "until grep -q ready /tmp/said; do :; done")
-    os.truncate(share / "past", 100)
+    agent = cut_beside(agent, share, "past", PAST_THE_END, "stat past")
     assert agent.ask("echo >&9; wait $pid; echo $?").endswith(f"{BUS_ERROR}\n")
     agent.end()
 
@@ -145,13 +152,8 @@ assert os.pread(fd, 4096, 50 * 4096) == b""
 
 def test_a_dirty_page_that_the_host_cut_off(agent, share):
     """There is nothing to send of it, and its file is dirty no longer: it leaves the guest's cache as any other."""
-    (share / "off").write_bytes(b"x" * 64 * 4096)
-    (share / "off.py").write_text(CUT_OFF)
-    agent = agent("--share-arg", "--timeout=1000")
-    agent.ask("mount -t debugfs none /sys/kernel/debug; stats=$(echo /sys/kernel/debug/bdi/casement-*/stats)\n"
-              "cp off.py /tmp; mkfifo /tmp/go; exec 9<> /tmp/go\n"
-              "python3 /tmp/off.py < /tmp/go > /tmp/said & pid=$!; until grep -q ready /tmp/said; do :; done")
-    os.truncate(share / "off", 100)
+    agent = cut_beside(agent, share, "off", CUT_OFF,
+                       "mount -t debugfs none /sys/kernel/debug; stats=$(echo /sys/kernel/debug/bdi/casement-*/stats)")
     assert agent.ask("echo >&9; wait $pid; echo $?; sync; grep -o 'b_dirty: *[0-9]*' $stats | tr -d ' '") == "0\nb_dirty:0\n"
     agent.end()
 

@@ -338,7 +338,7 @@ static unsigned int next_vmm(struct fixture *f)
 	return daemon_count_fds(&f->daemon);
 }
 
-/* A request that is answered when its guest is gone: what it would have been given is nobody's. */
+/* A request that is answered after its guest has left: its node, handle or lock is given back. */
 static void test_what_comes_late(void **state)
 {
 	static const uint32_t holds[] = { FUSE_OPEN, FUSE_OPENDIR, FUSE_GETATTR, FUSE_OPEN };
@@ -382,7 +382,7 @@ static void test_what_comes_late(void **state)
 	hung_server_stop(&server);
 }
 
-/* A close that never ends holds up no close of another file system's files, whoever opened them. */
+/* A close that never ends does not delay closes on another file system, of this guest or a later one. */
 static void test_close(void **state)
 {
 	struct scene s = scene_begin(state);

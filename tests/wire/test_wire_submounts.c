@@ -107,7 +107,7 @@ static void test_not_offered(void **state)
 	unmount_all(f);
 }
 
-/* A client that says which file system it is on this host is not led there, and nobody else is kept out. */
+/* A client that tells its mount's device number gets ELOOP there; other clients are let in. */
 static void test_the_clients_own_mount(void **state)
 {
 	const struct fuse_extension said = { FUSE_EXTENSION_MAGIC, FUSE_EXTENSION_ON_HOST };
