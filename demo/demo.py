@@ -6,11 +6,10 @@ Two stock guests and the host work in one directory; then one guest measures
 it with fio, beside virtio-9p. Nothing is left behind.
 """
 import json
-import mmap
 import os
 import pathlib
 import shutil
-import struct
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,9 +19,10 @@ import time
 TOP = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("CASEMENT_BUILD", TOP / "build"))
 CASEMENT = BUILD / "casement"
-SECONDS = os.environ.get("DEMO_SECONDS", "2")
-SIZE = os.environ.get("DEMO_SIZE", "64M")
-SLOT = 64
+ROUNDS = int(os.environ.get("DEMO_ROUNDS", "3"))
+TIME = os.environ.get("DEMO_TIME", "700ms")     # of one fio job, in fio's units
+SIZE = int(os.environ.get("DEMO_SIZE", "64"))   # of fio's file, MiB
+BALL_SECONDS = 2
 GUESTS = []
 WORKLOADS = ["read", "randread", "write", "randwrite"]
 NAMES = {"read": "seq. read", "randread": "random read",
@@ -39,34 +39,56 @@ SEED = {
     ("randwrite", "psync"): (1.21, 5.56), ("randwrite", "mmap"): (None, None),
 }
 
+MEETING = """\
+1. Two virtual machines boot. They have no disk: their root file system is a
+   directory of this host, over virtio-fs. Both mount a second one, read what the
+   host wrote there, and answer.
+2. All three map one file of it and store their names there. Each finds the
+   others': no file is written, no request is sent, it is the same memory.
+3. They play ball in that memory: each in turn adds one to a number. An answer
+   from the host would be an interrupt; they count those.
+"""
+
+MEASURING = """
+4. One of them measures, with fio: 4 KiB at a time in a file of {size} MiB that the
+   host holds in memory, no cache in the guest (cache=never), MiB/s. Three ways to it:
+     9p         virtio-9p, which QEMU has had since 2010
+     casement   virtio-fs by casementd: one request for each read or write
+     window     the DAX window: the guest maps the host's page cache, no request
+   psync reads and writes by system calls, mmap through a mapping of the file.
+"""
+
 # What a guest does in the first part. $1 is its number, $2 its name.
 MEET = r"""
 set -e
 echo "$2: Linux $(uname -r); $(grep ' /mnt/demo ' /proc/mounts)"
 echo "$2 reads from-host.txt: $(cat from-host.txt)"
 echo "Hello from $2" >"from-$2.txt"
-./three shared.bin "$1" "$2"
+./three shared.bin "$1" "$2" "$3"
 """
 
-# What the one guest does in the second part: the same directory three ways.
+# What the one guest does in the second part: one directory, three ways, in turns.
+# virtio-9p refuses a shared writable mapping with cache=none: those go to a mount of their own.
 MEASURE = r"""
 set -e
+rounds=$1 time=$2 size=$3
 cp bench.sh /tmp/bench.sh
 cd /
-bench() { /tmp/bench.sh "$1" /mnt/demo/results "$2" "$seconds" "$size" "$3" $4; }
-seconds=$1 size=$2 all="read randread write randwrite"
-bench /mnt/demo window psync "$all"
-bench /mnt/demo window mmap "$all"
-umount /mnt/demo
-mount -t virtiofs -o dax=never demo /mnt/demo
-bench /mnt/demo casement psync "$all"
-bench /mnt/demo casement mmap "$all"
-bench /mnt/nine 9p psync "$all"
-bench /mnt/nine 9p mmap "read randread"
-# virtio-9p refuses a shared writable mapping with cache=none.
-umount /mnt/nine
-mount -t 9p -o trans=virtio,version=9p2000.L,cache=mmap,msize=512000 nine /mnt/nine
-bench /mnt/nine 9p-cache-mmap mmap "write randwrite"
+type=$(awk '$2 == "/mnt/plain" { print $3 }' /proc/mounts)
+umount /mnt/plain /mnt/mapped
+mount -t "$type" -o dax=never plain /mnt/plain
+mount -t 9p -o trans=virtio,version=9p2000.L,cache=mmap,msize=512000 mapped /mnt/mapped
+bench() { /tmp/bench.sh "/mnt/$1" "/mnt/demo/results/$round" "$2" "$time" "$size" "$3" $4; }
+for round in $(seq "$rounds"); do
+	echo "   round $round of $rounds"
+	bench nine 9p psync "read randread write randwrite"
+	bench nine 9p mmap "read randread"
+	bench mapped 9p-cache-mmap mmap "write randwrite"
+	for engine in psync mmap; do
+		bench plain casement $engine "read randread write randwrite"
+		bench demo window $engine "read randread write randwrite"
+	done
+done
 """
 
 
@@ -90,107 +112,107 @@ def finish(guest):
     return guest.wait()
 
 
-def share_args(directory):
+def share_args(directory, *tags):
     # The kernel's driver is offered files only where root makes stand-ins for them: docs/window.md.
     driver = [] if os.geteuid() == 0 else ["--driver", "casement"]
-    return ["--share", f"{directory}:demo", "--window", "256M", "--cache", "never", "--allow-mmap", *driver]
+    shares = [word for tag in tags for word in ("--share", f"{directory}:{tag}")]
+    return [*shares, "--window", "128M", "--cache", "never", "--allow-mmap", *driver]
 
 
-def guests_go_on(guests):
-    """False when one failed, or all have ended: nothing more is to be waited for."""
-    ended = [guest.poll() for guest in guests]
-    return not any(ended) and None in ended
-
-
-def host_party(path, own, guests):
-    """The host's part of three.c: store, and wait for the others. Polls: a store wakes nobody."""
-    with open(path, "r+b") as file, mmap.mmap(file.fileno(), 3 * SLOT) as shared:
-        word = b"host"
-        shared[own * SLOT + 4:own * SLOT + 4 + len(word)] = word
-        shared[own * SLOT:own * SLOT + 4] = struct.pack("i", 1)
-        go_on = True
-        while any(struct.unpack("i", shared[i * SLOT:i * SLOT + 4])[0] == 0 for i in range(3)):
-            if not go_on:
-                return None
-            go_on = guests_go_on(guests)    # looked at before the last look at the words
-            time.sleep(0.05)
-        return [shared[i * SLOT + 4:(i + 1) * SLOT].split(b"\0")[0].decode() for i in range(3)]
+def wait_for_host(host, guests):
+    """The host's part of three.c has no event when a guest ends early: it is ended, too."""
+    while host.poll() is None:
+        if any(guest.poll() for guest in guests):
+            host.terminate()
+        time.sleep(0.05)
+    return host.wait()
 
 
 def meet(directory):
-    say("== Two guests and this host in one directory")
+    say(MEETING)
     (directory / "from-host.txt").write_text("Hello from the host\n")
     shutil.copy(BUILD / "demo" / "three", directory / "three")
     with open(directory / "shared.bin", "wb") as file:
         file.truncate(1 << 20)
-    guests = [start([*share_args(directory), "--memory", "1G", "--cpus", "1"], MEET,
-                    [str(i), name]) for i, name in [(1, "guest-A"), (2, "guest-B")]]
-    words = host_party(directory / "shared.bin", 0, guests)
-    if words is None:
+    guests = [start([*share_args(directory, "demo"), "--memory", "1G", "--cpus", "1"], MEET,
+                    [str(i), name, str(BALL_SECONDS)]) for i, name in [(1, "guest-A"), (2, "guest-B")]]
+    host = subprocess.Popen([directory / "three", directory / "shared.bin", "0", "host", str(BALL_SECONDS)])
+    status = [wait_for_host(host, guests)]
+    if status[0]:
         for guest in guests:
             guest.terminate()
-    status = [finish(guest) for guest in guests]
-    if words is None or any(status):
-        sys.exit(f"demo: the guests ended with {status}; see above")
-    say(f"host sees: {', '.join(words)}")
-    say("   (stores into one mmap(MAP_SHARED) file, seen by all three: the same memory)")
+    status += [finish(guest) for guest in guests]
+    if any(status):
+        sys.exit(f"demo: the host and the guests ended with {status}; see above")
     for name in ("guest-A", "guest-B"):
         say(f"host reads from-{name}.txt: {(directory / f'from-{name}.txt').read_text().strip()}")
 
 
-def bandwidth(results, config, workload, engine):
-    """MiB/s of one fio job, or None where it failed."""
-    path = results / f"{config}-{workload}-{engine}.json"
-    try:
-        text = path.read_text()
-        job = json.loads(text[text.index("{"):])["jobs"][0]
-        value = job["write" if "write" in workload else "read"]["bw_bytes"] / (1 << 20)
-    except (OSError, ValueError, KeyError, IndexError):
-        return None
-    return value or None
+def bandwidths(results, config, engine, workload):
+    """MiB/s in each round; None where fio failed."""
+    for number in range(1, ROUNDS + 1):
+        try:
+            text = (results / str(number) / f"{config}-{engine}.json").read_text()
+            jobs = json.loads(text[text.index("{"):])["jobs"]
+            job = next(job for job in jobs if job["jobname"] == workload)
+            yield job["write" if "write" in workload else "read"]["bw_bytes"] / (1 << 20) or None
+        except (OSError, ValueError, KeyError, StopIteration):
+            yield None
 
 
-def cell(value, note=""):
-    return "-" if value is None else f"{value:.4g}{note}"
+def spread(values):
+    """Half of what lies between the least and the most, in percent of the median."""
+    return 50 * (max(values) - min(values)) / statistics.median(values)
 
 
-def ratio(a, b):
-    return f"{a / b:.1f}" if a and b else "-"
+def cell(values, note=""):
+    if None in values:
+        return "-"
+    return f"{statistics.median(values):.4g}{note} ±{spread(values):.0f}%"
+
+
+def ratio(these, those, seed):
+    """Of each round; the median of them, and the seed's in ()."""
+    seed = f" ({seed:.1f})" if seed else " (-)"
+    if None in these + those:
+        return "-" + seed
+    return f"{statistics.median(a / b for a, b in zip(these, those)):.1f}" + seed
+
+
+def rows_of(results):
+    for engine in ENGINES:
+        for workload in WORKLOADS:
+            note = "*" if engine == "mmap" and "write" in workload else ""
+            nine, plain, window = (list(bandwidths(results, config, engine, workload)) for config in
+                                   ("9p-cache-mmap" if note else "9p", "casement", "window"))
+            seed = SEED[workload, engine]
+            yield [NAMES[workload], engine, cell(nine, note), cell(plain), cell(window),
+                   ratio(plain, nine, seed[0]), ratio(window, plain, seed[1])]
 
 
 def print_table(results):
+    rows = [["", "", *CONFIGS, "casement/9p", "window/casement"], *rows_of(results)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     say()
-    say(f"4 KiB blocks, {SIZE} file on the host's memory, cache=never, MiB/s; the seed's ratios in ()")
-    head = ["workload", "engine", "9p", "casement", "+window", "casement/9p", "window/casement"]
-    rows = [head]
-    complete = True
-    for engine in ENGINES:
-        for workload in WORKLOADS:
-            nine, plain, window = (bandwidth(results, c, workload, engine) for c in CONFIGS)
-            note = ""
-            if nine is None:
-                nine, note = bandwidth(results, "9p-cache-mmap", workload, engine), "*"
-            complete = complete and all((nine, plain, window))
-            seed = [f" ({s:.1f})" if s else " (-)" for s in SEED[workload, engine]]
-            rows.append([NAMES[workload], engine, cell(nine, note), cell(plain), cell(window),
-                         ratio(plain, nine) + seed[0], ratio(window, plain) + seed[1]])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     for row in rows:
         say("  ".join(text.ljust(width) if i < 2 else text.rjust(width)
                       for i, (text, width) in enumerate(zip(row, widths))))
-    say("* virtio-9p cannot map a file shared and writable with cache=none; this is its cache=mmap,")
-    say("  which writes back from the guest's own page cache.")
-    return complete
+    say(f"""
+The median of {ROUNDS} rounds, and how far they lie apart (half of the range). In (): the ratio
+that the 2019 announcement of virtio-fs measured. * virtio-9p cannot map a file shared and
+writable with cache=none; this is its cache=mmap, which writes from the guest's own memory.""")
+    return all("-" not in row[2:5] for row in rows)
 
 
 def measure(directory):
-    say()
-    say("== One guest measures it (a few minutes)")
+    say(MEASURING.format(size=SIZE))
     results = directory / "results"
-    results.mkdir()
+    for number in range(1, ROUNDS + 1):
+        (results / str(number)).mkdir(parents=True)
     shutil.copy(TOP / "demo" / "bench.sh", directory / "bench.sh")
-    guest = start([*share_args(directory), "--9p", f"{directory}:nine"], MEASURE,
-                  [SECONDS, SIZE])
+    (directory / "fio.data").write_bytes(bytes(SIZE << 20))
+    guest = start([*share_args(directory, "demo", "plain"), "--9p", f"{directory}:nine", "--9p", f"{directory}:mapped"],
+                  MEASURE, [str(ROUNDS), TIME, f"{SIZE}M"])
     if finish(guest):
         sys.exit(f"demo: the measuring guest ended with {guest.returncode}; see above")
     return print_table(results)
