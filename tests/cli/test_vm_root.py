@@ -19,7 +19,12 @@ printf '%s\\n' "$@" >>"$NOTES"
 echo "TMPDIR=${TMPDIR:-}" >>"$NOTES"
 for word; do case $word in *Valid*) exit 1 ;; */root) tree=$word ;; esac; done
 [ -z "${REFUSE:-}" ] || { echo "E: Release file is expired"; exit 1; }
-mkdir -p "$tree/usr/lib/modules/1" "$tree/usr/bin" "$tree/etc" "$tree/boot" "$tree/dev" "$tree/tmp"
+mkdir -p "$tree/usr/lib/modules/1" "$tree/usr/lib64" "$tree/usr/bin" "$tree/etc" "$tree/boot" "$tree/dev" "$tree/tmp"
+mkdir -p "$tree/usr/share/ca-certificates/mozilla"
+echo a certificate >"$tree/usr/share/ca-certificates/mozilla/a.crt"
+# The loader of the tree is given its Python.
+printf '#!/bin/sh\necho "loader $*" >>"$NOTES"\n' >"$tree/usr/lib64/ld-linux-x86-64.so.2"
+chmod 755 "$tree/usr/lib64/ld-linux-x86-64.so.2"
 touch "$tree/usr/bin/su" "$tree/usr/bin/chage" "$tree/boot/vmlinuz-1"
 chmod 4755 "$tree/usr/bin/su"
 chmod 2755 "$tree/usr/bin/chage"
@@ -49,6 +54,11 @@ def vm_root(tmp_path):
 
     run.notes = lambda: (tmp_path / "notes").read_text() if (tmp_path / "notes").exists() else ""
     return run
+
+
+def printed_root(result):
+    assert result.returncode == 0, result
+    return pathlib.Path(result.stdout.split("ROOT=")[1].splitlines()[0])
 
 
 def walk(root):
@@ -110,6 +120,26 @@ def test_renewal(vm_root):
     assert vm_root("--renew", "guest").returncode == 0
     assert len(vm_root.notes()) > len(once)
     assert vm_root("guest").stderr == ""
+
+
+def test_what_set_up_scripts_would_have_done(vm_root):
+    """Python's modules are compiled, for where the guest will see them, and certificates are in one file."""
+    root = printed_root(vm_root("--print", "guest"))
+    assert (root / "etc/ssl/certs/ca-certificates.crt").read_text() == "a certificate\n"
+    loader = next(line for line in vm_root.notes().splitlines() if line.startswith("loader "))
+    assert "/making." in loader and "/root/usr/bin/python3 -I -m compileall" in loader and " -p / " in loader
+
+
+def test_the_guests_python_is_compiled():
+    """And up to date: what Python would compile at each start."""
+    listed = subprocess.run([TOP / "scripts/vm-root", "--print", "guest"], capture_output=True, text=True, check=True)
+    sources = list(printed_root(listed).glob("usr/lib/python3.*/[a-z]*.py"))
+    assert sources
+    for source in sources:
+        if source.is_symlink():  # into the tree's /etc
+            continue
+        compiled = source.parent / "__pycache__" / f"{source.stem}.{source.parent.name.replace('python3.', 'cpython-3')}.pyc"
+        assert int.from_bytes(compiled.read_bytes()[8:12], "little") == int(source.stat().st_mtime), compiled
 
 
 def as_nobody():
