@@ -18,9 +18,9 @@ UNPACKER = """#!/bin/sh
 printf '%s\\n' "$@" >>"$NOTES"
 echo "TMPDIR=${TMPDIR:-}" >>"$NOTES"
 for word; do case $word in *Valid*) exit 1 ;; */root) tree=$word ;; esac; done
-[ -z "${REFUSE:-}" ] || { echo "E: Release file is expired"; exit 1; }
+[ -z "${REFUSE:-}" ] || { echo "E: $REFUSE"; exit 1; }
 mkdir -p "$tree/usr/lib/modules/1" "$tree/usr/lib64" "$tree/usr/bin" "$tree/etc" "$tree/boot" "$tree/dev" "$tree/tmp"
-mkdir -p "$tree/usr/share/ca-certificates/mozilla"
+mkdir -p "$tree/usr/share/doc/g++" "$tree/usr/share/doc/libfoo2.1" "$tree/usr/share/ca-certificates/mozilla"
 echo a certificate >"$tree/usr/share/ca-certificates/mozilla/a.crt"
 # The loader of the tree is given its Python.
 printf '#!/bin/sh\necho "loader $*" >>"$NOTES"\n' >"$tree/usr/lib64/ld-linux-x86-64.so.2"
@@ -81,9 +81,7 @@ def unsafe(root):
 
 
 def test_a_tree_gives_nobody_rights(vm_root):
-    result = vm_root("--print", "guest")
-    assert result.returncode == 0, result
-    root = pathlib.Path(result.stdout.split("ROOT=")[1].splitlines()[0])
+    root = printed_root(vm_root("--print", "guest"))
     assert (root / "usr/bin/su").exists() and not list(unsafe(root.parent))
 
 
@@ -103,7 +101,7 @@ def test_what_is_asked_of_apt(vm_root):
 
 
 def test_an_old_mirror_is_told_how(vm_root):
-    result = vm_root("guest", REFUSE="1")
+    result = vm_root("guest", REFUSE="Release file is expired")
     assert result.returncode == 1 and "check-valid-until=no" in result.stderr, result
 
 
@@ -112,7 +110,7 @@ def test_renewal(vm_root):
     once = vm_root.notes()
     result = vm_root("guest")
     assert (result.returncode, result.stderr, vm_root.notes()) == (0, "", once)
-    tree = pathlib.Path(vm_root("--print", "guest").stdout.split("ROOT=")[1].splitlines()[0]).parent
+    tree = printed_root(vm_root("--print", "guest")).parent
     os.utime(tree / "made", (10**9, 10**9))
     result = vm_root("guest")
     assert result.returncode == 0 and "--renew guest" in result.stderr and "2001-09-09" in result.stderr
@@ -140,6 +138,76 @@ def test_the_guests_python_is_compiled():
             continue
         compiled = source.parent / "__pycache__" / f"{source.stem}.{source.parent.name.replace('python3.', 'cpython-3')}.pyc"
         assert int.from_bytes(compiled.read_bytes()[8:12], "little") == int(source.stat().st_mtime), compiled
+
+
+def asked_of(vm_root):
+    """The packages of the last tree."""
+    word = [line for line in vm_root.notes().splitlines() if line.startswith("--include=")][-1]
+    return word.partition("=")[2].split(",")
+
+
+def test_included_packages(vm_root):
+    """They have a tree of their own, and the other guest's kernel. It is made once, whatever the list's order."""
+    plain = printed_root(vm_root("--print", "guest"))
+    packages = asked_of(vm_root)
+    (plain / "boot/vmlinuz-1").write_text("the guest's")
+    result = vm_root("--include", "zsh,libfoo2.1", "--print", "guest")
+    root = printed_root(result)
+    assert "guest with libfoo2.1 zsh" in result.stderr and root != plain
+    assert asked_of(vm_root) == [name for name in packages if not name.startswith("linux-image")] + ["libfoo2.1", "zsh"]
+    assert f"KERNEL={root}/boot/vmlinuz-1\n" in result.stdout and (root / "boot/vmlinuz-1").read_text() == "the guest's"
+    assert not list(unsafe(root.parent))
+    notes = vm_root.notes()
+    for words in [["--include", "libfoo2.1,zsh,zsh", "guest"], ["--include=zsh", "--include=libfoo2.1", "guest"]]:
+        again = vm_root("--print", *words)
+        assert (printed_root(again), again.stderr) == (root, "")
+    assert vm_root.notes() == notes
+
+
+def test_lists_do_not_replace_each_other(vm_root):
+    trees = [printed_root(vm_root("--print", *words, "guest")) for words in ([], ["--include=zsh"], ["--include=fish"])]
+    assert len(set(trees)) == 3 and all((tree.parent / "made").exists() for tree in trees)
+    assert vm_root("--renew", "--include=zsh", "guest").returncode == 0
+    assert all((tree.parent / "made").exists() for tree in trees)
+
+
+def test_an_included_tree_that_is_old(vm_root):
+    tree = printed_root(vm_root("--print", "--include=zsh", "guest")).parent
+    os.utime(tree / "made", (10**9, 10**9))
+    assert "vm-root --renew --include zsh guest makes it anew" in vm_root("--include=zsh", "guest").stderr
+    assert vm_root("--renew", "--include=zsh", "guest").returncode == 0
+    assert vm_root("--include=zsh", "guest").stderr == ""
+
+
+def test_packages_that_each_guest_has(vm_root):
+    """g++ is among them, though its name is an expression."""
+    plain = printed_root(vm_root("--print", "guest"))
+    assert printed_root(vm_root("--print", "--include", "g++,git", "guest")) == plain
+
+
+@pytest.mark.parametrize("said", ["Unable to locate package nosuch", "Package 'nosuch' has no installation candidate"])
+def test_a_package_that_is_not_there(vm_root, said):
+    assert vm_root("guest").returncode == 0
+    result = vm_root("--include", "zsh,nosuch", "guest", REFUSE=said)
+    assert result.returncode == 1 and "Debian trixie has no package nosuch\n" in result.stderr, result
+
+
+@pytest.mark.parametrize("name", ["libfoo.1", "zsh+"])
+def test_a_name_that_apt_takes_for_more(vm_root, name, tmp_path):
+    """An expression, or the word to install zsh: apt finds something, but no package has that name."""
+    result = vm_root("--include", name, "guest")
+    assert result.returncode == 1 and f"has no package {name}\n" in result.stderr, result
+    assert not list((tmp_path / "cache").glob("with.*"))
+
+
+@pytest.mark.parametrize("words", [
+    ["--include"], ["--include", ""], ["--include=a1,,b1"], ["--include", "-y"], ["--include", "zsh-"], ["--include", "zsh=1"],
+    ["--include", "zsh/sid"], ["--include", "?installed"], ["--include", "Zsh"], ["--include", "zsh fish"], ["--include", "../etc"],
+    ["--include", "zsh", "uml"],
+])
+def test_what_is_no_list_of_packages(vm_root, words):
+    result = vm_root(*words)
+    assert result.returncode == 2 and "--include" in result.stderr and not vm_root.notes(), result
 
 
 def as_nobody():
