@@ -419,5 +419,6 @@ int mount_main(int argc, char **argv)
 	}
 	if (config.verbose)
 		log_setup("casement mount", LOG_LEVEL_DEBUG);
+	log_while_serving();
 	return config.background ? mount_in_background(&config) : mount_here(&config, -1);
 }

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +23,8 @@
 #define LOG_TEXT_MAX 1024
 #define LOG_LINE_MAX PIPE_BUF	/* what a pipe takes in one piece */
 #define LOG_BUDGET 20
+/* How long a line of a program that serves waits for its reader, milliseconds: a busy one is back by then. */
+#define LOG_WAIT_MS 100
 
 const char *const log_level_names[] = {
 	"off", "error", "warn", "info", "debug", "trace", NULL,
@@ -39,6 +43,12 @@ static const char *log_program = "casement";		/* [I] */
 static enum log_level log_threshold = LOG_LEVEL_INFO;	/* [I] */
 static int log_socket = -1;				/* to syslog; -1: standard error it is [A] relaxed */
 static char log_ident[64];				/* [I] */
+
+
+static bool log_serving;				/* [I] the next four are used by a program that serves */
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;	/* held while a line is written */
+static bool syslog_is_full, stderr_is_full;		/* [L:log_lock] no room for the last line: the next waits no time */
+static unsigned int lines_lost;				/* [L:log_lock] since stderr_is_full */
 
 void log_setup(const char *program, enum log_level level)
 {
@@ -66,7 +76,23 @@ int log_to_syslog(void)
 	return 0;
 }
 
-/* True when syslog has taken the line. When the socket fails, standard error gets all later lines. */
+void log_while_serving(void)
+{
+	log_serving = true;
+}
+
+/* True when a line can be written without waiting for its reader. */
+static bool has_room(int fd, bool *full)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+
+	if (!log_serving)
+		return true;
+	*full = poll(&pfd, 1, *full ? 0 : LOG_WAIT_MS) <= 0;
+	return !*full;
+}
+
+/* True when syslog has taken the line. After an error other than a full queue all lines go to standard error. */
 static bool say_to_syslog(int fd, enum log_level level, const char *line)
 {
 	char message[LOG_LINE_MAX + 128], when[32];
@@ -76,15 +102,39 @@ static bool say_to_syslog(int fd, enum log_level level, const char *line)
 	struct tm tm;
 	ssize_t n;
 
+	if (!has_room(fd, &syslog_is_full))
+		return false;
 	strftime(when, sizeof(when), "%b %e %T", localtime_r(&now, &tm));
 	iov.iov_len = (size_t)snprintf(message, sizeof(message), "<%d>%s %s: %s",
 				       LOG_USER | level_priority[level], when, log_ident, line);
 	do
-		n = sendmsg(fd, &msg, MSG_NOSIGNAL);
+		n = sendmsg(fd, &msg, MSG_NOSIGNAL | (log_serving ? MSG_DONTWAIT : 0));
 	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno != ENOBUFS)
+	if (n < 0 && errno != ENOBUFS && errno != EAGAIN)
 		__atomic_store_n(&log_socket, -1, __ATOMIC_RELAXED);
 	return n >= 0;
+}
+
+/* A line; while nothing reads standard error it is lost. */
+static void say_to_stderr(enum log_level level, const char *text, size_t n)
+{
+	char line[LOG_LINE_MAX], lost[64] = "";
+	size_t len, room = sizeof(line) - 1;
+
+	if (!has_room(STDERR_FILENO, &stderr_is_full)) {
+		lines_lost++;
+		return;
+	}
+	if (lines_lost)
+		snprintf(lost, sizeof(lost), "(%u lines before this one were lost) ", lines_lost);
+	lines_lost = 0;
+	len = (size_t)snprintf(line, room, "%s: %s%s", log_program, level_prefix[level], lost);
+	len = len < room ? len : room - 1;
+	len += plain_text(text, n, line + len, room - len);
+	line[len++] = '\n';
+	if (write(STDERR_FILENO, line, len) < 0) {
+		/* Nowhere left to say it. */
+	}
 }
 
 bool log_enabled(enum log_level level)
@@ -95,28 +145,23 @@ bool log_enabled(enum log_level level)
 static void log_write(enum log_level level, const char *format, va_list args)
 {
 	char text[LOG_TEXT_MAX], line[LOG_LINE_MAX];
-	int saved = errno;
-	size_t len, room = sizeof(line) - 1;
-	int n, fd;
+	int n, fd, saved = errno;
+	bool said = false;
 
 	/* Names of others are in it; here nobody can forget them. */
 	n = vsnprintf(text, sizeof(text), format, args);
 	n = n < 0 ? 0 : n < LOG_TEXT_MAX ? n : LOG_TEXT_MAX - 1;
+	if (log_serving)
+		pthread_mutex_lock(&log_lock);
 	fd = __atomic_load_n(&log_socket, __ATOMIC_RELAXED);
 	if (fd >= 0) {
 		plain_text(text, (size_t)n, line, sizeof(line));
-		if (say_to_syslog(fd, level, line)) {
-			errno = saved;
-			return;
-		}
+		said = say_to_syslog(fd, level, line);
 	}
-	len = (size_t)snprintf(line, room, "%s: %s", log_program, level_prefix[level]);
-	len = len < room ? len : room - 1;
-	len += plain_text(text, (size_t)n, line + len, room - len);
-	line[len++] = '\n';
-	if (write(STDERR_FILENO, line, len) < 0) {
-		/* Nowhere left to say it. */
-	}
+	if (!said)
+		say_to_stderr(level, text, (size_t)n);
+	if (log_serving)
+		pthread_mutex_unlock(&log_lock);
 	errno = saved;
 }
 

@@ -32,6 +32,13 @@ void log_setup(const char *program, enum log_level level);
  */
 int log_to_syslog(void);
 
+/*
+ * For a program that serves others, before threads: from here on a line waits a tenth of a second at
+ * most for the reader of standard error or for syslog. If nothing reads, it is lost; a line that syslog
+ * does not take goes to standard error. The next line that is read says how many were lost.
+ */
+void log_while_serving(void);
+
 /* True when a line of this level would be printed; guards costly arguments. */
 bool log_enabled(enum log_level level);
 

@@ -269,6 +269,7 @@ static void setup_log(const struct config *config)
 	if (err)
 		log_warn("--syslog: nobody listens at /dev/log (%s); logging to standard error",
 			 strerror(-err));
+	log_while_serving();
 }
 
 int main(int argc, char **argv)
