@@ -8,10 +8,10 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/checked.h"
+#include "guest/modules.h"
 #include "guest/report.h"
 
 #define NEW_ROOT "/" GUEST_ROOT_MOUNT
@@ -97,17 +97,11 @@ void mounts_switch_root(const struct guest_params *params)
 	mount_system_dirs(params->root_readonly);
 }
 
-/* 9p is made of modules in Debian's kernel. */
+/* 9p is made of modules in Debian's kernel. Without them the mount fails, and says so. */
 static void load_9p(void)
 {
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		execl("/sbin/modprobe", "modprobe", "-a", "9pnet_virtio", "9p", NULL);
-		_exit(127);
-	}
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
+	modules_load("/", "9pnet_virtio");
+	modules_load("/", "9p");
 }
 
 static void share_path(const struct guest_mount *share, char *path, size_t size)
