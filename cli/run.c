@@ -102,8 +102,8 @@ static void announce(const struct run_config *config, const struct run_parts *pa
 			 " (emulated, as there is no usable /dev/kvm)");
 	if (!parts->uml && !parts->sandbox)
 		log_debug("%s has no -sandbox: it may make all system calls", parts->vmm);
-	log_debug("kernel %s, root %s%s", parts->kernel, parts->root,
-		  parts->root_readonly ? " (read-only)" : "");
+	log_debug("kernel %s, root %s (%s)", parts->kernel, parts->root,
+		  run_root_names[parts->root_mode]);
 }
 
 /* From the start of all processes to the end of the last. */

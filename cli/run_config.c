@@ -3,6 +3,7 @@
 #include "cli/run_config.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,19 +13,20 @@
 #define MIB (1ULL << 20)
 #define WINDOW_RANGE (2 * MIB)	/* a guest maps the window in pieces of this */
 
+const char *const run_root_names[] = { "ro", "rw", "cow", NULL };
 const char *const run_cache_names[] = { "auto", "always", "never", "metadata", NULL };
 const char *const run_dax_names[] = { "auto", "always", "inode", "never", NULL };
 
 /* ---- DIR[:TAG][:ro] ---- */
 
-/* Cut ":ro" off the end of `text`. */
-static bool cut_readonly(char *text)
+/* Cut `end` off the end of `text`, of which something is left. */
+static bool cut_end(char *text, const char *end)
 {
-	size_t len = strlen(text);
+	size_t len = strlen(text), end_len = strlen(end);
 
-	if (len <= 3 || strcmp(text + len - 3, ":ro"))
+	if (len <= end_len || strcmp(text + len - end_len, end))
 		return false;
-	text[len - 3] = '\0';
+	text[len - end_len] = '\0';
 	return true;
 }
 
@@ -64,7 +66,7 @@ static int add_share(struct run_config *config, const char *argument, bool is_9p
 		return -E2BIG;
 	}
 	*share = (struct run_share){ .dir = text, .is_9p = is_9p };
-	share->readonly = cut_readonly(text);
+	share->readonly = cut_end(text, ":ro");
 	colon = strrchr(text, ':');
 	if (colon)
 		*colon = '\0';
@@ -107,8 +109,16 @@ static int call_root(void *opaque, const char *argument)
 
 	if (!text)
 		return -ENOMEM;
-	config->root_readonly = cut_readonly(text);
 	config->root = text;
+	for (int i = 0; run_root_names[i]; i++) {
+		char end[8];
+
+		snprintf(end, sizeof(end), ":%s", run_root_names[i]);
+		config->root_mode = i;
+		if (cut_end(text, end))
+			return 0;
+	}
+	config->root_mode = RUN_ROOT_READONLY;
 	return 0;
 }
 
@@ -171,8 +181,8 @@ static const struct option_row rows[] = {
 	  .min = 128 * MIB },
 	{ "queues", 0, OPTION_NUMBER, AT(queues), "N", "Request queues of each share. Default: 1.",
 	  .min = 1, .max = 64 },
-	{ "root", 0, OPTION_CALL, 0, "DIR[:ro]",
-	  "The guest's root file system. Default: a small Debian 13, made once and read-only.",
+	{ "root", 0, OPTION_CALL, 0, "DIR[:rw|:cow]",
+	  "The guest's root file system, which the guest cannot change. With rw it can, and DIR is changed. With cow it can, too, but what it changes is in its memory, at most half of that, and is gone with it: --root /:cow is this very system, in a machine. /proc, /sys, /dev, /run, /tmp and /mnt are the guest's own. A DIR that ends in :ro, :rw or :cow itself needs a slash after it. Default: a small Debian 13, made once and read-only.",
 	  .call = call_root },
 	{ "kernel", 0, OPTION_STRING, AT(kernel), "FILE",
 	  "Boot this kernel; it needs virtio-pci (with --accel uml: virtio_uml) and virtiofs built in. Default: Debian 13's." },

@@ -30,7 +30,7 @@ struct run_config {
 	uint64_t cpus;			/* 0: not said */
 	uint64_t memory, queues;
 	const char *root;		/* NULL: the guest root of vm-root */
-	bool root_readonly;
+	int root_mode;			/* of `root`: enum run_root */
 	const char *kernel, *module, *qemu, *daemon, *append, *log, *monitor;
 	const char *daemon_args[RUN_DAEMON_ARGS_MAX];
 	unsigned int n_daemon_args;
@@ -39,6 +39,8 @@ struct run_config {
 	char **command;			/* NULL-terminated; empty: a shell */
 };
 
+enum run_root { RUN_ROOT_READONLY, RUN_ROOT_WRITABLE, RUN_ROOT_COW };
+extern const char *const run_root_names[];	/* in this order */
 extern const char *const run_cache_names[];
 extern const char *const run_dax_names[];	/* [0]: no option */
 enum run_driver { RUN_DRIVER_MAINLINE, RUN_DRIVER_CASEMENT };

@@ -61,7 +61,8 @@ static int copy_file(const char *from, const char *to)
 static int make_boot(const struct run_parts *parts, const struct run_control *control)
 {
 	static const char *const dirs[] = {
-		"boot", "boot/dev", "boot/proc", "boot/sys", ("boot/" GUEST_ROOT_MOUNT),
+		"boot", "boot/dev", "boot/proc", "boot/sys", ("boot/" GUEST_ROOT_MOUNT), ("boot/" GUEST_COW_MOUNT),
+		("boot/" GUEST_MODULES_MOUNT),
 	};
 	char path[PATH_MAX];
 	int err;
@@ -228,7 +229,9 @@ int control_write_params(const struct run_control *control, const struct run_con
 		log_error("%s: cannot be written: %s", path, strerror(-err));
 		return err;
 	}
-	put_record(file, "root", parts->root_readonly ? "ro" : "rw");
+	put_record(file, "root", run_root_names[parts->root_mode]);
+	if (parts->modules)
+		put_record(file, "modules", "");
 	if (parts->module)
 		put_record(file, "fs", "casement");
 	put_record(file, "hostname", "guest");

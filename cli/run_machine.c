@@ -43,7 +43,8 @@
 struct service {
 	const char *socket, *dir, *tag, *cache;
 	bool readonly;
-	const struct run_share *share;	/* NULL: boot or root */
+	bool one_device;		/* what is mounted in it is a part of it */
+	const struct run_share *share;	/* NULL: one of the system's */
 };
 
 static unsigned long long window_mappings(const struct machine *machine)
@@ -92,6 +93,8 @@ static void add_daemon_words(const struct machine *machine, const struct service
 		words_option(words, "--tag", "%s", service->tag);
 	if (service->readonly)
 		words_add(words, "--readonly");
+	if (service->one_device)
+		words_add(words, "--no-announce-submounts");
 	if (!service->share)
 		return;
 	words_option(words, "--queues", "%llu", (unsigned long long)config->queues);
@@ -140,26 +143,37 @@ static int start_daemon(struct machine *machine, const struct service *service)
 	return 0;
 }
 
-static int start_daemons(struct machine *machine)
+/* What the guest boots from, its root, and its kernel's modules where the root has other ones. */
+static int start_system_daemons(struct machine *machine)
 {
 	const struct run_parts *parts = machine->parts;
-	char boot[PATH_MAX], socket[32];
-	struct service service = {
-		.socket = RUN_BOOT_SOCKET, .dir = boot, .tag = GUEST_BOOT_TAG, .cache = "auto",
-		.readonly = true,
+	char boot[PATH_MAX];
+	const struct service services[] = {
+		{ .socket = RUN_BOOT_SOCKET, .dir = boot, .tag = GUEST_BOOT_TAG, .cache = "auto", .readonly = true },
+		/* An overlay does not go on into a mount that is made on the way. */
+		{ .socket = RUN_ROOT_SOCKET, .dir = parts->root, .tag = GUEST_ROOT_TAG,
+		  .cache = parts->root_cache, .readonly = parts->root_mode != RUN_ROOT_WRITABLE,
+		  .one_device = parts->root_mode == RUN_ROOT_COW },
+		{ .socket = RUN_MODULES_SOCKET, .dir = parts->modules, .tag = GUEST_MODULES_TAG,
+		  .cache = "always", .readonly = true },
 	};
-	int err;
+	int err = 0;
 
 	control_path(machine->control, "boot", boot, sizeof(boot));
-	err = start_daemon(machine, &service);
-	if (err)
-		return err;
-	machine->daemons[0].dir = "the boot folder";
-	service = (struct service){
-		.socket = RUN_ROOT_SOCKET, .dir = parts->root, .tag = GUEST_ROOT_TAG,
-		.cache = parts->root_cache, .readonly = parts->root_readonly,
-	};
-	err = start_daemon(machine, &service);
+	for (size_t i = 0; i < ARRAY_SIZE(services) && !err; i++)
+		if (services[i].dir)
+			err = start_daemon(machine, &services[i]);
+	if (!err)
+		machine->daemons[0].dir = "the boot folder";
+	return err;
+}
+
+static int start_daemons(struct machine *machine)
+{
+	struct service service;
+	char socket[32];
+	int err = start_system_daemons(machine);
+
 	for (unsigned int i = 0; i < machine->config->n_shares && !err; i++) {
 		const struct run_share *share = &machine->config->shares[i];
 

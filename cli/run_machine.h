@@ -15,8 +15,8 @@
 #include "cli/run_parts.h"
 #include "cli/run_verdict.h"
 
-/* Boot, root, the shares. */
-#define MACHINE_DAEMONS_MAX (RUN_SHARES_MAX + 2)
+/* Boot, root, the kernel's modules, the shares. */
+#define MACHINE_DAEMONS_MAX (RUN_SHARES_MAX + 3)
 
 struct machine_process {
 	pid_t pid;		/* 0: not started, or ended */

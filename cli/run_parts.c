@@ -106,13 +106,23 @@ static int ask_vm_root(const char *kind, char *lines, size_t size)
 	return child_capture(argv, -1, lines, size) ? -EIO : 0;
 }
 
+/* The modules of the kernel of a tree that vm-root told of. */
+static char *modules_of(const char *lines)
+{
+	cleanup_free char *root = line_value(lines, "ROOT");
+	char *path = NULL;
+
+	return root && asprintf(&path, "%s/usr/lib/modules", root) >= 0 ? path : NULL;
+}
+
 static int find_guest(const struct run_config *config, struct run_parts *parts)
 {
 	char lines[2 * PATH_MAX];
 
 	parts->root = config->root;
-	parts->root_readonly = config->root_readonly;
-	parts->root_cache = "auto";
+	parts->root_mode = config->root_mode;
+	/* Above a file that the host replaced, a name of the copy-on-write root would be stale for good. */
+	parts->root_cache = config->root_mode == RUN_ROOT_COW ? "always" : "auto";
 	/* One without a slash would be looked for in PATH. */
 	parts->kernel = config->kernel ? realpath(config->kernel, NULL) : NULL;
 	if (parts->root && parts->kernel)
@@ -123,12 +133,14 @@ static int find_guest(const struct run_config *config, struct run_parts *parts)
 	}
 	if (!parts->root) {
 		parts->root = line_value(lines, "ROOT");
-		parts->root_readonly = true;
+		parts->root_mode = RUN_ROOT_READONLY;
 		/* Nobody changes it, so the guest may keep what it has seen. */
 		parts->root_cache = "always";
 	}
-	if (!parts->kernel && !parts->uml)
+	if (!parts->kernel && !parts->uml) {
 		parts->kernel = line_value(lines, "KERNEL");
+		parts->modules = config->root ? modules_of(lines) : NULL;
+	}
 	if (!parts->kernel && parts->uml && !ask_vm_root("uml", lines, sizeof(lines)))
 		parts->kernel = line_value(lines, "UML");
 	if (!parts->root || !parts->kernel) {

@@ -20,7 +20,8 @@ struct run_parts {
 	const char *kernel;
 	const char *module;	/* casement.ko; NULL: the guest uses the kernel's own driver */
 	const char *root;	/* the guest's root file system */
-	bool root_readonly;
+	int root_mode;		/* enum run_root */
+	const char *modules;	/* what the root shall have as /lib/modules; NULL: its own are right */
 	const char *root_cache;	/* casementd's --cache for it */
 	const char *qemu;
 	char vmm[48];		/* its name and version, for messages */

@@ -171,6 +171,8 @@ void run_qemu_words(const struct run_config *config, const struct run_parts *par
 	words_option(words, "-qmp", "chardev:events");
 	add_fs(control, RUN_BOOT_SOCKET, GUEST_BOOT_TAG, 1, words);
 	add_fs(control, RUN_ROOT_SOCKET, GUEST_ROOT_TAG, 1, words);
+	if (parts->modules)
+		add_fs(control, RUN_MODULES_SOCKET, GUEST_MODULES_TAG, 1, words);
 	add_shares(config, parts, control, words);
 	if (config->monitor) {
 		cleanup_free char *escaped = words_escape_commas(config->monitor);

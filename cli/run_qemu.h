@@ -11,6 +11,7 @@
 /* Socket names in the control directory. */
 #define RUN_BOOT_SOCKET "boot.sock"
 #define RUN_ROOT_SOCKET "root.sock"
+#define RUN_MODULES_SOCKET "modules.sock"
 #define RUN_SHARE_SOCKET "share%u.sock"
 
 /* True when this share is served through a window. QEMU maps all writable, so ro has none. */

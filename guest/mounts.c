@@ -3,6 +3,7 @@
 #include "guest/mounts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -11,8 +12,10 @@
 #include <unistd.h>
 
 #include "common/checked.h"
+#include "common/cleanup.h"
 #include "guest/modules.h"
 #include "guest/report.h"
+#include "guest/root.h"
 
 #define NEW_ROOT "/" GUEST_ROOT_MOUNT
 
@@ -64,7 +67,15 @@ static void mount_tmpfs(const char *dir, const char *options, bool required)
 			       strerror(errno));
 }
 
-static void mount_system_dirs(bool root_readonly)
+/* A home that is not the guest's to change, or that an ordinary user of the host may not read. */
+static bool needs_home(const struct guest_params *params, const char *home)
+{
+	cleanup_close int fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return params->root_readonly || (fd < 0 && errno == EACCES);
+}
+
+static void mount_system_dirs(const struct guest_params *params)
 {
 	make_dev_links();
 	if ((mkdir("/dev/pts", 0755) && errno != EEXIST) ||
@@ -73,17 +84,17 @@ static void mount_system_dirs(bool root_readonly)
 	mount_tmpfs("/dev/shm", "mode=1777", false);
 	mount_tmpfs("/run", "mode=755", false);
 	mount_tmpfs(GUEST_MOUNT_DIR, "mode=755", true);
-	if (!root_readonly)
+	if (needs_home(params, "/root"))
+		mount_tmpfs("/root", "mode=700", false);
+	if (!params->root_readonly && !params->root_cow)
 		return;
 	mount_tmpfs("/tmp", "mode=1777", false);
 	mount_tmpfs("/var/tmp", "mode=1777", false);
-	mount_tmpfs("/root", "mode=700", false);
 }
 
 void mounts_switch_root(const struct guest_params *params)
 {
-	if (mount(GUEST_ROOT_TAG, NEW_ROOT, params->fs, params->root_readonly ? MS_RDONLY : 0, NULL))
-		report_failure("the guest cannot mount its root over virtio-fs: %s", strerror(errno));
+	root_mount(params);
 	for (size_t i = 0; i < ARRAY_SIZE(pseudos); i++) {
 		if (!params->root_readonly)
 			mkdir(pseudos[i].new_dir, 0755);
@@ -94,7 +105,7 @@ void mounts_switch_root(const struct guest_params *params)
 	/* The boot share comes to lie upon the new root, and is the mount that is taken away; report.c still has it. */
 	if (chdir(NEW_ROOT) || syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
 		report_failure("the guest cannot change to its root: %s", strerror(errno));
-	mount_system_dirs(params->root_readonly);
+	mount_system_dirs(params);
 }
 
 /* 9p is made of modules in Debian's kernel. Without them the mount fails, and says so. */

@@ -69,7 +69,9 @@ static int parse_record(char *record, struct guest_params *params, char ***env, 
 		return -EINVAL;
 	*value++ = '\0';
 	if (!strcmp(record, "root"))
-		params->root_readonly = !strcmp(value, "ro");
+		params->root_readonly = !strcmp(value, "ro"), params->root_cow = !strcmp(value, "cow");
+	else if (!strcmp(record, "modules"))
+		params->modules = true;
 	else if (!strcmp(record, "fs"))
 		params->fs = value;
 	else if (!strcmp(record, "hostname"))

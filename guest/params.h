@@ -6,7 +6,8 @@
  *
  * The parameters file is a list of "key=value" records, each ended by a NUL:
  *
- *   root=ro | rw                  how the root file system is mounted
+ *   root=ro | rw | cow            how the root file system is mounted; cow: below what is changed in memory
+ *   modules=                      the share GUEST_MODULES_TAG has what belongs into /lib/modules
  *   fs=casement                   the root's type, by casement.ko; without: virtiofs
  *   hostname=NAME
  *   terminal=ROWSxCOLUMNS         the command gets a terminal; without: pipes
@@ -23,7 +24,10 @@
 
 #define GUEST_BOOT_TAG "casement.boot"
 #define GUEST_ROOT_TAG "casement.root"
-#define GUEST_ROOT_MOUNT "newroot"	/* folder in the boot share */
+#define GUEST_MODULES_TAG "casement.modules"
+#define GUEST_ROOT_MOUNT "newroot"	/* folders in the boot share */
+#define GUEST_COW_MOUNT "cow"
+#define GUEST_MODULES_MOUNT "modules"
 #define GUEST_PARAMS_FILE "params"
 #define GUEST_MODULE_FILE "casement.ko"	/* in the boot share, where it is wanted */
 #define GUEST_STATUS_EXIT "exit "
@@ -47,7 +51,8 @@ struct guest_mount {
 /* All strings point into `text`. */
 struct guest_params {
 	char *text;
-	bool root_readonly;
+	bool root_readonly, root_cow;
+	bool modules;		/* they are in a share of their own */
 	const char *fs;		/* of the root: "virtiofs" or "casement" */
 	const char *hostname;
 	bool terminal;

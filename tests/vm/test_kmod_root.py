@@ -73,7 +73,7 @@ fi
 diff -r --no-dereference /usr/bin /root/bin
 /root/bin/git -C clone status --short > /dev/null; make -s -C project; ./project/prog
 mount -o remount,ro /; if touch /root/no 2>/dev/null; then exit 9; fi
-""", "--root", root, "--reboot", "--module", module, *OURS)
+""", "--root", f"{root}:rw", "--reboot", "--module", module, *OURS)
     assert guest.finish(patience=400) == "42\n"
     assert guest.kernel_log().count("Linux version") == 2
     assert results(home) == results(host)

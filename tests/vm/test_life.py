@@ -124,7 +124,7 @@ def test_a_root_of_ones_own(natives, tmp_path):
     subprocess.run(["cp", "-L", busybox.stdout.strip(), root / "bin/busybox"], check=True)
     (root / "bin/sh").symlink_to("busybox")
     natives("/bin/busybox uname -r > /etc/kernel; /bin/busybox grep -c ' / virtiofs ' /proc/mounts",
-            "--root", root).finish()
+            "--root", f"{root}:rw").finish()
     assert (root / "etc/kernel").read_text().startswith("6.12")
 
 

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""casement run --root: read-only unless it is asked for more, and copy-on-write for one's own system."""
+import os
+import subprocess
+
+import pytest
+
+from booted import BOOTED
+from daemons import CASEMENT, PATIENCE, TOP, short_path  # noqa: F401
+
+NOBODY = 65534
+USER = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+
+
+def run(root, script, *options, before=(), accel="uml"):
+    BOOTED["native" if accel == "uml" else "QEMU"] += 1
+    return subprocess.run([*before, CASEMENT, "run", "--accel", accel, "--root", str(root), *map(str, options), "--", "/bin/sh",
+                           "-c", script], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
+@pytest.fixture
+def temporary(short_path, monkeypatch):
+    """Where casement run keeps its things. What it leaves there is seen at the end."""
+    (short_path / "run").mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path / "run"))
+    yield short_path
+    assert not list((short_path / "run").iterdir())
+
+
+@pytest.fixture
+def root(temporary):
+    """One of a single program, with a file to change."""
+    top = temporary / "tree"
+    for name in ("bin", "proc", "sys", "dev", "tmp", "run", "mnt", "root", "etc"):
+        (top / name).mkdir(parents=True)
+    busybox = subprocess.run(["sh", "-c", "command -v busybox"], capture_output=True, text=True, check=False)
+    assert busybox.returncode == 0, "busybox is missing: run scripts/setup test"
+    subprocess.run(["cp", "-L", busybox.stdout.strip(), top / "bin/busybox"], check=True)
+    for name in ("sh", "cat", "touch", "grep", "stat", "ls", "mv", "rm", "df", "mkdir"):
+        (top / "bin" / name).symlink_to("busybox")
+    (top / "etc/file").write_text("the host's\n")
+    (top / "etc/deep/er").mkdir(parents=True)
+    top.chmod(0o711)
+    return top
+
+
+CHANGE = "echo changed > /etc/file; cat /etc/file; touch /new; ls -d /new; "
+
+
+def contents(root):
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*"))
+
+
+@pytest.mark.parametrize("mode", ["", ":ro"])
+def test_a_root_is_readonly(root, mode):
+    before = contents(root)
+    result = run(f"{root}{mode}", CHANGE + "touch /tmp/x /root/x && echo own")
+    assert result.stdout == "the host's\nown\n" and "Read-only file system" in result.stderr, result
+    assert contents(root) == before
+
+
+def test_a_root_is_written_when_asked(root):
+    result = run(f"{root}:rw", CHANGE)
+    assert result.stdout == "changed\n/new\n", result
+    assert (root / "etc/file").read_text() == "changed\n" and (root / "new").exists()
+
+
+def test_what_a_root_is_changed_to_is_thrown_away(root):
+    before = contents(root)
+    result = run(f"{root}:cow", CHANGE + """set -e
+        rm /bin/df; mv /etc/deep /etc/moved; ls -d /etc/moved/er
+        stat -c %a / /tmp; grep -c '^overlay / overlay rw' /proc/mounts""")
+    assert result.stdout == "changed\n/new\n/etc/moved/er\n711\n1777\n1\n", result
+    assert contents(root) == before and (root / "etc/file").read_text() == "the host's\n"
+
+
+def test_a_file_that_the_host_replaces(root):
+    """The guest goes on with what it has, and no name of it turns stale."""
+    (root / "etc/next").write_text("new\n")
+    (root / "share").mkdir()
+    result = run(f"{root}:cow", "cat /etc/file; cd /mnt/s; mv next file; cat /etc/file; cat /etc/other",
+                 "--share", f"{root}/etc:s")
+    assert result.stdout.splitlines()[0] == "the host's"
+    assert result.stdout.splitlines()[1] in ("the host's", "new") and "tale" not in result.stderr, result
+
+
+@pytest.mark.parametrize("end", ["rw", "ro", "cow"])
+def test_a_name_that_ends_like_a_mode(root, end):
+    odd = root.with_name(f"odd:{end}")
+    root.rename(odd)
+    result = run(f"{odd}/", "touch /new")
+    assert result.returncode and "Read-only" in result.stderr, result
+    result = run(f"{odd}:rw", "touch /new")
+    assert result.returncode == 0 and (odd / "new").exists(), result
+
+
+OWN_SYSTEM = """set -e
+test "$(id -u)" = 0
+echo harmless > /etc/casement-was-here; cat /etc/casement-was-here
+echo tmp: $(ls -A /tmp) run: $(ls -A /run) mnt: $(ls -A /mnt)
+test -d /sys/kernel; test -c /dev/null; touch $HOME/here
+cat /proc/1/comm
+"""
+
+
+@pytest.mark.parametrize("before", [[], USER], ids=["root", "user"])
+def test_ones_own_system(temporary, before):
+    """A machine of what this host is made of. Nothing that is done in it is done to the host."""
+    if os.geteuid() == 0 and before:
+        os.chown(temporary / "run", NOBODY, NOBODY)
+    result = run("/:cow", OWN_SYSTEM, before=before)
+    assert result.returncode == 0, result
+    assert result.stdout == "harmless\ntmp: run: mnt:\nmemfd:init\n", result
+    assert not os.path.exists("/etc/casement-was-here")
+
+
+def test_ones_own_system_in_qemu(temporary):
+    """Its kernel is another than the host's, and has what is a module of it."""
+    result = run("/:cow", 'echo x > /etc/casement-was-here && test -e "/lib/modules/$(uname -r)/modules.dep" && echo fine', accel="auto")
+    assert (result.returncode, result.stdout) == (0, "fine\n"), result
+    assert not os.path.exists("/etc/casement-was-here")
+
+
+def test_a_kernel_that_has_no_overlay(root):
+    """Debian's own, without its modules: what is missing is named."""
+    said = subprocess.run([TOP / "scripts/vm-root", "--print", "guest"], check=True, capture_output=True, text=True).stdout
+    kernel = dict(line.split("=", 1) for line in said.splitlines())["KERNEL"]
+    result = run(f"{root}:cow", "true", "--kernel", kernel, accel="auto")
+    assert result.returncode == 125 and len(result.stderr.splitlines()) == 1, result
+    assert "has no overlay file system" in result.stderr and "lib/modules" in result.stderr
