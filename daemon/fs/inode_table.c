@@ -351,15 +351,15 @@ static bool drop_idle(struct inode_table *table, struct inode *inode)
 	return dropped;
 }
 
-uint64_t inode_table_drop(struct inode_table *table, bool (*pick)(struct inode *inode))
+uint64_t inode_table_drop(struct inode_table *table, const struct inode_pick *pick, uint32_t *from,
+			  uint64_t most)
 {
-	uint32_t from = INODE_ROOT_ID + 1;
 	uint64_t id, dropped = 0;
 
-	for (; (id = inode_slab_next(&table->slab, &from)); from++) {
+	for (; dropped < most && (id = inode_slab_next(&table->slab, from)); (*from)++) {
 		struct inode *inode = inode_table_get(table, id);
 
-		if (inode && pick(inode) && drop_idle(table, inode)) {
+		if (inode && pick->pick(pick->ctx, inode) && drop_idle(table, inode)) {
 			dropped++;
 			inode_put(inode);
 		}

@@ -97,11 +97,21 @@ bool inode_table_count(struct inode_table *table, struct inode *inode);
 /* Take `n` lookups away, at most those there are; at none the id is gone. The root stays. */
 void inode_table_forget(struct inode_table *table, uint64_t id, uint64_t n);
 
+/* Chooses inodes; called with each counted, and without locks. */
+struct inode_pick {
+	bool (*pick)(void *ctx, struct inode *inode);
+	void *ctx;
+};
+
+#define INODE_SLOT_FIRST 2u	/* after the root's, which is never dropped */
+
 /*
- * Forget each inode of which pick() says so, and which nobody uses: no request,
- * no open handle. To the guest its id is stale. How many there were.
+ * Forget the inodes that `pick` chooses, and that neither a request nor an open handle
+ * uses: from slot *from to the last slot, which *from passes then, or until there
+ * were `most` of them. To the guest their ids are stale. How many there were.
  */
-uint64_t inode_table_drop(struct inode_table *table, bool (*pick)(struct inode *inode));
+uint64_t inode_table_drop(struct inode_table *table, const struct inode_pick *pick, uint32_t *from,
+			  uint64_t most);
 
 /* Forget all but the root. Inodes in use live until their last inode_put(). */
 void inode_table_clear(struct inode_table *table);

@@ -48,12 +48,13 @@ static bool wait_a_little(struct room *room, uint32_t spare)
 }
 
 /* A file without a name, whose room our descriptor alone may keep. Not of a server that may not answer. */
-static bool is_removed(struct inode *inode)
+static bool is_removed(void *ctx, struct inode *inode)
 {
 	struct inode_fd at = INODE_FD_NONE;
 	bool removed = false;
 	struct statx stx;
 
+	(void)ctx;
 	if (!S_ISREG(inode->type) || inode_has(inode, INODE_WAITS))
 		return false;
 	if (!inode_fd_held(inode) || inode_fd_get(inode, &at))
@@ -75,11 +76,13 @@ static bool sweep_due(struct room *room, uint64_t now)
 
 static bool sweep(struct room *room, struct inode_table *inodes)
 {
+	const struct inode_pick removed = { .pick = is_removed };
 	uint64_t begin = now_ns(), end, dropped;
+	uint32_t from = INODE_SLOT_FIRST;
 
 	if (!sweep_due(room, begin))
 		return false;
-	dropped = inode_table_drop(inodes, is_removed);
+	dropped = inode_table_drop(inodes, &removed, &from, UINT64_MAX);
 	end = now_ns();
 	__atomic_store_n(&room->sweep_at, end + (end - begin) * SWEEP_REST, __ATOMIC_RELAXED);
 	return dropped;
