@@ -53,7 +53,7 @@ static void raise_nofile(const struct config *config)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* With fewer a guest that walks through a tree comes to the end of them, and gets ENFILE. */
+/* With fewer a guest that walks through a tree comes to the end of them: files are let go all the time then. */
 #define MANY_FILES 65536
 
 /* Who takes casementd over has the whole host anyway: nothing is lost by file handles (SECURITY.md). */

@@ -25,6 +25,7 @@
 #include "daemon/fs/lock_wait.h"
 #include "daemon/fs/mem_budget.h"
 #include "daemon/fs/patience.h"
+#include "daemon/fs/reclaim.h"
 #include "daemon/fs/room.h"
 #include "daemon/fs/safe_open.h"
 #include "daemon/fs/xattr_map.h"
@@ -40,6 +41,7 @@ struct fs {
 	struct fd_budget budget;
 	struct mem_budget listings;	/* of directories that were read in part */
 	struct room room;
+	struct reclaim reclaim;
 	struct safe_open open;		/* [I] */
 	struct fs_config config;	/* root_fd is -1: the root inode owns it; [I] */
 	struct fs_watch watch;		/* [I] from the first request on */

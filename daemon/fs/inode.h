@@ -43,6 +43,10 @@ struct inode_key {
 #define INODE_ELSEWHERE	   (1u << 6)	/* in a directory of another device; a directory: or of another mount */
 #define INODE_WAITS	   (1u << 7)	/* its file system is not known to be FS_KIND_LOCAL; [I] */
 
+/* inode.stay of a file that was looked up once, and of one that was looked up again. */
+#define INODE_STAY_NEW	1
+#define INODE_STAY_USED 2
+
 #define HANDLE_INLINE 20	/* bytes of a file handle that need no memory of their own */
 
 /* A file handle, packed; see file_handle.h. */
@@ -63,7 +67,10 @@ struct inode {
 	uint16_t type;		/* S_IFMT bits; [I] */
 	uint16_t mount;		/* its number in the mount table, 0: none; [I] */
 	uint8_t flags;		/* INODE_*; [A] only ever set, release, but for INODE_DOUBT */
-	uint8_t habit;		/* of look-ups in this directory, see op_lookup.c; [A] relaxed */
+	union {
+		uint8_t habit;	/* of look-ups in this directory, see op_lookup.c; [A] relaxed */
+		uint8_t stay;	/* of another file: how often reclaim() passes it over; [A] relaxed */
+	};
 	struct packed_handle handle;	/* written before INODE_HANDLE is set, never again */
 };
 _Static_assert(sizeof(struct inode) == 80, "a million of them are 80 MB");
@@ -151,6 +158,11 @@ static inline bool inode_has(const struct inode *inode, uint32_t flag)
 static inline void inode_set(struct inode *inode, uint32_t flags)
 {
 	__atomic_fetch_or(&inode->flags, (uint8_t)flags, __ATOMIC_RELEASE);
+}
+
+static inline void inode_unset(struct inode *inode, uint32_t flags)
+{
+	__atomic_fetch_and(&inode->flags, (uint8_t)~flags, __ATOMIC_RELEASE);
 }
 
 #endif

@@ -78,7 +78,6 @@ uint8_t inode_fs_kind(const struct inode *inode)
 /* The descriptor is about to be closed: could a file yet to come be taken for this one? */
 static void judge_locked(struct inode *inode)
 {
-	uint8_t doubt = (uint8_t)~INODE_DOUBT;
 	struct timespec now;
 	uint64_t ns;
 
@@ -88,7 +87,7 @@ static void judge_locked(struct inode *inode)
 	    inode_fs_kind(inode) & FS_KIND_REMOTE)
 		inode_set(inode, INODE_DOUBT);
 	else
-		__atomic_fetch_and(&inode->flags, doubt, __ATOMIC_RELEASE);
+		inode_unset(inode, INODE_DOUBT);
 }
 
 /* What was in a cell: to be closed and put without the lock. */
@@ -133,7 +132,7 @@ static bool take_cell_locked(struct inode_fds *fds, struct fd_shard *shard, stru
 	if (cell->users)
 		return false;
 	if (inode_has(owner, INODE_HANDLELESS)) {
-		if (!fd_budget_take(fds->budget))
+		if (!fd_budget_take_left(fds->budget))
 			return false;
 		place_set(owner, PLACE_OWN | (uint32_t)cell->fd);
 	} else {
@@ -305,6 +304,11 @@ static int open_again(struct inode *inode, int flags)
 bool inode_fd_held(const struct inode *inode)
 {
 	return has_descriptor(inode);
+}
+
+bool inode_fd_is_own(const struct inode *inode)
+{
+	return place_word(inode) & PLACE_OWN;
 }
 
 /* With O_NONBLOCK, which says nothing else of a file, open(2) does not wait for who has a lease on it. */

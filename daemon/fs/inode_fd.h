@@ -102,6 +102,8 @@ bool inode_fd_certain(const struct inode *inode);
 
 /* Whether a counted inode has a descriptor just now. */
 bool inode_fd_held(const struct inode *inode);
+/* Whether it has one for as long as it is known, which the budget counts. */
+bool inode_fd_is_own(const struct inode *inode);
 
 /* What kind of file system a counted inode is on, as far as that is known: FS_KIND_* bits. */
 uint8_t inode_fs_kind(const struct inode *inode);

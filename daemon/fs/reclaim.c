@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Descriptors of files that are not used; see reclaim.h. The choice is CLOCK's: a
+ * hand goes round all slots and lets go of what it finds until there is room, but
+ * passes a new file over once, and twice one that was looked up again.
+ */
+#include "daemon/fs/reclaim.h"
+
+#include <sys/stat.h>
+#include <time.h>
+
+#include "daemon/fs/fs_private.h"
+#include "daemon/fs/patience.h"
+
+#define NS_PER_S 1000000000ULL
+#define SHARE 16u	/* of the budget is let go at once: looking at all slots then pays for that many */
+#define REST_FACTOR 20	/* after a look in vain none is taken for so many times as long */
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static bool is_spare(void *ctx, struct inode *inode)
+{
+	const struct fs *fs = ctx;
+	uint8_t stay;
+
+	if (!S_ISREG(inode->type) && !S_ISLNK(inode->type))
+		return false;
+	stay = __atomic_load_n(&inode->stay, __ATOMIC_RELAXED);
+	if (stay) {
+		__atomic_store_n(&inode->stay, stay - 1, __ATOMIC_RELAXED);
+		return false;
+	}
+	/* To close a file of another machine's may wait for that. */
+	if (inode_has(inode, INODE_WAITS) && !patience_is_endless())
+		return false;
+	return inode_fd_is_own(inode) && !fs_is_mapped(fs, inode);
+}
+
+/* From the hand to the last slot, and from the first one until nothing is passed over any more. */
+static uint64_t go_round(struct fs *fs, uint64_t most)
+{
+	const struct inode_pick spare = { .pick = is_spare, .ctx = fs };
+	uint32_t hand = __atomic_load_n(&fs->reclaim.hand, __ATOMIC_RELAXED);
+	uint64_t dropped = 0;
+
+	if (hand < INODE_SLOT_FIRST)
+		hand = INODE_SLOT_FIRST;
+	for (int round = 0; round < 2 + INODE_STAY_USED; round++) {
+		dropped += inode_table_drop(&fs->inodes, &spare, &hand, most - dropped);
+		if (dropped >= most)
+			break;
+		hand = INODE_SLOT_FIRST;
+	}
+	__atomic_store_n(&fs->reclaim.hand, hand, __ATOMIC_RELAXED);
+	return dropped;
+}
+
+static uint64_t used(const struct fs *fs)
+{
+	return __atomic_load_n(&fs->budget.used, __ATOMIC_RELAXED);
+}
+
+bool reclaim_files(void *ctx)
+{
+	struct fs *fs = ctx;
+	uint64_t begin = now_ns(), before = used(fs), end, dropped;
+
+	if (begin < __atomic_load_n(&fs->reclaim.rest, __ATOMIC_RELAXED))
+		return false;
+	if (!__atomic_exchange_n(&fs->reclaim.said, true, __ATOMIC_RELAXED))
+		log_info("the guest knows as many files as may be open (%llu, ulimit -n): those that it does not "
+			 "use are let go from here on", (unsigned long long)fs->budget.limit);
+	dropped = go_round(fs, fs->budget.limit / SHARE + 1);
+	/* Another thread may have been quicker, and left us nothing. */
+	if (dropped || used(fs) < before)
+		return true;
+	end = now_ns();
+	__atomic_store_n(&fs->reclaim.rest, end + (end - begin) * REST_FACTOR, __ATOMIC_RELAXED);
+	return false;
+}

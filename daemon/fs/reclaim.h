@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Descriptors of files that the guest knows and does not use. A guest's kernel
+ * remembers each file that it came across for as long as it has memory, and each costs
+ * casementd a descriptor (inode_fd.h). When they are spent, files that are not
+ * open and were not looked up lately are let go, as if the guest had forgotten
+ * them. To the guest their node ids are stale: Linux then looks the name up again by
+ * itself, so that a program sees nothing of it.
+ *
+ * Regular files and symbolic links alone. A directory may be where a process of
+ * the guest's is, a FIFO or a socket may be open in the guest without a word to
+ * casementd: for these a new node id would be another file. So is a file that is
+ * mapped through the window.
+ */
+#ifndef CASEMENT_DAEMON_FS_RECLAIM_H
+#define CASEMENT_DAEMON_FS_RECLAIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct reclaim {
+	uint32_t hand;	/* slot to look at next; [A] relaxed: a hint */
+	bool said;	/* the guest came to the end of descriptors; [A] relaxed */
+	uint64_t rest;	/* CLOCK_MONOTONIC, ns: nothing is to be found before this; [A] relaxed */
+};
+
+/*
+ * fd_budget.reclaim of a struct fs: lets a sixteenth of the budget go, or what there is. False when there
+ * is nothing, or was nothing a moment ago. Closes descriptors; the caller holds no lock.
+ */
+bool reclaim_files(void *fs);
+
+#endif
