@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What people do in a directory, done by a guest and compared with the host's own result."""
 import hashlib
+import itertools
 import os
+import shutil
 import stat
 import subprocess
 
@@ -196,3 +198,51 @@ cat /sys/fs/virtiofs/*/tag | sort
 """
     machines(script, "--share", f"{share}:t", *device, "--queues", queues, "--cpus", queues).finish()
     assert all((share / f"f{i}").stat().st_size == 64 * 1024 * 40 for i in range(1, 5))
+
+
+# A process is in one directory and has a file and a socket of it open, while it meets more files than the
+# daemon may have open.
+MANY = r"""
+set -e
+export LC_ALL=C
+cd d7
+exec 3<f3
+mkfifo ../listens
+python3 -c 'import socket
+listener = socket.socket(socket.AF_UNIX); listener.bind("socket"); listener.listen(9)
+open("../listens", "w").close()
+for round in range(3): listener.accept()[0].sendall(b"hello\n")' &
+: <../listens
+for round in 1 2 3; do
+    find .. -type f | wc -l
+    find .. -type f -print0 | sort -z | xargs -0 cat | sha256sum
+    ls -lR .. | wc -l
+    chmod -R u+x ..
+    ./program
+    mv f$round moved$round; ln moved$round linked$round; ln -s linked$round soft$round; cat soft$round
+    python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.connect("socket"); print(s.recv(9))'
+done
+cat <&3
+ls | wc -l
+exec 3<&-
+wait
+cd /
+"""
+
+
+@pytest.mark.parametrize("start", ["natives", "plain_guest"])
+def test_more_files_than_may_be_open(request, share, start, tmp_path):
+    """All is as if there were no such limit. Of a directory and what is in use nothing is let go."""
+    host = tmp_path / "host"
+    for i, j in itertools.product(range(20), range(20)):
+        (host / f"d{i}").mkdir(parents=True, exist_ok=True)
+        (host / f"d{i}/f{j}").write_text(f"{i} {j}\n")
+    (host / "d7/program").write_text("#!/bin/sh\necho ran\n")
+    shutil.copytree(host, share, dirs_exist_ok=True)
+    args = [f"--share-arg={word}" for word in ("--rlimit-nofile=200", "--log-level=info")]
+    if start == "natives":
+        args = ["--share", f"{share}:t", *args]
+    guest = request.getfixturevalue(start)(MANY, *args)
+    seen = guest.finish()
+    assert seen == subprocess.run(["sh", "-c", MANY], cwd=host, check=True, capture_output=True, text=True).stdout
+    assert "does not use are let go" in guest.stderr()

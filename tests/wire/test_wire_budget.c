@@ -39,8 +39,18 @@ static void make_files(const struct fixture *f)
 	}
 }
 
-/* Look up files until it is refused: how many are known. */
-static unsigned int learn_files(struct fixture *f, uint64_t *nodes)
+static void make_dirs(const struct fixture *f)
+{
+	char name[16];
+
+	for (unsigned int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "dir-%u", i);
+		assert_int_equal(mkdir(share_path(&f->daemon, name), 0755), 0);
+	}
+}
+
+/* Look up directories until it is refused: how many are known. */
+static unsigned int learn_dirs(struct fixture *f, uint64_t *nodes)
 {
 	struct fuse_entry_out entry;
 	char name[16];
@@ -48,7 +58,7 @@ static unsigned int learn_files(struct fixture *f, uint64_t *nodes)
 	for (unsigned int n = 0; n < FILES; n++) {
 		int err;
 
-		snprintf(name, sizeof(name), "%u", n);
+		snprintf(name, sizeof(name), "dir-%u", n);
 		err = casement_lookup(f->q, CASEMENT_ROOT, name, &entry);
 		if (err) {
 			assert_int_equal(err, -ENFILE);
@@ -56,7 +66,7 @@ static unsigned int learn_files(struct fixture *f, uint64_t *nodes)
 		}
 		nodes[n] = entry.nodeid;
 	}
-	fail_msg("%u files known, and no limit", FILES);
+	fail_msg("%u directories known, and no limit", FILES);
 	return 0;
 }
 
@@ -78,7 +88,7 @@ static void check_served(struct fixture *f, uint64_t node, uint64_t fh)
 	assert_true(daemon_count_fds(&f->daemon) < LIMIT);
 }
 
-static void cve_2020_10717_files_known_without_end(void **state)
+static void cve_2020_10717_directories_known_without_end(void **state)
 {
 	struct fixture *f = fixture_of(state);
 	struct casement_queue *hiprio = casement_hiprio_queue(f->client);
@@ -86,15 +96,42 @@ static void cve_2020_10717_files_known_without_end(void **state)
 	unsigned int n;
 
 	make_files(f);
+	make_dirs(f);
 	fh = open_file(f->q, "0", O_RDWR, &node);
-	n = learn_files(f, nodes);
+	n = learn_dirs(f, nodes);
 	assert_true(n > LIMIT / 2);
 	check_served(f, node, fh);
 	assert_true(daemon_logged(&f->daemon, "the guest holds"));
 	/* What is forgotten makes room. */
 	for (unsigned int i = 1; i < n; i++)
 		ok(casement_forget(hiprio, nodes[i], 1));
-	assert_true(learn_files(f, nodes) > LIMIT / 2);
+	assert_true(learn_dirs(f, nodes) > LIMIT / 2);
+}
+
+/* Files that are not open are let go of, so that there is no end. */
+static void files_known_without_end(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_entry_out entry;
+	struct fuse_attr_out attr;
+	uint64_t node, fh;
+	char name[16], byte;
+
+	make_files(f);
+	fh = open_file(f->q, "0", O_RDWR, &node);
+	for (unsigned int i = 0; i < 3 * FILES; i++) {
+		snprintf(name, sizeof(name), "%u", i % FILES);
+		ok(casement_lookup(f->q, CASEMENT_ROOT, name, &entry));
+		ok(casement_getattr(f->q, entry.nodeid, CASEMENT_NO_FH, &attr));
+	}
+	ok(casement_mkdir(f->q, CASEMENT_ROOT, "new", 0755, &entry));
+	ok(casement_write(f->q, node, fh, 0, "x", 1));
+	assert_int_equal(casement_read(f->q, node, fh, 0, &byte, 1), 1);
+	ok(casement_getattr(f->q, node, CASEMENT_NO_FH, &attr));
+	assert_true(daemon_logged(&f->daemon, "those that it does not use are let go"));
+	assert_false(daemon_logged(&f->daemon, "the guest holds"));
+	daemon_check(&f->daemon);
+	assert_true(daemon_count_fds(&f->daemon) < LIMIT);
 }
 
 static void cve_2020_10717_files_made_without_end(void **state)
@@ -203,19 +240,20 @@ static void cve_2020_10717_and_the_next_guest(void **state)
 	uint64_t nodes[FILES];
 	unsigned int n;
 
-	make_files(f);
-	n = learn_files(f, nodes);
+	make_dirs(f);
+	n = learn_dirs(f, nodes);
 	casement_close(f->client);
 	f->client = daemon_connect(&f->daemon, NULL);
 	f->q = casement_request_queue(f->client, 0);
 	ok(casement_init(f->q, NULL, &f->init));
-	assert_int_equal(learn_files(f, nodes), n);
+	assert_int_equal(learn_dirs(f, nodes), n);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FIXTURE_TEST(cve_2020_10717_files_known_without_end, &few_files),
+		FIXTURE_TEST(cve_2020_10717_directories_known_without_end, &few_files),
+		FIXTURE_TEST(files_known_without_end, &few_files),
 		FIXTURE_TEST(cve_2020_10717_files_made_without_end, &few_files),
 		FIXTURE_TEST(cve_2020_10717_handles_without_end, &few_files),
 		FIXTURE_TEST(handles_without_end_beside_file_handles, &few_files_by_handle),
