@@ -11,11 +11,14 @@ The file ".places" in the directory has a page for each of them, of zeros before
 import mmap
 import os
 import random
+import signal
 import sys
 import time
 
+import watched
 
 LEAST_PATIENCE = 120	# seconds to wait for the others, at least
+LONGEST_OPERATION = 600	# seconds
 TELL_EVERY = 10		# seconds
 PLACES = ".places"
 patience = LEAST_PATIENCE
@@ -43,14 +46,14 @@ def join(directory, mine, count, where="start"):
         os.pwritev(fd, [page], mine * size)
         while missing := [other for other in range(count) if numbers[other * size // 8] < numbers[mine * size // 8]]:
             assert time.monotonic() < end, f"at the {where}: {missing} did not come, or are not seen"
+            watched.begin(f"to wait for {missing} at the {where}")
             time.sleep(0.01)
             os.preadv(fd, [pages], 0)
     os.close(fd)
 
 
 def tell(operations):
-    # At once: processes of one checker have one output.
-    os.write(1, f"operations {operations}\n".encode())
+    watched.say(f"operations {operations}")
 
 
 def operations(seconds, least):
@@ -65,10 +68,18 @@ def operations(seconds, least):
     tell(new)
 
 
+def end_of_patience():
+    """Seconds in which any operation ends, and those who wait for it do not give up before."""
+    return min(patience, LONGEST_OPERATION) * 0.8
+
+
 def main(check):
     """The command line, as check(directory, mine, count, random, seconds, words...)."""
     global patience
     directory, mine, count, seed, seconds, *words = sys.argv[1:]
     patience = max(LEAST_PATIENCE, float(seconds))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     join(directory, int(mine), int(count))
-    check(directory, int(mine), int(count), random.Random(int(seed)), float(seconds), *words)
+    one = watched.Watched("participant", lambda: check(directory, int(mine), int(count), random.Random(int(seed)),
+                                                       float(seconds), *words))
+    watched.wait([one], [one], end_of_patience())

@@ -11,22 +11,18 @@ Words: the cache mode of the guests, their driver, and "window" if they have one
 what a mode promises.
 """
 import collections
-import functools
 import os
 import random
-import signal
-import sys
 import time
-import traceback
 
 import checker
 import pages
-from part import PART, PARTS, Part, libc, split
+import watched
+from part import PART, PARTS, Part, split
 
 STAGE = 30		# seconds, at most
 STAGES = 3		# at least
 CHANGES = 30		# operations of the host's on each part
-PR_SET_PDEATHSIG = 1
 ATTRIBUTES_LAST = 20	# seconds: --timeout is one, and the guest may be slow
 
 Promise = collections.namedtuple("Promise", "changes resizes while_open shares")
@@ -45,21 +41,6 @@ def promise_of(mode, driver):
     promise = PROMISES[mode]
     # With --writeback the kernel's driver does not ask for a file's size.
     return promise._replace(resizes=False) if mode == "back" and driver == "mainline" else promise
-
-
-def start(worker, name, seconds):
-    """A process of its own, which ends with this one: its id."""
-    child = os.fork()
-    if child:
-        return child
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    try:
-        worker = worker()
-        worker.run(seconds)
-    except BaseException:
-        print(f"{name}, after: {'; '.join(getattr(worker, 'did', []))}\n{traceback.format_exc()}", flush=True)
-        os._exit(1)
-    os._exit(0)
 
 
 def read(path):
@@ -121,24 +102,20 @@ class Participant:
         self.waits = mode in ("auto", "back") and mine
         self.asks = has_window
         self.path, self.shared = path_of(top, mine), f"{top}/shared"
-        self.running = set()		# processes
+        self.running = []		# processes
 
     def join(self, where):
         checker.join(self.top, self.mine, self.count, where)
 
     def start(self, worker, name, seconds, *args):
         """The worker is a class; these are its arguments."""
-        child = start(functools.partial(worker, *args), name, seconds)
-        self.running.add(child)
+        child = watched.Watched(name, lambda: worker(*args).run(seconds))
+        self.running.append(child)
         return child
 
     def wait_for(self, children):
         """A failure of any other is one, too."""
-        while self.running.intersection(children):
-            child, status = os.wait()
-            self.running.discard(child)
-            if status:
-                sys.exit("a process failed")
+        watched.wait(self.running, children, checker.end_of_patience())
 
     def fork_choice(self):
         return random.Random(self.choice.getrandbits(32))

@@ -19,6 +19,7 @@ import os
 import stat
 
 import checker
+import watched
 
 LEAVES = 7	# names of each in a directory
 SHARED = 3	# directories of all
@@ -347,6 +348,11 @@ class Participant:
         return {path_of(directory, leaf).removeprefix(self.top):
                 [TYPES[node.kind], node.ino] for directory in self.shared for leaf, node in directory.names.items()}
 
+    def known(self):
+        """All names of ours, as a text."""
+        return json.dumps([[path_of(directory, leaf), node.kind, node.ino, node.text, node.links]
+                           for directory in self.shared + self.own for leaf, node in directory.names.items()])
+
     def finish(self):
         for fd, node in self.held:
             self.check_open("held", fd, node)
@@ -384,7 +390,8 @@ def check(top, mine, count, choice, seconds):
     work = [one.make_one, one.make_one, one.link_one, one.rename_one, one.rename_one, one.remove_one, one.look,
             one.look, one.list_one, one.hold, one.look_at_theirs, one.take]
     for _ in checker.operations(seconds, LEAST):
-        choice.choice(work)()
+        watched.do(choice.choice(work))
+        watched.know(one.known().encode())
     one.finish()
 
 

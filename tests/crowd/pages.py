@@ -6,6 +6,7 @@ import mmap
 import os
 
 import checker
+import watched
 from part import KEEP_SIZE, LEAST, PAGE, PUNCH_HOLE, fallocate
 
 EACH = 12		# pages of each
@@ -21,7 +22,6 @@ class Pages:
         self.known = {number: bytes(PAGE) for number in self.numbers}
         self.length = EACH * count * PAGE
         self.block = mmap.mmap(-1, PAGE)
-        self.did = []
         self.open()
 
     def open(self):
@@ -124,8 +124,8 @@ class Pages:
     WORK = 4 * [write, store, read, load] + 2 * [write_directly, read_directly] + [punch, sync, reopen]
 
     def work(self):
-        work = self.choice.choice(self.WORK)
-        self.did = self.did[-20:] + [f"{work.__name__} {work(self)}"]
+        watched.do(self.choice.choice(self.WORK), self)
+        watched.know(b"".join(self.known.values()))
 
     def run(self, seconds):
         for _ in checker.operations(seconds, LEAST):

@@ -11,6 +11,8 @@ import mmap
 import os
 
 import checker
+import watched
+from watched import libc
 
 PARTS = 3
 PART = 70001		# bytes; the parts' ends are in pages of two owners
@@ -20,7 +22,6 @@ LEAST = 40		# operations of each process, however slow it is
 PAGE = 4096
 
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 def fallocate(fd, mode, offset, length):
@@ -46,7 +47,6 @@ class Part:
         self.start = number * PART
         self.is_last = grows and number == PARTS - 1
         self.data = bytearray(data)
-        self.did = []
         self.map = None
         self.maps = True
         self.block = mmap.mmap(-1, page_up(MOST) + PAGE)
@@ -260,8 +260,8 @@ class Part:
         [append, sync_stores, zero, allocate, ask_size, seek, sync, forget, reopen, unmap]
 
     def work(self):
-        work = self.choice.choice(self.WORK)
-        self.did = self.did[-20:] + [f"{work.__name__} {work(self)}"]
+        watched.do(self.choice.choice(self.WORK), self)
+        watched.know(self.data)
 
     def close(self):
         self.map = None

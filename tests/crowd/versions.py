@@ -12,6 +12,7 @@ import json
 import os
 
 import checker
+import watched
 
 FILES = 6	# of each
 DIRECTORIES = 3
@@ -122,6 +123,10 @@ class Participant:
             owner, _, file, version = map(int, line.split())
             self.seen[owner, file] = max(version, self.seen.get((owner, file), 0))
 
+    def known(self):
+        """As a text: where our files are, which versions of all files we have seen, how many lines we wrote and read."""
+        return repr([self.places, self.versions, self.seen, self.lines, self.followed])
+
     def finish(self):
         """Each line of ours is in the log, once and in order."""
         with open(f"{self.top}/log", "rb") as log:
@@ -154,7 +159,8 @@ def check(top, mine, count, choice, seconds):
     work = [one.replace, one.move, one.remove, one.look_at_ours, one.look_at_theirs, one.look_at_theirs,
             one.list_all, one.follow]
     for _ in checker.operations(seconds, LEAST):
-        choice.choice(work)()
+        watched.do(choice.choice(work))
+        watched.know(one.known().encode())
     one.finish()
 
 

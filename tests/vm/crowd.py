@@ -3,7 +3,9 @@
 
 The test fails when one of them sees something wrong, when one does not end, or when a guest's
 kernel complains. The seed is in the message; with CASEMENT_TEST_SEED they choose the same again.
+Beside the guests' logs is then what each said (NAME.out), and what each process knew (NAME-PROCESS.state).
 """
+import base64
 import os
 import queue
 import random
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 
 from guests import PATIENCE, ROUNDS, TOP
 
@@ -28,19 +31,31 @@ MODES = {"auto": [], "always": ["--cache", "always"], "never": ["--cache", "neve
 class Member:
     """A process on the host or in a guest: its output, and the number of operations that it has reported."""
 
-    def __init__(self, name, process, ended):
-        """It is put into the queue `ended` when it has ended."""
-        self.name, self.process, self.ended, self.text, self.operations = name, process, ended, "", 0
+    def __init__(self, path, process, ended):
+        """It is put into the queue `ended` when it has ended. Files of it are named as the path."""
+        self.path, self.name, self.process, self.ended = path, path.name, process, ended
+        self.text, self.operations = "", 0
         threading.Thread(target=self.read, daemon=True).start()
+
+    def keep(self, name, data):
+        """A state. One of a machine that was ended meanwhile is not whole."""
+        try:
+            state = zlib.decompress(base64.b64decode(data))
+        except (ValueError, zlib.error):
+            state = data.encode()
+        self.path.with_name(f"{self.name}-{name}.state").write_bytes(state)
 
     def read(self):
         for line in self.process.stdout:
-            told = re.fullmatch(r"operations (\d+)\n", line)
-            if told:
+            told = re.fullmatch(r"operations (\d+)\n|state (\S+) (.*)\n?", line)
+            if told and told[1]:
                 self.operations += int(told[1])
+            elif told:
+                self.keep(told[2], told[3])
             else:
                 self.text += line
         self.process.wait()
+        self.path.with_name(f"{self.name}.out").write_text(f"{self.text}status {self.process.returncode}\n")
         self.ended.put(self)
 
 
@@ -64,8 +79,9 @@ class Crowd:
         host = subprocess.Popen(["nice", "-n", "9", *words(CHECKERS, str(share), 0)], stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, text=True)
         self.ended = queue.Queue()
-        self.members = [Member("the host", host, self.ended), *(Member(f"guest {mine}", guest.process, self.ended)
-                                                                for mine, guest in enumerate(begun, 1))]
+        self.logs = begun[0].log.parent
+        self.members = [Member(self.logs / "host", host, self.ended),
+                        *(Member(guest.log.with_suffix(""), guest.process, self.ended) for guest in begun)]
         # Long enough for each to do some work on a slow host.
         self.patience = time.monotonic() + PATIENCE + 1.5 * seconds
 
@@ -79,7 +95,8 @@ class Crowd:
                 member.process.terminate()
 
     def end(self):
-        """When all have ended: the first complaint, or "". After a complaint the others need not be waited for."""
+        """When all have ended: the complaints, and where the logs are; or "". After a complaint the others need not be
+        waited for."""
         wrong = ""
         for _ in self.members:
             try:
@@ -91,7 +108,7 @@ class Crowd:
             if member.process.returncode:
                 wrong += f"\n{member.name}: status {member.process.returncode}\n{member.text}"
                 self.terminate()
-        return wrong
+        return wrong and f"{wrong}\nlogs: {self.logs}"
 
 
 def run(start, share, checker, guests, *args):
