@@ -30,8 +30,8 @@ def prepare(directory, count):
         places.truncate(count * mmap.PAGESIZE)
 
 
-def join(directory, mine, count, where="start"):
-    """Wait until all have come to their next point, `where`: the first, the second...
+def join(directory, mine, count, where="start", over=False):
+    """Wait until all have come to their next point, `where`: the first, the second... Whether the host has said `over`.
 
     Nothing tells a guest of another's files, and it may believe for a day that there is none. So
     each writes to its page how often it has joined, past all caches, and reads the others'.
@@ -43,13 +43,17 @@ def join(directory, mine, count, where="start"):
             memoryview(pages)[mine * size:(mine + 1) * size] as page:
         os.preadv(fd, [pages], 0)
         numbers[mine * size // 8] += 1
+        # What the host has said it goes on to say: one who comes late to this point may read its page of the next.
+        numbers[mine * size // 8 + 1] |= over
         os.pwritev(fd, [page], mine * size)
         while missing := [other for other in range(count) if numbers[other * size // 8] < numbers[mine * size // 8]]:
             assert time.monotonic() < end, f"at the {where}: {missing} did not come, or are not seen"
             watched.begin(f"to wait for {missing} at the {where}")
             time.sleep(0.01)
             os.preadv(fd, [pages], 0)
+        over = bool(numbers[1])
     os.close(fd)
+    return over
 
 
 def tell(operations):
