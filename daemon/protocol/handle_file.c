@@ -15,7 +15,7 @@
 #include "daemon/protocol/decode.h"
 #include "daemon/protocol/reply.h"
 
-/* What one request moves: no queue is stopped in the middle of it. */
+/* What one request moves while its queue cannot be stopped. */
 #define DATA_MAX (32u << 20)
 /* What COPY_FILE_RANGE's 32-bit answer can say, in whole pages. */
 #define COPY_MAX ((1ULL << 32) - 4096)
@@ -184,13 +184,16 @@ int handle_fallocate(struct request *req)
 			    in->offset, in->length);
 }
 
-/* Copy at most `max` bytes: their number, or -errno. */
+/*
+ * Copy at most `max` bytes: their number, or -errno. By a thread that its queue waits for before it stops,
+ * as that of a disk, a part of them: copy_file_range(2) may do so, and its callers go on from there.
+ */
 static ssize_t copy_range(struct request *req, uint64_t max)
 {
 	const struct fuse_copy_file_range_in *in = &req->args.copy;
 	uint64_t kill = kills_suidgid(req) ? FS_COPY_KILL_SUIDGID : 0;
 	struct fs_caller caller = decode_changer(req);
-	uint64_t len = MIN(in->len, max);
+	uint64_t len = MIN(in->len, req->patience <= PATIENCE_DISK ? DATA_MAX : max);
 
 	if (!range_within(in->off_in, len, INT64_MAX) || !range_within(in->off_out, len, INT64_MAX))
 		return -EINVAL;

@@ -402,6 +402,22 @@ static void test_copy(void **state)
 	assert_int_equal(ASK(FUSE_COPY_FILE_RANGE, 7, in), -EINVAL);
 }
 
+/* A queue that is to stop waits for the thread that copies, its own or one for disks: not for a terabyte. */
+static void test_a_copy_in_parts(void **state)
+{
+	struct fuse_copy_file_range_in in = { .fh_in = 1, .fh_out = 4, .len = 1ULL << 40 };
+	static const uint32_t opcodes[] = { FUSE_COPY_FILE_RANGE, FUSE_COPY_FILE_RANGE_64 };
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(opcodes); i++) {
+		exchange_start(&x, opcodes[i], 7);
+		exchange_add(&x, &in, sizeof(in));
+		x.impatient = true;
+		assert_int_equal(exchange_run(&x, sq), 0);
+		assert_int_equal(fake.size, 32 << 20);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,6 +435,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_write_nonsense, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_ranges, share_setup, share_teardown),
 		cmocka_unit_test_setup_teardown(test_copy, share_setup, share_teardown),
+		cmocka_unit_test_setup_teardown(test_a_copy_in_parts, share_setup, share_teardown),
 	};
 
 	log_setup("test_handle_file", LOG_LEVEL_ERROR);
