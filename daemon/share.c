@@ -107,7 +107,8 @@ static void place_free(void *place)
 
 _Static_assert(REQUEST_NO_REPLY == SERVER_NO_REPLY && REQUEST_AGAIN == SERVER_AGAIN &&
 	       REQUEST_WAITS_DISK == SERVER_WAITS_DISK && REQUEST_WAITS_LOCK == SERVER_WAITS_LOCK &&
-	       REQUEST_WAITS_OTHERS == SERVER_WAITS_OTHERS, "one meaning");
+	       REQUEST_WAITS_OTHERS == SERVER_WAITS_OTHERS && REQUEST_WAITS_QUEUE == SERVER_WAITS_QUEUE,
+	       "one meaning");
 
 static long request_handle(void *place, struct iov_cursor *in, struct iov_cursor *out)
 {
@@ -116,7 +117,8 @@ static long request_handle(void *place, struct iov_cursor *in, struct iov_cursor
 
 static long request_resume(void *place, long what)
 {
-	return server_resume(place, what == REQUEST_WAITS_DISK ? PATIENCE_DISK :
+	return server_resume(place, what == REQUEST_WAITS_QUEUE ? PATIENCE_NONE :
+			     what == REQUEST_WAITS_DISK ? PATIENCE_DISK :
 			     what == REQUEST_WAITS_OTHERS ? PATIENCE_OTHERS : PATIENCE_ENOUGH);
 }
 

@@ -414,8 +414,12 @@ void fs_offer_what_fits(struct fs *fs, bool so);
  * (as in struct fs_file_id). A name that leads there is -ELOOP, and its file is not asked.
  */
 void fs_set_client_device(struct fs *fs, uint32_t device);
-/* A new descriptor, O_RDWR|O_CLOEXEC, of a regular file that may be mapped, and *id; caller closes. -errno if not. */
+/*
+ * A new descriptor, O_RDWR|O_CLOEXEC, of a regular file that may be mapped, and *id; caller closes. -errno if not;
+ * FS_WAITS_OTHERS: a process has a lease on it, for which fs_await_dax() waits (0 or -errno).
+ */
 int fs_open_dax(struct fs *fs, uint64_t node, struct fs_file_id *id);
+int fs_await_dax(struct fs *fs, uint64_t node);
 /*
  * What the window changes of the node's file on this thread until the next call here is
  * changed in the caller's name: holes that a mapping is given room for. 0 or -EPERM.

@@ -139,7 +139,6 @@ bool fs_watch_writable(struct fs *fs, struct inode *inode, uint64_t offset, uint
 int fs_open_dax(struct fs *fs, uint64_t node, struct fs_file_id *id)
 {
 	cleanup_inode struct inode *inode = NULL;
-	enum fs_patience patience;
 	struct statx stx;
 	int fd, err = fs_check_writable(fs);
 
@@ -147,16 +146,14 @@ int fs_open_dax(struct fs *fs, uint64_t node, struct fs_file_id *id)
 		err = -EOPNOTSUPP;
 	if (!err)
 		err = fs_node_get(fs, node, &inode);
-	/* Only the queue's own thread can talk to the VMM: nothing here is left to others. */
+	/* What waits for a server is not mapped: see may_be_mapped(). */
 	if (err == FS_WAITS_OTHERS || (!err && inode_has(inode, INODE_WAITS)))
 		err = -EOPNOTSUPP;
 	if (!err)
 		err = fs_check_regular(inode);
 	if (err)
 		return err;
-	patience = patience_swap(FS_PATIENCE_ENDLESS);
 	fd = inode_fd_open(inode, O_RDWR);
-	patience_swap(patience);
 	if (fd < 0)
 		return fd;
 	err = fs_stat_fd(fd, &stx);
@@ -167,6 +164,17 @@ int fs_open_dax(struct fs *fs, uint64_t node, struct fs_file_id *id)
 	/* The open file's own: an overlay may just have copied it up. */
 	*id = (struct fs_file_id){ node, stx.stx_ino, inode_device(&stx) };
 	return fd;
+}
+
+int fs_await_dax(struct fs *fs, uint64_t node)
+{
+	struct fs_file_id id;
+	int fd = fs_open_dax(fs, node, &id);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
 }
 
 int fs_change_as(struct fs *fs, const struct fs_caller *caller, uint64_t node)

@@ -91,6 +91,8 @@ struct server_queue {
 #define REQUEST_DEFERRED_LOCK 2
 /* And when such a wait was given up: the guest hears EINTR. */
 #define REQUEST_INTERRUPTED 3
+/* With PATIENCE_OTHERS: it has waited, and the rest is to be done with PATIENCE_NONE, on its queue's thread. */
+#define REQUEST_DEFERRED_QUEUE 4
 
 /*
  * Take the fixed part and the names of req->op from req->in, whose end is the

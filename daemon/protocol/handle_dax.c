@@ -33,6 +33,11 @@ int handle_setupmapping(struct request *req)
 	rc = fs_change_as(req->server->fs, &caller, req->head.nodeid);
 	if (rc)
 		return rc;
+	/* Only the thread of a queue can talk to the VMM: another waits for the file, and no more. */
+	if (req->patience == PATIENCE_OTHERS) {
+		rc = fs_await_dax(req->server->fs, req->head.nodeid);
+		return rc ? rc : REQUEST_DEFERRED_QUEUE;
+	}
 	return window->setup(window->ctx, req->head.nodeid, in->foffset, in->len,
 			     in->flags & FUSE_SETUPMAPPING_FLAG_WRITE, in->moffset);
 }

@@ -169,8 +169,11 @@ static long server_finish(struct request *req, int rc)
 }
 
 /* What a handler that did nothing would wait for; 0: it did it. */
-static long server_waits(int rc)
+static long server_waits(const struct request *req, int rc)
 {
+	/* Its queue is being stopped. It cannot be put back, but it comes again when the queue goes on. */
+	if (rc == -EINTR && req->resumed && req->patience == PATIENCE_NONE)
+		return SERVER_WAITS_OTHERS;
 	switch (rc) {
 	case REQUEST_DEFERRED:
 	case FS_WAITS_DISK:
@@ -179,6 +182,8 @@ static long server_waits(int rc)
 		return SERVER_WAITS_OTHERS;
 	case REQUEST_DEFERRED_LOCK:
 		return SERVER_WAITS_LOCK;
+	case REQUEST_DEFERRED_QUEUE:
+		return SERVER_WAITS_QUEUE;
 	default:
 		return 0;
 	}
@@ -196,12 +201,12 @@ static long server_serve(struct request *req)
 
 	server_set_patience(req);
 	rc = req->op->handle(req);
-	waits = server_waits(rc);
+	waits = server_waits(req, rc);
 	while (!waits && fs_wait_for_room(req->server->fs, rc)) {
 		*req->in = in;
 		*req->out = out;
 		rc = req->op->handle(req);
-		waits = server_waits(rc);
+		waits = server_waits(req, rc);
 	}
 	if (!waits)
 		return server_finish(req, rc);
@@ -224,11 +229,15 @@ long server_handle(struct server_queue *sq, struct iov_cursor *in, struct iov_cu
 long server_resume(struct server_queue *sq, enum server_patience patience)
 {
 	int err = detach_reply(sq);
+	long written;
 
 	sq->req.patience = patience;
 	sq->req.resumed = true;
 	fs_set_session(sq->req.fs_session);
-	return err ? server_finish(&sq->req, err) : server_serve(&sq->req);
+	written = err ? server_finish(&sq->req, err) : server_serve(&sq->req);
+	/* A queue's thread goes on with requests that are of the session of now. */
+	fs_set_session(0);
+	return written;
 }
 
 long server_refuse(struct server_queue *sq)

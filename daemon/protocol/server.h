@@ -87,6 +87,7 @@ void server_queue_free(struct server_queue *sq);
 #define SERVER_WAITS_DISK (-3L)	/* nothing was done: it would wait for a disk, or the like */
 #define SERVER_WAITS_OTHERS (-4L)	/* the same, for another machine or process, which may never answer */
 #define SERVER_WAITS_LOCK (-5L)	/* the same, for a lock: nobody knows for how long */
+#define SERVER_WAITS_QUEUE (-6L)	/* it has waited, and its queue's thread has to do the rest: PATIENCE_NONE */
 
 /* What whoever serves a request may wait for; each includes those before it. */
 enum server_patience { PATIENCE_NONE, PATIENCE_DISK, PATIENCE_OTHERS, PATIENCE_ENOUGH };

@@ -186,6 +186,8 @@ static bool settle(struct offload *offload, struct job *job)
 		unlink_far(offload, job);
 	else
 		offload->near--;
+	if (job->written == REQUEST_WAITS_QUEUE)
+		job->written = offload->ops->resume(job->place, REQUEST_WAITS_QUEUE);
 	if (request_waits(job->written)) {
 		if (!send_job(offload, job, job->written))
 			return false;

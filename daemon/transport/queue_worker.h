@@ -60,6 +60,7 @@ struct request_ops {
 #define REQUEST_WAITS_DISK (-3L)
 #define REQUEST_WAITS_OTHERS (-4L)	/* another machine or process, which may never answer */
 #define REQUEST_WAITS_LOCK (-5L)	/* for as long as somebody holds it */
+#define REQUEST_WAITS_QUEUE (-6L)	/* it was resumed, and its queue's thread has to go on with it */
 
 static inline bool request_waits(long result)
 {

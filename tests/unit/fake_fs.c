@@ -355,6 +355,12 @@ int fs_opendir(struct fs *fs, uint64_t node, uint64_t *handle)
 	return called(__func__, node);
 }
 
+int fs_await_dax(struct fs *fs, uint64_t node)
+{
+	(void)fs;
+	return called(__func__, node);
+}
+
 int fs_releasedir(struct fs *fs, uint64_t handle)
 {
 	(void)fs;

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "tests/skip.h"
 
 #define HOLD_MAP (1u << VHOST_USER_BACKEND_SHMEM_MAP)
 #define HOLD_UNMAP (1u << VHOST_USER_BACKEND_SHMEM_UNMAP)
@@ -355,6 +357,88 @@ static void test_queues_map(void **state)
 			fail_msg("queue %u: %s", i, mappers[i].failed);
 }
 
+/* A file with a lease of this process, which it is asked for by SIGIO; closed to give it back. */
+static int lease_file(struct fixture *f, const char *name)
+{
+	int fd;
+
+	share_fill(&f->daemon, name, 8 * MIB, 1);
+	fd = open(share_path(&f->daemon, name), O_RDONLY | O_CLOEXEC);
+	signal(SIGIO, SIG_IGN);
+	if (fcntl(fd, F_SETLEASE, F_RDLCK)) {
+		close(fd);
+		SKIP_BECAUSE("this file system has no leases");
+	}
+	return fd;
+}
+
+/* The mapping waits for the process that has the lease; its queue does not, nor does the queue's stop. */
+static void test_lease(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	cleanup_close int lease = lease_file(f, "file");
+	uint64_t node = lookup_node(f->q, "file");
+	struct fuse_attr_out attr;
+	struct pending p;
+
+	map_begin(f, &p, node, 0, 0);
+	for (unsigned int i = 0; i < 2; i++) {
+		ok(casement_getattr(f->q, CASEMENT_ROOT, CASEMENT_NO_FH, &attr));
+		assert_true(still_pending(f));
+		ok(casement_queue_stop(f->q));
+		ok(casement_queue_start(f->q));
+	}
+	close_fd(&lease);
+	assert_int_equal(map_end(f, &p), 0);
+	assert_true(mapped(f, 0, 0, RANGE));
+	check_pattern(window_at(f, 0), RANGE, 1, 0);
+}
+
+/* What has waited for a lease and then waits for the VMM is not answered by a stop either. */
+static void test_stop_after_lease(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct pending p;
+
+	for (unsigned int i = 0; i < 8; i++) {
+		cleanup_close int lease = lease_file(f, "file");
+		uint64_t node = lookup_node(f->q, "file");
+
+		raw_window_hold(f->client, HOLD_MAP);
+		map_begin(f, &p, node, 0, 0);
+		close_fd(&lease);
+		assert_true(raw_window_held(f->client, TEST_WAIT_MS));
+		ok(casement_queue_stop(f->q));
+		if (i & 1)
+			raw_window_hold(f->client, 0);
+		ok(casement_queue_start(f->q));
+		raw_window_hold(f->client, 0);
+		assert_int_equal(map_end(f, &p), 0);
+		assert_true(mapped(f, 0, 0, RANGE));
+		ok(unmap(f, 0, RANGE));
+	}
+}
+
+/* The guest leaves while its mapping waits for a lease: what comes of that late is nothing of the next guest's. */
+static void test_leave_while_leased(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	cleanup_close int lease = lease_file(f, "file");
+	uint64_t node = lookup_node(f->q, "file");
+	struct pending p;
+
+	map_begin(f, &p, node, 0, 0);
+	assert_true(still_pending(f));
+	ok(casement_queue_stop(f->q));
+	casement_queue_reset(f->q);
+	ok(casement_queue_start(f->q));
+	ok(casement_init(f->q, NULL, &f->init));
+	close_fd(&lease);
+	node = lookup_node(f->q, "file");
+	ok(map(f, node, 0, RANGE, READ, RANGE));
+	assert_int_equal(live(f), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -369,6 +453,9 @@ int main(void)
 		FIXTURE_TEST(test_unmapped_before_cut, &window_64),
 		FIXTURE_TEST(test_stop_while_cutting, &window_64),
 		FIXTURE_TEST(test_queues_map, &window_queues),
+		FIXTURE_TEST(test_lease, &window_64),
+		FIXTURE_TEST(test_stop_after_lease, &window_64),
+		FIXTURE_TEST(test_leave_while_leased, &window_64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
