@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/run_start.h"
 #include "common/checked.h"
 #include "common/log.h"
 
@@ -45,8 +46,7 @@ static const char *tag_problem(const char *tag)
 	return NULL;
 }
 
-/* The last part of the path where it can be a tag, else "share". */
-static const char *default_tag(const char *dir)
+const char *run_default_tag(const char *dir)
 {
 	char *path = realpath(dir, NULL);
 	const char *base = path ? strrchr(path, '/') + 1 : "";
@@ -74,7 +74,7 @@ static int add_share(struct run_config *config, const char *argument, bool is_9p
 		log_error("--%s %s: names no directory; give DIR[:TAG][:ro]", option, argument);
 		return -EINVAL;
 	}
-	share->tag = colon ? colon + 1 : default_tag(text);
+	share->tag = colon ? colon + 1 : run_default_tag(text);
 	problem = tag_problem(share->tag);
 	if (problem) {
 		log_error("--%s %s: the tag \"%s\" cannot be used: %s; give DIR:TAG", option, argument,
@@ -122,6 +122,29 @@ static int call_root(void *opaque, const char *argument)
 	return 0;
 }
 
+static int call_env(void *opaque, const char *argument)
+{
+	struct run_config *config = opaque;
+	const char *here = getenv(argument);
+	char *text = (char *)argument;
+
+	if (!*argument || *argument == '=') {
+		log_error("--env %s: names no variable; give NAME or NAME=VALUE", argument);
+		return -EINVAL;
+	}
+	if (config->n_env == RUN_ENV_MAX) {
+		log_error("--env %s: more than %d of them", argument, RUN_ENV_MAX);
+		return -E2BIG;
+	}
+	/* One that is not set here is not set there. */
+	if (!strchr(argument, '=') && !here)
+		return 0;
+	if (!strchr(argument, '=') && asprintf(&text, "%s=%s", argument, here) < 0)
+		return -ENOMEM;
+	config->env[config->n_env++] = text;
+	return 0;
+}
+
 static int call_daemon_arg(void *opaque, const char *argument)
 {
 	struct run_config *config = opaque;
@@ -162,6 +185,13 @@ static const struct option_row rows[] = {
 	{ "share", 's', OPTION_CALL, 0, "DIR[:TAG][:ro]",
 	  "Share DIR; the guest has it at /mnt/TAG, with ro it cannot change it. TAG is DIR's last part unless given. May be repeated; the command starts in the first one.",
 	  .call = call_share },
+	{ "no-share", 0, OPTION_FLAG, AT(no_share), NULL,
+	  "Share nothing, and start in /root. Without this and without any --share the current directory is shared, unless it is /; where --root has it, the command starts in it there instead." },
+	{ "cwd", 'C', OPTION_STRING, AT(cwd), "DIR",
+	  "Start the command in this directory of the guest; a relative one is looked for where it would start otherwise." },
+	{ "env", 'e', OPTION_CALL, 0, "NAME[=VALUE]",
+	  "Give the command this variable of the environment, with the value that it has here unless one is given. Others than TERM, on a terminal, are not passed on. May be repeated.",
+	  .call = call_env },
 	{ "window", 'w', OPTION_SIZE, AT(window), "SIZE",
 	  "Give each share that is not read-only a DAX window of SIZE, a multiple of 2M: the guest then reads and writes the host's page cache directly. Needs QEMU 11.1, which is fetched once where the installed one is older. An emulated guest must not run programs from such a share, but with --driver casement: QEMU could run another in a program's place. Default: 0, no window." },
 	{ "no-window", 0, OPTION_FLAG, AT(no_window), NULL, "No window, whatever --window says." },
@@ -250,5 +280,5 @@ enum options_result run_config_parse(int argc, char **argv, struct run_config *c
 	if (config->no_window)
 		config->window = 0;
 	config->command = argv + first;
-	return OPTIONS_GO;
+	return run_start_choose(config) ? OPTIONS_BAD : OPTIONS_GO;
 }

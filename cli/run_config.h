@@ -10,6 +10,7 @@
 
 #define RUN_SHARES_MAX 16
 #define RUN_DAEMON_ARGS_MAX 32
+#define RUN_ENV_MAX 128
 #define RUN_SHARE_ARGS_MAX 16
 #define RUN_TAG_MAX 36		/* virtio-fs: a tag has 36 bytes */
 
@@ -32,10 +33,13 @@ struct run_config {
 	const char *root;		/* NULL: the guest root of vm-root */
 	int root_mode;			/* of `root`: enum run_root */
 	const char *kernel, *module, *qemu, *daemon, *append, *log, *monitor;
+	const char *cwd;		/* where the command starts, in the guest; relative: from the first share */
+	const char *env[RUN_ENV_MAX];	/* NAME=VALUE */
+	unsigned int n_env;
 	const char *daemon_args[RUN_DAEMON_ARGS_MAX];
 	unsigned int n_daemon_args;
 	int cache, dax, driver, accel, log_level;	/* indices into the choices below */
-	bool no_window, allow_mmap, reboot, verbose;
+	bool no_share, no_window, allow_mmap, reboot, verbose;
 	char **command;			/* NULL-terminated; empty: a shell */
 };
 
@@ -45,6 +49,9 @@ extern const char *const run_cache_names[];
 extern const char *const run_dax_names[];	/* [0]: no option */
 enum run_driver { RUN_DRIVER_MAINLINE, RUN_DRIVER_CASEMENT };
 enum run_accel { RUN_ACCEL_AUTO, RUN_ACCEL_KVM, RUN_ACCEL_TCG, RUN_ACCEL_UML };
+
+/* The last part of the path where it can be a tag, else "share". */
+const char *run_default_tag(const char *dir);
 
 /* OPTIONS_GO, or what to exit with; what is wrong was logged. */
 enum options_result run_config_parse(int argc, char **argv, struct run_config *config);

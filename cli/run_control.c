@@ -239,6 +239,10 @@ int control_write_params(const struct run_control *control, const struct run_con
 		fprintf(file, "terminal=%hux%hu%c", size.rows, size.columns, '\0');
 	if (size.rows && term)
 		fprintf(file, "env=TERM=%s%c", term, '\0');
+	for (unsigned int i = 0; i < config->n_env; i++)
+		put_record(file, "env", config->env[i]);
+	if (config->cwd)
+		put_record(file, "cwd", config->cwd);
 	for (unsigned int i = 0; i < config->n_shares; i++)
 		put_share(file, config, parts, &config->shares[i]);
 	put_command(file, config, parts);

@@ -76,6 +76,7 @@ static void child_pipes(int out, int err)
 static void __attribute__((noreturn)) child_exec(const struct guest_params *params, int out, int err)
 {
 	sigset_t none;
+	const char *where;
 	int code;
 
 	sigemptyset(&none);
@@ -87,9 +88,9 @@ static void __attribute__((noreturn)) child_exec(const struct guest_params *para
 		_exit(126);
 	for (char **e = params->env; *e; e++)
 		putenv(*e);
-	code = mounts_enter(params);
+	code = mounts_enter(params, &where);
 	if (code) {
-		dprintf(STDERR_FILENO, "casement: cannot enter the first share: %s\n", strerror(-code));
+		dprintf(STDERR_FILENO, "casement: %s: cannot be entered: %s\n", where, strerror(-code));
 		_exit(126);
 	}
 	execvp(params->argv[0], params->argv);

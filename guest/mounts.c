@@ -136,14 +136,18 @@ void mounts_shares(const struct guest_params *params)
 	}
 }
 
-int mounts_enter(const struct guest_params *params)
+int mounts_enter(const struct guest_params *params, const char **where)
 {
 	char path[256];
 
-	if (!params->n_mounts)
-		return 0;
-	share_path(&params->mounts[0], path, sizeof(path));
-	return chdir(path) ? -errno : 0;
+	if (params->n_mounts) {
+		*where = params->mounts[0].tag;
+		share_path(&params->mounts[0], path, sizeof(path));
+		if (chdir(path))
+			return -errno;
+	}
+	*where = params->cwd;
+	return params->cwd && chdir(params->cwd) ? -errno : 0;
 }
 
 void mounts_release(const struct guest_params *params)

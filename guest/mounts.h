@@ -18,10 +18,10 @@ void mounts_switch_root(const struct guest_params *params);
 void mounts_shares(const struct guest_params *params);
 
 /*
- * Make the first share, if any, the caller's directory: for the command alone,
- * so that it may unmount what it works in. 0 or -errno.
+ * Make the first share, if any, and then the directory that was asked for the caller's: for the
+ * command alone, so that it may unmount what it works in. 0, or -errno with *where that cannot be entered.
  */
-int mounts_enter(const struct guest_params *params);
+int mounts_enter(const struct guest_params *params, const char **where);
 
 /* Unmount the shares, so that the host's side has everything. */
 void mounts_release(const struct guest_params *params);

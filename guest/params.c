@@ -80,6 +80,8 @@ static int parse_record(char *record, struct guest_params *params, char ***env, 
 		params->terminal = sscanf(value, "%hux%hu", &params->rows, &params->columns) == 2;
 	else if (!strcmp(record, "mount"))
 		return parse_mount(value, params);
+	else if (!strcmp(record, "cwd"))
+		params->cwd = value;
 	else if (!strcmp(record, "env"))
 		*(*env)++ = value;
 	else if (!strcmp(record, "arg"))

@@ -12,6 +12,7 @@
  *   hostname=NAME
  *   terminal=ROWSxCOLUMNS         the command gets a terminal; without: pipes
  *   mount=TYPE,TAG,ro|rw,OPTIONS  a share, mounted at GUEST_MOUNT_DIR/TAG; in order
+ *   cwd=DIR                       where the command starts; relative: from the first share, else HOME
  *   env=NAME=VALUE
  *   arg=WORD                      the command, word by word
  *
@@ -59,6 +60,7 @@ struct guest_params {
 	unsigned short rows, columns;
 	struct guest_mount mounts[GUEST_MOUNTS_MAX];
 	unsigned int n_mounts;
+	const char *cwd;	/* NULL: where it is */
 	char **env;		/* NULL-terminated */
 	char **argv;		/* NULL-terminated */
 };

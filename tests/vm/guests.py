@@ -83,7 +83,7 @@ class Guest:
             args = ("--kernel", KERNEL or guests_kernel(), *args)
         with open(self.errors, "w") as errors:
             self.process = subprocess.Popen(
-                [CASEMENT, "run", "--log", self.log, *map(str, args), "--", *command],
+                [CASEMENT, "run", "--no-share", "--log", self.log, *map(str, args), "--", *command],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
         self.output = None
 
