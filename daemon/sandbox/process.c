@@ -70,18 +70,19 @@ void process_bind(void)
 }
 
 /* The first signal is passed on; at the second nothing is waited for. True when one came. */
-static bool pass_signal(pid_t child, int signal_fd, bool again)
+static bool pass_signal(pid_t child, int signal_fd, bool again, bool *killed)
 {
 	struct signalfd_siginfo info;
 
 	if (read(signal_fd, &info, sizeof(info)) != sizeof(info))
 		return false;
+	*killed = again;
 	kill(child, again ? SIGKILL : (int)info.ssi_signo);
 	return true;
 }
 
-/* Wait until it has ended: false when it was told to, and cannot. */
-static bool wait_for_end(pid_t child, int pidfd, int signal_fd)
+/* Wait until it has ended: false when it was told to, and cannot. `killed` if it was told to, and did not. */
+static bool wait_for_end(pid_t child, int pidfd, int signal_fd, bool *killed)
 {
 	struct pollfd fds[2] = {
 		{ .fd = pidfd, .events = POLLIN }, { .fd = signal_fd, .events = POLLIN },
@@ -95,28 +96,35 @@ static bool wait_for_end(pid_t child, int pidfd, int signal_fd)
 			return true;
 		if (n == 0 && ms == KILLED_MS)
 			return false;
-		if (n == 0)
+		if (n == 0) {
+			*killed = true;
 			kill(child, SIGKILL);
-		if (n == 0)
 			ms = KILLED_MS;
-		else if (n > 0 && pass_signal(child, signal_fd, ms >= 0))
+		} else if (n > 0 && pass_signal(child, signal_fd, ms >= 0, killed)) {
 			ms = ms < 0 ? TOLD_MS : KILLED_MS;
+		}
 	}
 }
 
 int process_wait(pid_t child, int signal_fd)
 {
 	cleanup_close int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
+	bool killed = false;
 	int status = 0;
 
 	if (caps_keep(PARENT_CAPS) || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		log_warn("the waiting process keeps its capabilities");
-	if (pidfd >= 0 && !wait_for_end(child, pidfd, signal_fd)) {
+	if (pidfd >= 0 && !wait_for_end(child, pidfd, signal_fd, &killed)) {
 		log_warn("the serving process waits in the kernel and cannot end; it does when that answers");
 		return 0;
 	}
 	if (waitpid(child, &status, 0) != child)
 		return -errno;
+	/* The one that sent the signal wanted the end: nothing failed. */
+	if (killed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+		log_warn("the serving process was told to end, and did not in time: it was killed");
+		return 0;
+	}
 	if (WIFSIGNALED(status))
 		log_error("the serving process was ended by signal %d (%s)%s", WTERMSIG(status),
 			  strsignal(WTERMSIG(status)), WTERMSIG(status) == SIGSYS ?

@@ -22,8 +22,8 @@ void process_bind(void);
  * In the parent: give up what waiting does not need, pass on the signals that
  * `signal_fd` (a signalfd) yields, until the child's end: its wait status, or
  * -errno. Logs an end by a signal. A child that does not end within two seconds
- * of the first signal is killed, at once with the second; and if the kernel does
- * not let it go even then, it is left behind, and the status is that of success.
+ * of the first signal is killed, at once with the second, and the status is that of
+ * success; so it is if the kernel does not let it go even then, and it is left behind.
  */
 int process_wait(pid_t child, int signal_fd);
 
