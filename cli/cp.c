@@ -64,11 +64,13 @@ void cp_refused(struct cp *cp, const char *path, const char *why)
 	cp->ended = remote_ended(cp->remote);
 }
 
-bool cp_is_same(const struct fuse_attr *attr, const struct stat *st)
+enum cp_sameness cp_compare(const struct fuse_attr *attr, const struct stat *st)
 {
-	return attr->ino == st->st_ino && attr->size == (uint64_t)st->st_size &&
-	       attr->mtime == (uint64_t)st->st_mtim.tv_sec && attr->mtimensec == st->st_mtim.tv_nsec &&
-	       attr->ctime == (uint64_t)st->st_ctim.tv_sec && attr->ctimensec == st->st_ctim.tv_nsec;
+	bool alike = attr->size == (uint64_t)st->st_size &&
+		     attr->mtime == (uint64_t)st->st_mtim.tv_sec && attr->mtimensec == st->st_mtim.tv_nsec &&
+		     attr->ctime == (uint64_t)st->st_ctim.tv_sec && attr->ctimensec == st->st_ctim.tv_nsec;
+
+	return !alike ? CP_OTHER : attr->ino == st->st_ino ? CP_SAME : CP_ALIKE;
 }
 
 mode_t cp_mode(const struct cp *cp, mode_t mode)

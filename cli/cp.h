@@ -38,10 +38,12 @@ void cp_failed(struct cp *cp, const char *path, int err);
 /* The same with words of our own. */
 void cp_refused(struct cp *cp, const char *path, const char *why);
 /*
- * True when the share's file and one of this host certainly are the same: the daemon tells the host's
- * number of it, and everything that a change moves is equal.
+ * Whether a file of the share and one of this host are the same. CP_SAME: the daemon says the host's number
+ * of it, and all that a change moves is equal. CP_ALIKE: equal but for the number, which may be of the daemon's
+ * own making. Such a file is written over before it is cut: if it is the source, it keeps what it has.
  */
-bool cp_is_same(const struct fuse_attr *attr, const struct stat *st);
+enum cp_sameness { CP_OTHER, CP_ALIKE, CP_SAME };
+enum cp_sameness cp_compare(const struct fuse_attr *attr, const struct stat *st);
 /* Permission bits of a new file whose source has `mode`. */
 mode_t cp_mode(const struct cp *cp, mode_t mode);
 /* "dir/name", to be freed; the process ends when there is no memory. */

@@ -18,6 +18,7 @@
 struct source {
 	struct cp *cp;
 	int fd;
+	uint64_t end;		/* of what was read */
 };
 
 /* A remote_source: as much as there is, as a short piece is not the end. */
@@ -37,6 +38,7 @@ static ssize_t get(void *user, uint64_t offset, char *data, size_t size)
 			break;
 		done += (size_t)n;
 	}
+	source->end = offset + done;
 	progress_add(&source->cp->progress, done);
 	return (ssize_t)done;
 }
@@ -62,65 +64,88 @@ static int preserve(struct cp *cp, uint64_t node, const struct stat *st)
 	return casement_setattr(cp->remote->queue, node, &rest, &attr);
 }
 
-/* Open `name` for writing, empty; made where it is not there. Counts one look-up. */
-static int open_target(struct cp *cp, const struct stat *st, uint64_t dir, const char *name,
-		       struct remote_node *node, uint64_t *fh)
+/* The share's file a copy is written to. */
+struct target {
+	struct remote_node node;
+	uint64_t fh;
+	bool alike;		/* it may be the source: it is cut behind the copy, not before */
+};
+
+static int cut_target(struct cp *cp, const struct target *to, uint64_t size)
+{
+	struct fuse_setattr_in set = { .valid = FATTR_SIZE, .size = size };
+	struct fuse_attr_out attr;
+
+	return casement_setattr(cp->remote->queue, to->node.id, &set, &attr);
+}
+
+/* A regular file that is there, and is not the source. The look-up is counted. */
+static int open_existing(struct cp *cp, const struct stat *st, struct target *to)
+{
+	enum cp_sameness same = cp_compare(&to->node.attr, st);
+	struct fuse_open_out open;
+	int err;
+
+	if (!S_ISREG(to->node.attr.mode))
+		return S_ISDIR(to->node.attr.mode) ? -EISDIR : -EEXIST;
+	if (same == CP_SAME)
+		return -CP_SAME_FILE;
+	err = casement_open(cp->remote->queue, to->node.id, O_WRONLY, &open);
+	if (err)
+		return err;
+	to->fh = open.fh;
+	to->alike = same == CP_ALIKE;
+	err = to->alike ? 0 : cut_target(cp, to, 0);
+	if (err)
+		casement_release(cp->remote->queue, to->node.id, open.fh);
+	return err;
+}
+
+/* Open `name` for writing from its start on; made where it is not there. Counts one look-up. */
+static int open_target(struct cp *cp, const struct stat *st, uint64_t dir, const char *name, struct target *to)
 {
 	mode_t mode = cp->preserve ? 0600 : cp_mode(cp, st->st_mode);
-	struct fuse_setattr_in empty = { .valid = FATTR_SIZE };
 	struct fuse_entry_out entry;
 	struct fuse_open_out open;
-	struct fuse_attr_out attr;
 	int err = casement_create(cp->remote->queue, dir, name, O_WRONLY | O_CREAT | O_EXCL,
 				  S_IFREG | mode, &entry, &open);
 
 	if (!err) {
-		*node = (struct remote_node){ entry.nodeid, entry.attr };
-		*fh = open.fh;
+		*to = (struct target){ .node = { entry.nodeid, entry.attr }, .fh = open.fh };
 		return 0;
 	}
 	if (err != -EEXIST)
 		return err;
-	err = remote_lookup(cp->remote, dir, name, node);
+	err = remote_lookup(cp->remote, dir, name, &to->node);
 	if (err)
 		return err;
-	if (!S_ISREG(node->attr.mode))
-		err = S_ISDIR(node->attr.mode) ? -EISDIR : -EEXIST;
-	else if (cp_is_same(&node->attr, st))
-		err = -CP_SAME_FILE;
-	if (!err)
-		err = casement_open(cp->remote->queue, node->id, O_WRONLY, &open);
-	if (!err) {
-		*fh = open.fh;
-		err = casement_setattr(cp->remote->queue, node->id, &empty, &attr);
-		if (err)
-			casement_release(cp->remote->queue, node->id, open.fh);
-	}
+	err = open_existing(cp, st, to);
 	if (err)
-		remote_put(cp->remote, node);
+		remote_put(cp->remote, &to->node);
 	return err;
 }
 
 static int copy_file(struct cp *cp, int fd, const struct stat *st, uint64_t dir, const char *name)
 {
 	struct casement_queue *queue = cp->remote->queue;
-	struct source source = { cp, fd };
-	struct remote_node node;
-	uint64_t fh;
-	int err = open_target(cp, st, dir, name, &node, &fh), closed;
+	struct source source = { cp, fd, 0 };
+	struct target to;
+	int err = open_target(cp, st, dir, name, &to), closed;
 
 	if (err)
 		return err;
 	progress_begin(&cp->progress, name, (uint64_t)st->st_size);
-	err = remote_write_all(cp->remote, node.id, fh, get, &source);
+	err = remote_write_all(cp->remote, to.node.id, to.fh, get, &source);
+	if (!err && to.alike)
+		err = cut_target(cp, &to, source.end);
 	/* Some file systems tell of a full disk only now. */
-	closed = casement_flush(queue, node.id, fh);
+	closed = casement_flush(queue, to.node.id, to.fh);
 	if (!err && closed != -ENOSYS)
 		err = closed;
-	casement_release(queue, node.id, fh);
+	casement_release(queue, to.node.id, to.fh);
 	if (!err && cp->preserve)
-		err = preserve(cp, node.id, st);
-	remote_put(cp->remote, &node);
+		err = preserve(cp, to.node.id, st);
+	remote_put(cp->remote, &to.node);
 	return err;
 }
 

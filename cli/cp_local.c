@@ -44,7 +44,7 @@ static int open_judged(const struct cp_target *to, const struct stat *st)
 	return fd < 0 ? -errno : fd;
 }
 
-static int open_existing(const struct cp_target *to)
+static int open_existing(const struct cp_target *to, bool cut)
 {
 	cleanup_close int fd = -1;
 	struct stat st;
@@ -63,21 +63,21 @@ static int open_existing(const struct cp_target *to)
 	if (fstat(fd, &st))
 		return -errno;
 	err = judge_existing(to, st.st_mode);
-	if (!err && S_ISREG(st.st_mode) && ftruncate(fd, 0))
+	if (!err && cut && S_ISREG(st.st_mode) && ftruncate(fd, 0))
 		err = -errno;
 	if (!err && !S_ISREG(st.st_mode) && fcntl(fd, F_SETFL, 0))
 		err = -errno;	/* its O_NONBLOCK */
 	return err ? err : take_fd(&fd);
 }
 
-int cp_open_file(const struct cp_target *to, mode_t mode)
+int cp_open_file(const struct cp_target *to, mode_t mode, bool cut)
 {
 	/* Not through a link that leads nowhere, either. */
 	int fd = openat(to->dir, to->name, OPEN_FLAGS | O_CREAT | O_EXCL, mode);
 
 	if (fd >= 0 || errno != EEXIST)
 		return fd < 0 ? -errno : fd;
-	return open_existing(to);
+	return open_existing(to, cut);
 }
 
 int cp_open_dir(const struct cp_target *to, mode_t mode)

@@ -20,10 +20,10 @@ struct cp_target {
 };
 
 /*
- * Open a file to be written from its start on, and make it where there is none; what is in it goes.
+ * Open a file to be written from its start on, and make it where there is none; with `cut`, what is in it goes.
  * A named FIFO without a reader is -ENXIO. The descriptor, the caller's, or -errno.
  */
-int cp_open_file(const struct cp_target *to, mode_t mode);
+int cp_open_file(const struct cp_target *to, mode_t mode, bool cut);
 /* Open a directory, and make it where there is none. The descriptor, the caller's, or -errno. */
 int cp_open_dir(const struct cp_target *to, mode_t mode);
 /* Make a symbolic link, in place of a file or link that is there. 0 or -errno. */

@@ -15,6 +15,7 @@
 struct sink {
 	struct cp *cp;
 	int fd;
+	off_t end;		/* of what was written */
 };
 
 /* A remote_sink. */
@@ -22,7 +23,8 @@ static int put(void *user, uint64_t offset, const char *data, size_t size)
 {
 	struct sink *sink = user;
 
-	(void)offset;		/* in order: a pipe will do */
+	/* In order: a pipe will do. */
+	sink->end = (off_t)(offset + size);
 	while (size) {
 		ssize_t n = write(sink->fd, data, size);
 
@@ -63,39 +65,49 @@ static int preserve(const struct cp *cp, int fd, const struct fuse_attr *attr)
 	return err;
 }
 
-static int copy_data(struct cp *cp, const struct remote_node *node, int fd)
+/* By an open file of the share. The target is opened after it: where that cannot be, it keeps what it has. */
+static int copy_opened(struct cp *cp, const struct remote_node *node, uint64_t fh, const struct cp_target *to,
+		       bool alike)
 {
-	struct sink sink = { cp, fd };
-	struct fuse_open_out open;
-	int err = casement_open(cp->remote->queue, node->id, O_RDONLY, &open);
+	mode_t mode = cp->preserve ? 0600 : cp_mode(cp, node->attr.mode);
+	cleanup_close int fd = cp_open_file(to, mode, !alike);
+	struct sink sink = { cp, fd, 0 };
+	struct stat st;
+	bool is_file;
+	int err;
 
-	if (err)
-		return err;
-	err = remote_read_all(cp->remote, node->id, open.fh, put, &sink);
-	casement_release(cp->remote->queue, node->id, open.fh);
+	if (fd < 0)
+		return fd;
+	/* Not a device, as /dev/null. */
+	is_file = !fstat(fd, &st) && S_ISREG(st.st_mode);
+	progress_begin(&cp->progress, to->name, node->attr.size);
+	err = remote_read_all(cp->remote, node->id, fh, put, &sink);
+	if (!err && alike && is_file && ftruncate(fd, sink.end))
+		err = -errno;
+	if (!err && cp->preserve && is_file)
+		err = preserve(cp, fd, &node->attr);
+	/* Some file systems tell of a full disk only now. */
+	if (close(take_fd(&fd)) && !err)
+		err = -errno;
 	return err;
 }
 
 static int copy_file(struct cp *cp, const struct remote_node *node, const struct cp_target *to)
 {
-	cleanup_close int fd = -1;
+	enum cp_sameness same = CP_OTHER;
+	struct fuse_open_out open;
 	struct stat st;
 	int err;
 
-	if (!fstatat(to->dir, to->name, &st, to->named ? 0 : AT_SYMLINK_NOFOLLOW) &&
-	    cp_is_same(&node->attr, &st))
+	if (!fstatat(to->dir, to->name, &st, to->named ? 0 : AT_SYMLINK_NOFOLLOW))
+		same = cp_compare(&node->attr, &st);
+	if (same == CP_SAME)
 		return -CP_SAME_FILE;
-	fd = cp_open_file(to, cp->preserve ? 0600 : cp_mode(cp, node->attr.mode));
-	if (fd < 0)
-		return fd;
-	progress_begin(&cp->progress, to->name, node->attr.size);
-	err = copy_data(cp, node, fd);
-	/* Not those of a device, as /dev/null. */
-	if (!err && cp->preserve && !fstat(fd, &st) && S_ISREG(st.st_mode))
-		err = preserve(cp, fd, &node->attr);
-	/* Some file systems tell of a full disk only now. */
-	if (close(take_fd(&fd)) && !err)
-		err = -errno;
+	err = casement_open(cp->remote->queue, node->id, O_RDONLY, &open);
+	if (err)
+		return err;
+	err = copy_opened(cp, node, open.fh, to, same == CP_ALIKE);
+	casement_release(cp->remote->queue, node->id, open.fh);
 	return err;
 }
 

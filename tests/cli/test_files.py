@@ -231,6 +231,24 @@ def test_cp_onto_itself(kept, words):
     assert {path: path.read_bytes() for path in kept.dir.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+@pytest.mark.parametrize("words", [("{socket}:below/file", "{dir}/below/file"), ("{dir}/below/file", "{socket}:below/file"),
+                                   ("-rp", "{socket}:below", "{dir}"), ("-rp", "{dir}/below", "{socket}:")], ids=" ".join)
+def test_cp_onto_itself_by_another_number(shares, tmp_path, words):
+    """A daemon that announces no mounts makes the numbers of what is below one: the file keeps what it has."""
+    below = tmp_path / "dir/below"
+    below.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", below], check=True)
+    try:
+        data = os.urandom(5 * BLOCK + 123)
+        (below / "file").write_bytes(data)
+        share = shares("--no-announce-submounts", directory=tmp_path / "dir")
+        ok(share, "cp", *[word.format(socket=share.socket, dir=share.dir) for word in words])
+        assert (below / "file").read_bytes() == data
+    finally:
+        subprocess.run(["umount", "-l", below], check=True)
+
+
 def test_cp_shows_its_progress_on_a_terminal_only(kept):
     with open(kept.dir / "huge", "wb") as huge:
         huge.truncate(64 << 30)

@@ -231,6 +231,20 @@ def test_a_directory_that_cannot_be_read_to_its_end(liars, shares, tmp_path):
     assert result.returncode == 1 and "Input/output error" in only_line(result)
 
 
+def test_what_cannot_be_opened_leaves_its_target(liars, tmp_path):
+    class Closed(Tree):
+        def open(self, _request):
+            return -errno.EACCES
+
+    (tmp_path / "file").write_text("what there was")
+    liar = liars(Closed({ROOT: {"file": 2}, 2: b"new"}))
+    for target in (tmp_path / "file", tmp_path, tmp_path / "new"):
+        result = casement("cp", f"{liar.path}:file", target)
+        assert result.returncode == 1 and "Permission denied" in only_line(result)
+    assert (tmp_path / "file").read_text() == "what there was"
+    assert not (tmp_path / "new").exists()
+
+
 def test_links_are_copied_in_again(shares, tmp_path):
     share = shares("--persist")
     (tmp_path / "tree").mkdir()
