@@ -3,11 +3,13 @@
 #include "daemon_fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/fanotify.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -177,6 +179,54 @@ static void test_stuck_told_twice(void **state)
 	stuck(state, 2, SLACK_MS);
 }
 
+/* A descriptor by which each open(2) of the file waits until its event is answered. */
+static int hold_opens(const char *path)
+{
+	int fd = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fanotify_mark(fd, FAN_MARK_ADD, FAN_OPEN_PERM, AT_FDCWD, path))
+		SKIP_BECAUSE("only root may decide on opens (fanotify(7)), and not in every container");
+	return fd;
+}
+
+/*
+ * A program of the host that decides on each open, and does not (a virus scanner that hangs): open(2) waits
+ * for it, on whatever thread. The queue that asked waits; no other queue does, nor the daemon's end.
+ */
+static void test_held_open(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct casement_queue *other = casement_request_queue(f->client, 1);
+	struct fuse_open_in in = { .flags = O_RDONLY };
+	struct fuse_open_out out;
+	struct iovec iov[2] = { { &in, sizeof(in) }, { &out, sizeof(out) } };
+	struct casement_request request = {
+		.opcode = FUSE_OPEN, .in = &iov[0], .n_in = 1, .out = &iov[1], .n_out = 1,
+	}, *done[1];
+	struct fanotify_event_metadata event;
+	struct fanotify_response answer = { .response = FAN_ALLOW };
+	struct fuse_attr_out attr;
+	cleanup_close int scanner = -1;
+
+	share_fill(&f->daemon, "file", 100, 1);
+	request.nodeid = lookup_node(f->q, "file");
+	scanner = hold_opens(share_path(&f->daemon, "file"));
+	for (unsigned int i = 0; i < 2; i++) {
+		assert_int_equal(ok(casement_submit(f->q, &request, 1)), 1);
+		assert_int_equal(read(scanner, &event, sizeof(event)), sizeof(event));
+		ok(casement_getattr(other, request.nodeid, CASEMENT_NO_FH, &attr));
+		ok(casement_queue_stop(other));
+		ok(casement_queue_start(other));
+		answer.fd = event.fd;
+		if (!i)
+			assert_int_equal(write(scanner, &answer, sizeof(answer)), sizeof(answer));
+		close(event.fd);
+		if (!i)
+			assert_int_equal(ok(casement_complete(f->q, done, 1, -1)), 1);
+	}
+	expect_end(&f->daemon, 1, PROMISED_MS + SLACK_MS);
+}
+
 /* The serving process gets no time at all: its parent ends it, which is no failure. */
 static void frozen(unsigned int signals, long within_ms)
 {
@@ -206,12 +256,16 @@ static void test_frozen_told_twice(void **state)
 
 int main(void)
 {
+	static const struct fixture_config two_queues = {
+		.args = { "--queues", "2" }, .options = { .request_queues = 2 },
+	};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_half_message),
 		cmocka_unit_test(test_nobody_reads),
 		FIXTURE_TEST(test_full_call, NULL),
 		FIXTURE_TEST(test_stuck, NULL),
 		FIXTURE_TEST(test_stuck_told_twice, NULL),
+		FIXTURE_TEST(test_held_open, &two_queues),
 		cmocka_unit_test(test_frozen),
 		cmocka_unit_test(test_frozen_told_twice),
 	};
