@@ -15,6 +15,7 @@ import subprocess
 
 import pytest
 
+import limits
 from booted import BOOTED
 
 TOP = pathlib.Path(__file__).resolve().parents[1]
@@ -22,6 +23,11 @@ BUILD = pathlib.Path(os.environ.get("CASEMENT_BUILD", TOP / "build"))
 
 SECONDS = collections.Counter()	# of each test, with its fixtures
 PROCESSOR = collections.Counter()	# seconds that this process and the children it has waited for used in it
+
+
+# What Popen.wait(), communicate() and run() count their timeouts by; it is time.monotonic().
+assert callable(subprocess._time)
+subprocess._time = lambda: limits.now()
 
 
 def is_worker(config):

@@ -7,6 +7,7 @@ tells a guest of another's files.
 """
 import time
 
+import limits
 from guests import PATIENCE
 
 LOOP = r"""
@@ -36,11 +37,11 @@ class Agent:
         draft.write_text(lines + "\n")
         draft.rename(f"{path}.in")
         answer = path.with_name(path.name + ".out")
-        end = time.monotonic() + patience
+        end = limits.now() + patience
         # Nothing tells of another machine's files.
         while not answer.exists():
             assert self.guest.process.poll() is None, self.guest.stderr()
-            assert time.monotonic() < end, f"{self.name} does not answer: {lines}"
+            assert limits.now() < end, f"{self.name} does not answer: {lines}"
             time.sleep(0.01)
         return answer.read_text()
 

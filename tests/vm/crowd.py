@@ -6,6 +6,7 @@ kernel complains. The seed is in the message; with CASEMENT_TEST_SEED they choos
 Beside the guests' logs is then what each said (NAME.out), and what each process knew (NAME-PROCESS.state).
 """
 import base64
+import contextlib
 import os
 import queue
 import random
@@ -13,9 +14,9 @@ import re
 import subprocess
 import sys
 import threading
-import time
 import zlib
 
+import limits
 from guests import PATIENCE, ROUNDS, TOP
 
 CHECKERS = TOP / "tests/crowd"
@@ -83,7 +84,7 @@ class Crowd:
         self.members = [Member(self.logs / "host", host, self.ended),
                         *(Member(guest.log.with_suffix(""), guest.process, self.ended) for guest in begun)]
         # Long enough for each to do some work on a slow host.
-        self.patience = time.monotonic() + PATIENCE + 1.5 * seconds
+        self.patience = limits.now() + PATIENCE + 1.5 * seconds
 
     def operations(self):
         """Of each: the host's first."""
@@ -94,14 +95,20 @@ class Crowd:
             if member.process.poll() is None:
                 member.process.terminate()
 
+    def next_end(self):
+        """The next member that has ended; None after too long."""
+        while limits.now() < self.patience:
+            with contextlib.suppress(queue.Empty):
+                return self.ended.get(timeout=1)
+        return None
+
     def end(self):
         """When all have ended: the complaints, and where the logs are; or "". After a complaint the others need not be
         waited for."""
         wrong = ""
         for _ in self.members:
-            try:
-                member = self.ended.get(timeout=max(0, self.patience - time.monotonic()))
-            except queue.Empty:
+            member = self.next_end()
+            if not member:
                 wrong = wrong or "\nnot all have ended"
                 self.terminate()
                 member = self.ended.get()

@@ -14,6 +14,7 @@ import struct
 import subprocess
 import time
 
+import limits
 from booted import BOOTED
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -96,10 +97,10 @@ class Guest:
 
     def wait_for(self, path):
         """Until it has made that file. Polled: nothing tells of another machine's files."""
-        end = time.monotonic() + PATIENCE
+        end = limits.now() + PATIENCE
         while not path.exists():
             assert self.process.poll() is None, self.stderr()
-            assert time.monotonic() < end, f"{path} did not appear"
+            assert limits.now() < end, f"{path} did not appear"
             time.sleep(0.05)
 
     def kernel_log(self):
