@@ -2,7 +2,6 @@
 /* The control directory; see run_control.h. */
 #include "cli/run_control.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -15,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cli/run_leftover.h"
 #include "cli/run_qemu.h"
 #include "cli/trust.h"
 #include "common/checked.h"
@@ -92,22 +92,39 @@ static int find_base(char base[PATH_MAX])
 	return -EPERM;
 }
 
+/* One that another run swept before it was held is made anew. */
+static int make_held(const char *base, struct run_control *control)
+{
+	size_t size = sizeof(control->dir);
+	int err;
+
+	do {
+		if ((size_t)snprintf(control->dir, size, "%s/" LEFTOVER_NAME "XXXXXX", base) >= size)
+			return -ENAMETOOLONG;
+		if (!mkdtemp(control->dir))
+			return -errno;
+		err = leftover_hold(control->dir);
+	} while (err == -ESTALE);
+	if (err)
+		leftover_remove(AT_FDCWD, control->dir);
+	return err;
+}
+
 int control_open(const struct run_parts *parts, struct run_control *control)
 {
 	private_umask;
 	char base[PATH_MAX];
-	int n, err;
+	int err = find_base(base);
 
-	err = find_base(base);
 	if (err)
 		return err;
-	n = snprintf(control->dir, sizeof(control->dir), "%s/casement-XXXXXX", base);
-	if (n < 0 || (size_t)n >= sizeof(control->dir) || !mkdtemp(control->dir)) {
-		err = -errno;
+	err = make_held(base, control);
+	if (err) {
 		log_error("%s: cannot make a directory for the machine: %s", base, strerror(-err));
 		control->dir[0] = '\0';
 		return err;
 	}
+	leftover_sweep(base);
 	err = make_boot(parts, control);
 	if (err) {
 		log_error("%s: cannot make the machine's folder: %s", control->dir, strerror(-err));
@@ -116,43 +133,9 @@ int control_open(const struct run_parts *parts, struct run_control *control)
 	return err;
 }
 
-/* One that was made under an odd umask is opened all the same. */
-static DIR *open_dir(int above, const char *name)
-{
-	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-	int fd = openat(above, name, flags);
-	DIR *dir;
-
-	if (fd < 0 && errno == EACCES && !fchmodat(above, name, 0700, 0))
-		fd = openat(above, name, flags);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir)
-		close_fd(&fd);
-	return dir;
-}
-
-static int remove_all(int above, const char *name)
-{
-	struct dirent *entry;
-	DIR *dir;
-	int err = 0;
-
-	if (!unlinkat(above, name, 0))
-		return 0;
-	dir = errno == EISDIR || errno == EPERM ? open_dir(above, name) : NULL;
-	if (!dir)
-		return -errno;
-	fchmod(dirfd(dir), 0700);
-	while ((entry = readdir(dir)) && !err)
-		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
-			err = remove_all(dirfd(dir), entry->d_name);
-	closedir(dir);
-	return err || !unlinkat(above, name, AT_REMOVEDIR) ? err : -errno;
-}
-
 void control_close(struct run_control *control)
 {
-	int err = control->dir[0] ? remove_all(AT_FDCWD, control->dir) : 0;
+	int err = control->dir[0] ? leftover_remove(AT_FDCWD, control->dir) : 0;
 
 	if (err)
 		log_warn("%s: cannot be removed: %s", control->dir, strerror(-err));

@@ -223,10 +223,10 @@ def is_alive(pid):
         return False
 
 
-def start_guest(accel, script, **more):
+def start_guest(accel, script, before=(), **more):
     """A guest at work that has said so."""
     BOOTED["native" if accel == "uml" else "QEMU"] += 1
-    guest = subprocess.Popen([CASEMENT, "run", "--accel", accel, "--", "sh", "-c", f"echo ready; {script}"],
+    guest = subprocess.Popen([*before, CASEMENT, "run", "--accel", accel, "--no-share", "--", "sh", "-c", f"echo ready; {script}"],
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, **more)
     assert guest.stdout.readline() == "ready\n"
     return guest
