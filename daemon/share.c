@@ -299,7 +299,7 @@ static int make_pools(const struct config *config, struct share *share)
 	};
 	static const struct job_pool_limits others = {
 		.threads = OTHERS_THREADS, .threads_per_key = OTHERS_PER_KEY, .jobs = OTHERS_JOBS,
-		.what = "file systems and programs that do not answer",
+		.what = "a file system or program that does not answer",
 	};
 	int err;
 

@@ -6,15 +6,20 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "common/deadline.h"
 #include "common/log.h"
 #include "daemon/transport/queue_worker.h"
 
+/* What is not done after so many milliseconds waits for something that may never answer. */
+#define STUCK_MS 2000
+
 struct pool_thread {
 	struct job_pool *pool;	/* [I] */
 	pthread_t thread;
 	struct job *job;	/* [L:lock] being served; NULL: none */
+	uint64_t since;		/* [L:lock] when it was taken, CLOCK_MONOTONIC, ms */
 };
 
 struct job_pool {
@@ -44,6 +49,14 @@ int job_pool_new(const struct request_ops *ops, const struct job_pool_limits *li
 	pthread_cond_init(&pool->ended, NULL);
 	*out = pool;
 	return 0;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* May one more job of this key have a thread? With the lock, as all that follow. */
@@ -96,6 +109,7 @@ static struct job *pool_take(struct pool_thread *self)
 		return NULL;
 	self->job = unlink_job(pool, link);
 	self->job->state = JOB_SERVED;
+	self->since = now_ms();
 	return self->job;
 }
 
@@ -181,20 +195,42 @@ static int pool_wake(struct job_pool *pool)
 {
 	int err = 0;
 
-	if (count_ready(pool, pool->idle + 1) > pool->idle) {
-		if (pool->n_threads < pool->limits.threads)
-			err = pool_grow(pool);
-		else if (pool->limits.threads_per_key < pool->limits.threads)
-			log_guest(LOG_LEVEL_WARN,
-				  "%u requests wait for %s, and further ones for these", pool->n_threads,
-				  pool->limits.what);
-	}
+	if (pool->n_threads < pool->limits.threads && count_ready(pool, pool->idle + 1) > pool->idle)
+		err = pool_grow(pool);
 	pthread_cond_signal(&pool->work);
 	return pool->n_threads ? 0 : err;
 }
 
+/* Jobs that have had a thread for long: of one key, or of all. */
+static unsigned int count_stuck(const struct job_pool *pool, const uint64_t *key)
+{
+	uint64_t now = now_ms();
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < pool->n_threads; i++) {
+		const struct pool_thread *thread = &pool->threads[i];
+
+		n += thread->job && (!key || thread->job->key == *key) && now - thread->since >= STUCK_MS;
+	}
+	return n;
+}
+
+/* How many jobs that are stuck keep a new one without a thread; 0: others may end soon. */
+static unsigned int find_stuck(const struct job_pool *pool, const struct job *job)
+{
+	const struct job_pool_limits *limits = &pool->limits;
+
+	/* Where there is one key alone, all wait for what has an end. */
+	if (limits->threads_per_key == limits->threads)
+		return 0;
+	if (count_stuck(pool, &job->key) == limits->threads_per_key)
+		return limits->threads_per_key;
+	return count_stuck(pool, NULL) == limits->threads ? limits->threads : 0;
+}
+
 int job_pool_submit(struct job_pool *pool, struct job *job)
 {
+	unsigned int stuck = 0;
 	struct job **link;
 	int err = 0;
 
@@ -209,12 +245,15 @@ int job_pool_submit(struct job_pool *pool, struct job *job)
 		pool->last = &job->next;
 		pool->jobs++;
 		err = pool_wake(pool);
+		stuck = err ? 0 : find_stuck(pool, job);
 		if (err) {
 			unlink_job(pool, link);
 			pool->jobs--;
 		}
 	}
 	pthread_mutex_unlock(&pool->lock);
+	if (stuck)
+		log_guest(LOG_LEVEL_WARN, "%u requests wait for %s; others wait for these", stuck, pool->limits.what);
 	return err;
 }
 

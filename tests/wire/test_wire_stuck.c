@@ -274,8 +274,8 @@ static void test_lock(void **state)
 static void test_many(void **state)
 {
 	struct scene s = scene_begin(state);
-	static struct sent sent[MANY_STUCK];
-	struct casement_request *done[MANY_STUCK];
+	static struct sent sent[MANY_STUCK + 1];
+	struct casement_request *done[MANY_STUCK + 1];
 	struct hung_server other;
 	uint64_t other_dir, other_file;
 	struct fuse_attr_out attr;
@@ -294,10 +294,16 @@ static void test_many(void **state)
 	ok(casement_queue_stop(s.f->q));
 	ok(casement_queue_start(s.f->q));
 	check_others(s.f);
+	/* After two seconds it is no busy server: one more says so. */
+	assert_false(daemon_logged(&s.f->daemon, "requests wait for"));
+	assert_int_equal(casement_complete(s.f->q, done, 1, 2100), 0);
+	send_kind(&s, 2, &sent[MANY_STUCK]);
+	check_others(s.f);
+	assert_true(daemon_logged(&s.f->daemon, "16 requests wait for a file system"));
 	hung_server_hold(&server, false);
-	while (n < MANY_STUCK)
-		n += ok(casement_complete(s.f->q, done, MANY_STUCK, -1));
-	for (unsigned int i = 0; i < MANY_STUCK; i++)
+	while (n <= MANY_STUCK)
+		n += ok(casement_complete(s.f->q, done, MANY_STUCK + 1, -1));
+	for (unsigned int i = 0; i <= MANY_STUCK; i++)
 		assert_int_equal(sent[i].request.result, sizeof(attr));
 	hung_server_stop(&other);
 	hung_server_stop(&server);
