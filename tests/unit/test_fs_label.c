@@ -103,6 +103,23 @@ static void what_is_made_has_its_label(void **state)
 	assert_int_equal(access(host_path(f, "new"), F_OK), -1);
 }
 
+/* The host's kernel has user.* for files and directories alone: what cannot have its label is not made. */
+static void what_cannot_have_one_is_not_made(void **state)
+{
+	static const mode_t modes[] = { S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK };
+	struct fs_entry entry;
+
+	(void)state;
+	need_attributes();
+	assert_int_equal(fs_symlink(fs, &labelled, 1, "new", "target", &entry), -EPERM);
+	for (unsigned int i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		assert_int_equal(fs_mknod(fs, &by_root, 1, "new", modes[i] | 0644, 0x103, &entry), -EPERM);
+		assert_int_equal(faccessat(AT_FDCWD, host_path(f, "new"), F_OK, AT_SYMLINK_NOFOLLOW), -1);
+	}
+	assert_int_equal(fs_mknod(fs, &labelled, 1, "new", S_IFREG | 0644, 0, &entry), 0);
+	assert_true(has_label("new"));
+}
+
 static void what_was_put_there_has_none(void **state)
 {
 	struct fs_entry entry;
@@ -136,6 +153,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FS_TEST(what_is_made_has_its_label),
+		FS_TEST(what_cannot_have_one_is_not_made),
 		FS_TEST(what_was_put_there_has_none),
 		FS_TEST(what_was_put_there_stays),
 	};

@@ -331,6 +331,60 @@ static void test_numbers_announced(void **state)
 	unmount_all(f);
 }
 
+/* The node that READDIRPLUS gives for a name; 0: none. */
+static uint64_t find_listed(const char *buf, size_t size, const char *name)
+{
+	size_t bytes;
+
+	for (; size; buf += bytes, size -= bytes) {
+		const struct fuse_direntplus *plus = (const void *)buf;
+
+		bytes = FUSE_DIRENTPLUS_SIZE(plus);
+		if (plus->dirent.namelen == strlen(name) && !memcmp(plus->dirent.name, name, strlen(name)))
+			return plus->entry_out.nodeid;
+	}
+	fail_msg("%s is not listed", name);
+	return 0;
+}
+
+/*
+ * A directory that the host's kernel mounts on when it is entered, as autofs does; here by debugfs, whose
+ * "tracing" is one. A guest that lists its parent enters nothing; one that looks it up finds what is mounted.
+ */
+static void test_mounted_when_entered(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	const char *path = share_path(&f->daemon, "debug");
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+	_Alignas(8) char buf[32768];
+	uint64_t debug;
+	ssize_t n;
+	struct statx stx;
+
+	if (!may_mount)
+		SKIP_BECAUSE("only root may mount, and not in every container");
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(mount("none", path, "debugfs", 0, NULL), 0);
+	path = share_path(&f->daemon, "debug/tracing");
+	if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT, 0, &stx) || !(stx.stx_attributes & STATX_ATTR_AUTOMOUNT)) {
+		umount2(share_path(&f->daemon, "debug"), MNT_DETACH);
+		SKIP_BECAUSE("this kernel's debugfs has no directory that is mounted when it is entered");
+	}
+	debug = look(f, CASEMENT_ROOT, "debug").nodeid;
+	ok(casement_opendir(f->q, debug, &open));
+	n = ok(casement_readdirplus(f->q, debug, open.fh, 0, buf, sizeof(buf)));
+	assert_int_equal(find_listed(buf, (size_t)n, "tracing"), 0);
+	assert_int_not_equal(find_listed(buf, (size_t)n, "bdi"), 0);
+	ok(casement_releasedir(f->q, debug, open.fh));
+	for (unsigned int i = 0; i < 2; i++) {
+		entry = look(f, debug, "tracing");
+		assert_int_equal(entry.attr.flags, FUSE_ATTR_SUBMOUNT);
+		assert_true(S_ISREG(look(f, entry.nodeid, "README").attr.mode));
+	}
+	umount2(share_path(&f->daemon, "debug"), MNT_DETACH);
+}
+
 int main(void)
 {
 	static const struct fixture_config plain;
@@ -349,6 +403,8 @@ int main(void)
 		FIXTURE_TEST(test_numbers_not_announced, &silent),
 		FIXTURE_TEST(test_numbers_not_offered, &no_init),
 		FIXTURE_TEST(test_numbers_announced, &plain),
+		FIXTURE_TEST(test_mounted_when_entered, &plain),
+		FIXTURE_TEST(test_mounted_when_entered, &handles),
 	};
 
 	may_mount = unshare(CLONE_NEWNS) == 0 &&
