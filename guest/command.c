@@ -22,6 +22,7 @@
 #include "guest/mounts.h"
 #include "guest/port.h"
 #include "guest/report.h"
+#include "guest/user.h"
 
 #define COPY_SIZE 4096
 
@@ -86,6 +87,11 @@ static void __attribute__((noreturn)) child_exec(const struct guest_params *para
 		child_pipes(out, err);
 	else if (child_terminal(params))
 		_exit(126);
+	code = user_become(params);
+	if (code) {
+		dprintf(STDERR_FILENO, "casement: cannot become %s: %s\n", params->user.name, strerror(-code));
+		_exit(126);
+	}
 	for (char **e = params->env; *e; e++)
 		putenv(*e);
 	code = mounts_enter(params, &where);

@@ -24,6 +24,7 @@
 #include "guest/mounts.h"
 #include "guest/params.h"
 #include "guest/report.h"
+#include "guest/user.h"
 
 /* The kernel opened its log port for us; output there would mix with the log. */
 static void leave_console(void)
@@ -116,6 +117,7 @@ int main(int argc, char **argv)
 	if (chdir(getenv("HOME")))
 		report_note("no %s: %s", getenv("HOME"), strerror(errno));
 	mounts_shares(&params);
+	user_prepare(&params);
 	status = command_run(&params);
 	mounts_release(&params);
 	report_exit(status);

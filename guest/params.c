@@ -60,6 +60,28 @@ static int parse_mount(char *value, struct guest_params *params)
 	return 0;
 }
 
+static unsigned int number(const char *text)
+{
+	return text ? (unsigned int)strtoul(text, NULL, 10) : 0;
+}
+
+static int parse_user(char *value, struct guest_user *user)
+{
+	user->name = strsep(&value, ":");
+	user->uid = number(strsep(&value, ":"));
+	user->gid = number(strsep(&value, ":"));
+	user->home = strsep(&value, ":");
+	user->shell = value;
+	return user->home && user->shell ? 0 : -EINVAL;
+}
+
+static int parse_group(char *value, struct guest_group *group)
+{
+	group->name = strsep(&value, ":");
+	group->gid = number(value);
+	return value ? 0 : -EINVAL;
+}
+
 /* One record; *env and *arg are where the next of their kind goes. */
 static int parse_record(char *record, struct guest_params *params, char ***env, char ***arg)
 {
@@ -80,6 +102,10 @@ static int parse_record(char *record, struct guest_params *params, char ***env, 
 		params->terminal = sscanf(value, "%hux%hu", &params->rows, &params->columns) == 2;
 	else if (!strcmp(record, "mount"))
 		return parse_mount(value, params);
+	else if (!strcmp(record, "user"))
+		return parse_user(value, &params->user);
+	else if (!strcmp(record, "group"))
+		return parse_group(value, &params->groups[params->n_groups++]);
 	else if (!strcmp(record, "cwd"))
 		params->cwd = value;
 	else if (!strcmp(record, "env"))
@@ -107,7 +133,8 @@ int guest_params_read(const char *path, struct guest_params *params)
 	/* No more variables or words than records, and calloc ends both lists. */
 	params->env = env = calloc(n_records + 1, sizeof(*env));
 	params->argv = arg = calloc(n_records + 1, sizeof(*arg));
-	if (!env || !arg)
+	params->groups = calloc(n_records + 1, sizeof(*params->groups));
+	if (!env || !arg || !params->groups)
 		return -ENOMEM;
 	for (char *p = params->text, *next; p < params->text + size; p = next) {
 		next = p + strlen(p) + 1;

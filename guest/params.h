@@ -12,6 +12,8 @@
  *   hostname=NAME
  *   terminal=ROWSxCOLUMNS         the command gets a terminal; without: pipes
  *   mount=TYPE,TAG,ro|rw,OPTIONS  a share, mounted at GUEST_MOUNT_DIR/TAG; in order
+ *   user=NAME:UID:GID:HOME:SHELL  whom the command runs as; without: root
+ *   group=NAME:GID                the groups of that user
  *   cwd=DIR                       where the command starts; relative: from the first share, else HOME
  *   env=NAME=VALUE
  *   arg=WORD                      the command, word by word
@@ -22,6 +24,7 @@
 #define CASEMENT_GUEST_PARAMS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #define GUEST_BOOT_TAG "casement.boot"
 #define GUEST_ROOT_TAG "casement.root"
@@ -49,6 +52,16 @@ struct guest_mount {
 	const char *options;	/* for mount(2), may be empty */
 };
 
+struct guest_user {
+	const char *name, *home, *shell;
+	unsigned int uid, gid;
+};
+
+struct guest_group {
+	const char *name;	/* may be empty */
+	unsigned int gid;
+};
+
 /* All strings point into `text`. */
 struct guest_params {
 	char *text;
@@ -60,6 +73,9 @@ struct guest_params {
 	unsigned short rows, columns;
 	struct guest_mount mounts[GUEST_MOUNTS_MAX];
 	unsigned int n_mounts;
+	struct guest_user user;	/* name NULL: root */
+	struct guest_group *groups;
+	size_t n_groups;
 	const char *cwd;	/* NULL: where it is */
 	char **env;		/* NULL-terminated */
 	char **argv;		/* NULL-terminated */
