@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/run_start.h"
+#include "cli/run_user.h"
 #include "common/checked.h"
 #include "common/log.h"
 
@@ -122,6 +123,12 @@ static int call_root(void *opaque, const char *argument)
 	return 0;
 }
 
+static int call_user(void *config, const char *argument)
+{
+	((struct run_config *)config)->user_name = argument;
+	return 0;
+}
+
 static int call_env(void *opaque, const char *argument)
 {
 	struct run_config *config = opaque;
@@ -192,6 +199,9 @@ static const struct option_row rows[] = {
 	{ "env", 'e', OPTION_CALL, 0, "NAME[=VALUE]",
 	  "Give the command this variable of the environment, with the value that it has here unless one is given. Others than TERM, on a terminal, are not passed on. May be repeated.",
 	  .call = call_env },
+	{ "user", 0, OPTION_CALL, 0, "NAME",
+	  "Run the command as this user of the host, with the ids, groups and home of that name; without NAME as you. Files of yours are then that user's in the guest. Without this the command runs as root, and to root belong, when an ordinary user runs the machine, the files that are his.",
+	  .call = call_user, .bare = "" },
 	{ "window", 'w', OPTION_SIZE, AT(window), "SIZE",
 	  "Give each share that is not read-only a DAX window of SIZE, a multiple of 2M: the guest then reads and writes the host's page cache directly. Needs QEMU 11.1, which is fetched once where the installed one is older. An emulated guest must not run programs from such a share, but with --driver casement: QEMU could run another in a program's place. Default: 0, no window." },
 	{ "no-window", 0, OPTION_FLAG, AT(no_window), NULL, "No window, whatever --window says." },
@@ -280,5 +290,5 @@ enum options_result run_config_parse(int argc, char **argv, struct run_config *c
 	if (config->no_window)
 		config->window = 0;
 	config->command = argv + first;
-	return run_start_choose(config) ? OPTIONS_BAD : OPTIONS_GO;
+	return run_user_find(config) || run_start_choose(config) ? OPTIONS_BAD : OPTIONS_GO;
 }

@@ -5,12 +5,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/options.h"
 
 #define RUN_SHARES_MAX 16
 #define RUN_DAEMON_ARGS_MAX 32
 #define RUN_ENV_MAX 128
+#define RUN_GROUPS_MAX 256
 #define RUN_SHARE_ARGS_MAX 16
 #define RUN_TAG_MAX 36		/* virtio-fs: a tag has 36 bytes */
 
@@ -23,6 +25,15 @@ struct run_share {
 	unsigned int n_args;
 };
 
+/* As whom the command runs; all zero: root. */
+struct run_user {
+	const char *name, *home, *shell;
+	uid_t uid;
+	gid_t gid;
+	gid_t groups[RUN_GROUPS_MAX];
+	int n_groups;
+};
+
 /* Strings are borrowed from argv, or live as long as the process. */
 struct run_config {
 	struct run_share shares[RUN_SHARES_MAX];
@@ -33,6 +44,8 @@ struct run_config {
 	const char *root;		/* NULL: the guest root of vm-root */
 	int root_mode;			/* of `root`: enum run_root */
 	const char *kernel, *module, *qemu, *daemon, *append, *log, *monitor;
+	const char *user_name;		/* "": the caller's; NULL: root */
+	struct run_user user;		/* found by it */
 	const char *cwd;		/* where the command starts, in the guest; relative: from the first share */
 	const char *env[RUN_ENV_MAX];	/* NAME=VALUE */
 	unsigned int n_env;

@@ -16,6 +16,7 @@
 
 #include "cli/run_leftover.h"
 #include "cli/run_qemu.h"
+#include "cli/run_user.h"
 #include "cli/trust.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
@@ -222,6 +223,7 @@ int control_write_params(const struct run_control *control, const struct run_con
 		fprintf(file, "terminal=%hux%hu%c", size.rows, size.columns, '\0');
 	if (size.rows && term)
 		fprintf(file, "env=TERM=%s%c", term, '\0');
+	run_user_put(file, config);
 	for (unsigned int i = 0; i < config->n_env; i++)
 		put_record(file, "env", config->env[i]);
 	if (config->cwd)

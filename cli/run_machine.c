@@ -21,6 +21,7 @@
 #include "cli/child.h"
 #include "cli/run_qemu.h"
 #include "cli/run_uml.h"
+#include "cli/run_user.h"
 #include "cli/words.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
@@ -43,6 +44,7 @@
 struct service {
 	const char *socket, *dir, *tag, *cache;
 	bool readonly;
+	bool of_user;			/* its files are a user's, not all this program's own */
 	bool one_device;		/* what is mounted in it is a part of it */
 	const struct run_share *share;	/* NULL: one of the system's */
 };
@@ -95,6 +97,8 @@ static void add_daemon_words(const struct machine *machine, const struct service
 		words_add(words, "--readonly");
 	if (service->one_device)
 		words_add(words, "--no-announce-submounts");
+	if (service->of_user)
+		run_user_words(config, service->share, words);
 	if (!service->share)
 		return;
 	words_option(words, "--queues", "%llu", (unsigned long long)config->queues);
@@ -153,7 +157,7 @@ static int start_system_daemons(struct machine *machine)
 		/* An overlay does not go on into a mount that is made on the way. */
 		{ .socket = RUN_ROOT_SOCKET, .dir = parts->root, .tag = GUEST_ROOT_TAG,
 		  .cache = parts->root_cache, .readonly = parts->root_mode != RUN_ROOT_WRITABLE,
-		  .one_device = parts->root_mode == RUN_ROOT_COW },
+		  .one_device = parts->root_mode == RUN_ROOT_COW, .of_user = true },
 		{ .socket = RUN_MODULES_SOCKET, .dir = parts->modules, .tag = GUEST_MODULES_TAG,
 		  .cache = "always", .readonly = true },
 	};
@@ -181,7 +185,7 @@ static int start_daemons(struct machine *machine)
 			continue;
 		snprintf(socket, sizeof(socket), RUN_SHARE_SOCKET, i);
 		service = (struct service){
-			.socket = socket, .dir = share->dir, .tag = share->tag, .share = share,
+			.socket = socket, .dir = share->dir, .tag = share->tag, .share = share, .of_user = true,
 			.cache = run_cache_names[machine->config->cache], .readonly = share->readonly,
 		};
 		err = start_daemon(machine, &service);
