@@ -21,7 +21,8 @@
 #define BATCH_MAX 256u
 #define LOCAL_ROUND 16u			/* operations between two looks at the clock */
 #define COUNTED_NS 100000000u
-#define COUNTED_TRIES 3
+#define COUNTED_TRIES 5
+#define LATEST 100u			/* times its length: when a run ends that got nothing done */
 #define NAP_NS 50000000u
 
 /* What a queue's thread knows. */
@@ -32,7 +33,8 @@ struct runner {
 	struct casement_queue *queue;
 	struct bench_lane **lanes;	/* row->depth of them */
 	unsigned int index;
-	uint64_t begin, end;		/* of what counts; CLOCK_MONOTONIC, ns */
+	uint64_t begin, end;		/* [I] of what counts; CLOCK_MONOTONIC, ns */
+	uint64_t until;			/* where that ends for this thread: `end`, or the first operation after it */
 	uint64_t ops, bytes;		/* within it */
 	struct bench_hist hist;
 	int err;
@@ -50,7 +52,14 @@ static uint64_t now_ns(void)
 
 static bool counts(const struct runner *runner, uint64_t now)
 {
-	return now >= runner->begin && now < runner->end;
+	return now >= runner->begin && now < runner->until;
+}
+
+/* On a busy host all of the time may pass without us: then the first operation counts, however late. */
+static void wait_for_the_first(struct runner *runner, uint64_t now)
+{
+	if (now >= runner->until && !runner->ops && now < runner->begin + LATEST * runner->how->run_ns)
+		runner->until = now + 1;
 }
 
 /* An answer came: account for it. */
@@ -114,7 +123,7 @@ static int receive(struct runner *runner, struct casement_request **done)
 
 static bool is_over(const struct runner *runner, uint64_t now)
 {
-	return now >= runner->end || runner->err ||
+	return now >= runner->until || runner->err ||
 	       atomic_load_explicit(&runner->target->failed, memory_order_relaxed) ||
 	       atomic_load_explicit(runner->how->stop, memory_order_relaxed);
 }
@@ -123,9 +132,11 @@ static bool is_over(const struct runner *runner, uint64_t now)
 static unsigned int take_all(struct runner *runner, struct casement_request **done, unsigned int n,
 			     uint64_t now)
 {
-	bool over = is_over(runner, now);
 	unsigned int kept = 0;
+	bool over;
 
+	wait_for_the_first(runner, now);
+	over = is_over(runner, now);
 	for (unsigned int i = 0; i < n; i++) {
 		struct bench_lane *lane = done[i]->user;
 		int err = take(runner, lane, now);
@@ -172,6 +183,7 @@ static void touch_all(void *arg)
 		for (unsigned int i = 0; i < LOCAL_ROUND; i++)
 			bytes += runner->row->work->touch(lane);
 		now = now_ns();
+		wait_for_the_first(runner, now);
 		if (counts(runner, now)) {
 			hist_add(&runner->hist, (now - before) / LOCAL_ROUND, LOCAL_ROUND);
 			runner->ops += LOCAL_ROUND;
@@ -261,7 +273,7 @@ static int start(struct runner *runners, struct bench_target *target, const stru
 		runner->lanes = target->lanes + (size_t)i * target->depth_max;
 		runner->index = i;
 		runner->begin = begin;
-		runner->end = begin + how->run_ns;
+		runner->end = runner->until = begin + how->run_ns;
 		err = -pthread_create(&runner->thread, NULL, runner_main, runner);
 		runner->started = !err;
 	}
@@ -270,7 +282,7 @@ static int start(struct runner *runners, struct bench_target *target, const stru
 	return err;
 }
 
-/* Wait for all; put the sums into the first. 0, or the first error. */
+/* Wait for all; put the sums, and the latest end, into the first. 0, or the first error. */
 static int finish(struct runner *runners, unsigned int n, const struct bench_how *how)
 {
 	int err = 0;
@@ -282,6 +294,7 @@ static int finish(struct runner *runners, unsigned int n, const struct bench_how
 			continue;
 		runners[0].ops += runners[i].ops;
 		runners[0].bytes += runners[i].bytes;
+		runners[0].until = MAX(runners[0].until, runners[i].until);
 		hist_merge(&runners[0].hist, &runners[i].hist);
 	}
 	return !err && atomic_load(how->stop) ? -ECANCELED : err;
@@ -291,7 +304,7 @@ int bench_run(struct bench_target *target, const struct bench_row *row,
 	      const struct bench_how *how, struct bench_result *result)
 {
 	struct runner *runners = calloc(target->queues, sizeof(*runners));
-	double seconds = (double)how->run_ns / 1e9;
+	double seconds;
 	uint64_t cpu;
 	int err;
 
@@ -303,6 +316,7 @@ int bench_run(struct bench_target *target, const struct bench_row *row,
 	sleep_until(how, target, runners[0].end);
 	cpu = count_cpu_ns(target->pid) - cpu;
 	err = finish(runners, target->queues, how) ?: err;
+	seconds = (double)(runners->until - runners->begin) / 1e9;
 	*result = (struct bench_result){
 		.ops = (double)runners->ops / seconds,
 		.mib = (double)runners->bytes / seconds / (1 << 20),
@@ -333,7 +347,7 @@ int bench_run_local(struct bench_local *local, const struct bench_row *row,
 	pin(how, 0);
 	local->block = row->block;
 	local->offset = 0;
-	while ((now = now_ns()) < end && !atomic_load_explicit(how->stop, memory_order_relaxed)) {
+	while (((now = now_ns()) < end || !first || !ops) && !atomic_load_explicit(how->stop, memory_order_relaxed)) {
 		if (now >= begin && !first) {
 			first = now;
 			ops = 0;
@@ -372,7 +386,7 @@ static double count_once(struct bench_target *target, const struct bench_row *ro
 	before = count_read(counter);
 	sleep_until(how, target, runners[0].end);
 	after = count_read(counter);
-	if (!finish(runners, target->queues, how) && runners->ops)
+	if (!finish(runners, target->queues, how) && runners->ops && runners->until == runners->end)
 		calls = (double)(after - before) / (double)runners->ops;
 	free(runners);
 	return calls;

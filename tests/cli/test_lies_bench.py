@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """casement bench and a daemon that lies: it ends when it is told to."""
+import json
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -61,6 +63,19 @@ def test_bench_ends_at_once_by_a_second_signal(liars):
     process.send_signal(signal.SIGINT)
     liar.wait_for("READDIR", 3)
     stop_bench(process, signal.SIGINT)
+
+
+def test_a_time_shorter_than_a_request(liars, tmp_path):
+    """As on a busy host: what was done first counts, with the time that it took."""
+    class Slow(Bench):
+        def getattr(self, request):
+            time.sleep(0.02)
+            return super().getattr(request)
+
+    out = tmp_path / "out.json"
+    result = casement("bench", liars(Slow()).path, "--work", "getattr", *BENCH, "--warm", 0, "--time", 10, "--json", out)
+    assert result.returncode == 0, result
+    assert 0 < json.loads(out.read_text())["rows"][0]["A"]["ops_per_s"]["median"] <= 50
 
 
 @pytest.mark.parametrize("work,names", [("create", 1), ("create", 100), ("create", 0), ("git-status", 60)])

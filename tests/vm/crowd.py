@@ -21,6 +21,7 @@ from guests import PATIENCE, ROUNDS, TOP
 
 CHECKERS = TOP / "tests/crowd"
 SECONDS = 3 * ROUNDS
+MOST_ERRORS = 10000	# characters
 sys.path.append(str(CHECKERS))
 import checker as common  # noqa: E402  pylint: disable=wrong-import-position
 
@@ -37,6 +38,11 @@ class Member:
         self.path, self.name, self.process, self.ended = path, path.name, process, ended
         self.text, self.operations = "", 0
         threading.Thread(target=self.read, daemon=True).start()
+
+    def errors(self):
+        """What its machine and the daemons said."""
+        path = self.path.with_name(f"{self.name}.err")
+        return path.read_text(errors="replace")[-MOST_ERRORS:] if path.exists() else ""
 
     def keep(self, name, data):
         """A state. One of a machine that was ended meanwhile is not whole."""
@@ -113,7 +119,7 @@ class Crowd:
                 self.terminate()
                 member = self.ended.get()
             if member.process.returncode:
-                wrong += f"\n{member.name}: status {member.process.returncode}\n{member.text}"
+                wrong += f"\n{member.name}: status {member.process.returncode}\n{member.text}{member.errors()}"
                 self.terminate()
         return wrong and f"{wrong}\nlogs: {self.logs}"
 
