@@ -8,13 +8,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/checked.h"
@@ -22,6 +19,7 @@
 #include "guest/command.h"
 #include "guest/driver.h"
 #include "guest/mounts.h"
+#include "guest/net.h"
 #include "guest/params.h"
 #include "guest/report.h"
 #include "guest/user.h"
@@ -49,15 +47,6 @@ static void hold_ports(void)
 	for (size_t i = 0; i < ARRAY_SIZE(ports); i++)
 		if (open(ports[i], O_WRONLY | O_NOCTTY | O_CLOEXEC) < 0)
 			report_note("%s: %s", ports[i], strerror(errno));
-}
-
-static void loopback_up(void)
-{
-	cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-
-	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request))
-		report_note("no loopback: %s", strerror(errno));
 }
 
 static void set_environment(void)
@@ -110,13 +99,13 @@ int main(int argc, char **argv)
 	mounts_switch_root(&params);
 	if (strcmp(params.fs, "virtiofs"))
 		driver_take_boot();
-	loopback_up();
 	set_environment();
 	if (params.hostname && sethostname(params.hostname, strlen(params.hostname)))
 		report_note("cannot be called %s: %s", params.hostname, strerror(errno));
 	if (chdir(getenv("HOME")))
 		report_note("no %s: %s", getenv("HOME"), strerror(errno));
 	mounts_shares(&params);
+	net_up(&params);
 	user_prepare(&params);
 	status = command_run(&params);
 	mounts_release(&params);

@@ -12,6 +12,7 @@
  *   hostname=NAME
  *   terminal=ROWSxCOLUMNS         the command gets a terminal; without: pipes
  *   mount=TYPE,TAG,ro|rw,OPTIONS  a share, mounted at GUEST_MOUNT_DIR/TAG; in order
+ *   net=                          there is a network, GUEST_NET_NET
  *   user=NAME:UID:GID:HOME:SHELL  whom the command runs as; without: root
  *   group=NAME:GID                the groups of that user
  *   cwd=DIR                       where the command starts; relative: from the first share, else HOME
@@ -45,6 +46,13 @@
 #define GUEST_TTY_ERR "/dev/ttyS2"	/* its standard error, where it has no terminal */
 #define GUEST_TTY_STATUS "/dev/ttyS3"	/* how it ended */
 
+/* The network of QEMU's user mode. */
+#define GUEST_NET_NET "10.0.2.0/24"
+#define GUEST_NET_MASK "255.255.255.0"
+#define GUEST_NET_ADDRESS "10.0.2.15"
+#define GUEST_NET_HOST "10.0.2.2"
+#define GUEST_NET_DNS "10.0.2.3"
+
 struct guest_mount {
 	const char *type;	/* "virtiofs", "casement" or "9p" */
 	const char *tag;
@@ -73,6 +81,7 @@ struct guest_params {
 	unsigned short rows, columns;
 	struct guest_mount mounts[GUEST_MOUNTS_MAX];
 	unsigned int n_mounts;
+	bool net;
 	struct guest_user user;	/* name NULL: root */
 	struct guest_group *groups;
 	size_t n_groups;
