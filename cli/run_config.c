@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/run_net.h"
 #include "cli/run_start.h"
 #include "cli/run_user.h"
 #include "common/checked.h"
@@ -129,6 +130,11 @@ static int call_user(void *config, const char *argument)
 	return 0;
 }
 
+static int call_publish(void *config, const char *argument)
+{
+	return run_net_publish(config, argument);
+}
+
 static int call_env(void *opaque, const char *argument)
 {
 	struct run_config *config = opaque;
@@ -186,6 +192,7 @@ static int call_share_arg(void *opaque, const char *argument)
 #define AT(member) offsetof(struct run_config, member)
 
 static const char *const driver_names[] = { "mainline", "casement", NULL };
+static const char *const net_names[] = { "none", "user", NULL };
 static const char *const accel_names[] = { "auto", "kvm", "tcg", "uml", NULL };
 
 static const struct option_row rows[] = {
@@ -202,6 +209,12 @@ static const struct option_row rows[] = {
 	{ "user", 0, OPTION_CALL, 0, "NAME",
 	  "Run the command as this user of the host, with the ids, groups and home of that name; without NAME as you. Files of yours are then that user's in the guest. Without this the command runs as root, and to root belong, when an ordinary user runs the machine, the files that are his.",
 	  .call = call_user, .bare = "" },
+	{ "net", 0, OPTION_CHOICE, AT(net), "HOW",
+	  "The guest's network: none, or user: by QEMU, as the user who runs it. The guest reaches what this user reaches, the host's own 127.0.0.1 as 10.0.2.2. Not with --accel uml. Default: none.",
+	  .choices = net_names },
+	{ "publish", 'p', OPTION_CALL, 0, "[ADDRESS:]PORT[:GUESTPORT]",
+	  "Lead TCP connections to PORT of the host to GUESTPORT of the guest, else to the port of that number. ADDRESS is the host's, IPv4. Default: 127.0.0.1. Implies --net user. May be repeated.",
+	  .call = call_publish },
 	{ "window", 'w', OPTION_SIZE, AT(window), "SIZE",
 	  "Give each share that is not read-only a DAX window of SIZE, a multiple of 2M: the guest then reads and writes the host's page cache directly. Needs QEMU 11.1, which is fetched once where the installed one is older. An emulated guest must not run programs from such a share, but with --driver casement: QEMU could run another in a program's place. Default: 0, no window." },
 	{ "no-window", 0, OPTION_FLAG, AT(no_window), NULL, "No window, whatever --window says." },
@@ -287,6 +300,8 @@ enum options_result run_config_parse(int argc, char **argv, struct run_config *c
 		log_error("--memory: not a multiple of 2M; give for example 512M or 2G");
 		return OPTIONS_BAD;
 	}
+	if (config->n_ports)
+		config->net = RUN_NET_USER;
 	if (config->no_window)
 		config->window = 0;
 	config->command = argv + first;

@@ -13,6 +13,7 @@
 #define RUN_DAEMON_ARGS_MAX 32
 #define RUN_ENV_MAX 128
 #define RUN_GROUPS_MAX 256
+#define RUN_PORTS_MAX 32
 #define RUN_SHARE_ARGS_MAX 16
 #define RUN_TAG_MAX 36		/* virtio-fs: a tag has 36 bytes */
 
@@ -23,6 +24,12 @@ struct run_share {
 	bool is_9p;	/* served by QEMU's virtio-9p, for comparison */
 	const char *args[RUN_SHARE_ARGS_MAX];	/* further words for its casementd */
 	unsigned int n_args;
+};
+
+/* A TCP port of the host that leads to one of the guest. */
+struct run_port {
+	char address[16];	/* of the host, IPv4 */
+	unsigned short host, guest;
 };
 
 /* As whom the command runs; all zero: root. */
@@ -44,6 +51,8 @@ struct run_config {
 	const char *root;		/* NULL: the guest root of vm-root */
 	int root_mode;			/* of `root`: enum run_root */
 	const char *kernel, *module, *qemu, *daemon, *append, *log, *monitor;
+	struct run_port ports[RUN_PORTS_MAX];
+	unsigned int n_ports;
 	const char *user_name;		/* "": the caller's; NULL: root */
 	struct run_user user;		/* found by it */
 	const char *cwd;		/* where the command starts, in the guest; relative: from the first share */
@@ -51,7 +60,7 @@ struct run_config {
 	unsigned int n_env;
 	const char *daemon_args[RUN_DAEMON_ARGS_MAX];
 	unsigned int n_daemon_args;
-	int cache, dax, driver, accel, log_level;	/* indices into the choices below */
+	int cache, dax, driver, net, accel, log_level;	/* indices into the choices below */
 	bool no_share, no_window, allow_mmap, reboot, verbose;
 	char **command;			/* NULL-terminated; empty: a shell */
 };
@@ -60,6 +69,7 @@ enum run_root { RUN_ROOT_READONLY, RUN_ROOT_WRITABLE, RUN_ROOT_COW };
 extern const char *const run_root_names[];	/* in this order */
 extern const char *const run_cache_names[];
 extern const char *const run_dax_names[];	/* [0]: no option */
+enum run_net { RUN_NET_NONE, RUN_NET_USER };
 enum run_driver { RUN_DRIVER_MAINLINE, RUN_DRIVER_CASEMENT };
 enum run_accel { RUN_ACCEL_AUTO, RUN_ACCEL_KVM, RUN_ACCEL_TCG, RUN_ACCEL_UML };
 

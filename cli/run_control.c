@@ -223,6 +223,8 @@ int control_write_params(const struct run_control *control, const struct run_con
 		fprintf(file, "terminal=%hux%hu%c", size.rows, size.columns, '\0');
 	if (size.rows && term)
 		fprintf(file, "env=TERM=%s%c", term, '\0');
+	if (config->net)
+		put_record(file, "net", "");
 	run_user_put(file, config);
 	for (unsigned int i = 0; i < config->n_env; i++)
 		put_record(file, "env", config->env[i]);

@@ -13,6 +13,7 @@
 
 #include "cli/child.h"
 #include "cli/run_accel.h"
+#include "cli/run_net.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
 #include "common/log.h"
@@ -296,6 +297,8 @@ static int check_named(const struct run_config *config)
 		err = check_dir(config->shares[i].is_9p ? "9p" : "share", config->shares[i].dir);
 	if (!err && config->root)
 		err = check_dir("root", config->root);
+	if (!err)
+		err = run_net_check(config);
 	if (!err && config->monitor)
 		err = check_monitor(config->monitor);
 	return err || !config->kernel ? err : check_kernel(config);

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "cli/run_net.h"
 #include "common/cleanup.h"
 #include "guest/params.h"
 
@@ -54,7 +55,7 @@ static void add_machine(const struct run_config *config, const struct run_parts 
 	if (parts->sandbox)
 		words_option(words, "-sandbox", "%s", RUN_QEMU_SANDBOX);
 	words_option(words, "-display", "none");
-	words_option(words, "-nic", "none");
+	run_net_words(config, words);
 	words_option(words, "-machine", "q35,memory-backend=memory");
 	words_option(words, "-accel", parts->kvm ? "kvm" : EMULATED);
 	/* Without the flags by which a kernel copies and zeroes by "rep movsb": emulated byte by byte. */
