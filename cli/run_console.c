@@ -30,7 +30,7 @@ static struct relay output(const struct console *console, int from, int fd)
 	bool waits = console->own[fd] < 0;
 
 	return (struct relay){ .from = from, .to = waits ? fd : console->own[fd],
-			       .most = waits && isatty(fd) };
+			       .most = !waits ? 0 : isatty(fd) ? 1 : RELAY_PIPE_MOST };
 }
 
 static void close_ports(struct console *console)

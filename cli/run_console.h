@@ -12,7 +12,7 @@
 #include <termios.h>
 
 #include "cli/run_control.h"
-#include "cli/run_relay.h"
+#include "common/relay.h"
 
 enum console_relay { CONSOLE_OUT, CONSOLE_ERR, CONSOLE_IN, CONSOLE_RELAYS };
 

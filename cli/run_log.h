@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cli/run_relay.h"
+#include "common/relay.h"
 
 #define RUN_LOG_FILE_MAX (256ULL << 20)	/* bytes of a --log file */
 #define RUN_LOG_TAIL 4096			/* bytes of its end that are kept */

@@ -3,29 +3,33 @@
  * Bytes from one descriptor to another, one way, without ever waiting: the caller polls and
  * says when something is ready.
  */
-#ifndef CASEMENT_CLI_RUN_RELAY_H
-#define CASEMENT_CLI_RUN_RELAY_H
+#ifndef CASEMENT_COMMON_RELAY_H
+#define CASEMENT_COMMON_RELAY_H
 
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-/* A pipe takes this much without blocking once it polls writable (PIPE_BUF). */
-#define RELAY_SIZE 4096
+#define RELAY_SIZE 32768	/* bytes */
+/* Bytes that a pipe takes without blocking once it polls writable (PIPE_BUF): `most` for one that may block. */
+#define RELAY_PIPE_MOST 4096
 
 /* One way. It reads when empty, writes when not. */
 struct relay {
 	int from;		/* -1: at its end */
-	int to;			/* -1: what is read is thrown away */
+	int to;			/* -1: none; the caller throws away what is read */
 	size_t most;		/* bytes of one write; 0: all */
 	size_t len, done;	/* in buf, and of it written */
+	uint64_t total;		/* bytes read so far */
 	char buf[RELAY_SIZE];
 };
 
 /*
- * A descriptor of what `fd` is open for, that never waits: nobody can then keep a full pipe or a
- * stopped terminal from ending this process. It is opened anew, as others have `fd` in common
- * with us. -1 where it cannot be: not a pipe and not a terminal, or somebody else's.
+ * A descriptor of the same file as `fd` whose reads and writes do not wait, so that a full pipe or a
+ * stopped terminal cannot keep this process from ending. It is opened anew, since O_NONBLOCK on `fd`
+ * would change it for other processes, too. -1 where this cannot be: the file is neither a pipe nor a
+ * terminal, or this user may not open it.
  */
 int relay_reopen(int fd, int flags);
 

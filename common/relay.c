@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* One way of bytes; see run_relay.h. */
-#include "cli/run_relay.h"
+/* One way of bytes; see relay.h. */
+#include "common/relay.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,6 +60,7 @@ bool relay_read(struct relay *relay)
 		return false;
 	relay->done = 0;
 	relay->len = n > 0 ? (size_t)n : 0;
+	relay->total += relay->len;
 	if (n <= 0)
 		relay->from = -1;
 	return n > 0;
