@@ -62,7 +62,7 @@ static const char *way_out(const struct machine *machine)
 /* The exit status; says why unless it is the command's own. */
 static int conclude(const struct machine *machine)
 {
-	const struct run_verdict *verdict = &machine->verdict;
+	const struct run_init *init = &machine->init;
 	char how[128];
 
 	if (machine->signal)
@@ -78,10 +78,10 @@ static int conclude(const struct machine *machine)
 		run_log_show_tail(&machine->vmm_log);
 		return STATUS_FAILED;
 	}
-	if (verdict->known && !verdict->failure[0])
-		return verdict->status;
-	if (verdict->known) {
-		log_error("%s", verdict->failure);
+	if (init->known && !init->failure[0])
+		return init->status;
+	if (init->known) {
+		log_error("%s", init->failure);
 	} else if (machine->vmm.status && !machine->kernel_log.said[RUN_LOG_PANIC]) {
 		describe_status(machine->vmm.status, how, sizeof(how));
 		log_error("%s %s%s", machine->parts->vmm, how, way_out(machine));
@@ -155,10 +155,10 @@ static int make_and_serve(struct machine *machine, struct run_parts *parts, int 
 	machine->console = &console;
 	console_init(&console);
 	events_init(&machine->events);
-	verdict_init(&machine->verdict);
+	run_init_clear(&machine->init);
 	err = serve(machine, parts, signals);
 	events_close(&machine->events);
-	verdict_close(&machine->verdict);
+	run_init_close(&machine->init);
 	run_log_close(&machine->kernel_log);
 	run_log_close(&machine->vmm_log);
 	/* The terminal is itself again before anything is said on it. */

@@ -198,7 +198,7 @@ static void add_qemu(struct machine *machine, struct child_setup *setup, struct 
 {
 	const struct run_qemu_fds fds = {
 		.log = machine->kernel_log.pipe[1], .out = machine->console->vmm[0],
-		.err = machine->console->vmm[1], .status = machine->verdict.vmm, .events = machine->events.vmm,
+		.err = machine->console->vmm[1], .status = machine->init.vmm, .events = machine->events.vmm,
 	};
 
 	run_qemu_words(machine->config, machine->parts, machine->control, &fds, words);
@@ -211,7 +211,7 @@ static void add_uml(struct machine *machine, struct child_setup *setup, struct w
 {
 	const struct run_uml_fds fds = {
 		.log = machine->kernel_log.pipe[1], .out = machine->console->vmm[0],
-		.err = machine->console->vmm[1], .status = machine->verdict.vmm,
+		.err = machine->console->vmm[1], .status = machine->init.vmm,
 	};
 
 	run_uml_words(machine->config, machine->parts, machine->control, &fds, words);
@@ -258,7 +258,7 @@ static int connect_all(struct machine *machine)
 	if (!err)
 		err = events_connect(&machine->events);
 	if (!err)
-		err = verdict_connect(&machine->verdict);
+		err = run_init_connect(&machine->init);
 	if (!err)
 		err = run_log_connect(&machine->kernel_log);
 	return err ? err : run_log_connect(&machine->vmm_log);
@@ -281,7 +281,7 @@ int machine_start(struct machine *machine)
 		return err;
 	console_start(machine->console);
 	events_start(&machine->events);
-	verdict_start(&machine->verdict);
+	run_init_start(&machine->init);
 	run_log_start(&machine->kernel_log);
 	run_log_start(&machine->vmm_log);
 	return 0;
@@ -369,7 +369,7 @@ static long long now_ms(void)
 }
 
 /* What is waited for; the console's are the last. */
-enum { POLL_SIGNALS, POLL_EVENTS, POLL_VERDICT, POLL_KERNEL_LOG, POLL_VMM_LOG, POLL_CONSOLE };
+enum { POLL_SIGNALS, POLL_EVENTS, POLL_INIT, POLL_KERNEL_LOG, POLL_VMM_LOG, POLL_CONSOLE };
 
 static int wait_ready(struct machine *machine, int signals, struct pollfd *fds)
 {
@@ -377,7 +377,7 @@ static int wait_ready(struct machine *machine, int signals, struct pollfd *fds)
 
 	fds[POLL_SIGNALS] = (struct pollfd){ .fd = signals, .events = POLLIN };
 	fds[POLL_EVENTS] = (struct pollfd){ .fd = machine->events.fd, .events = POLLIN };
-	fds[POLL_VERDICT] = (struct pollfd){ .fd = machine->verdict.fd, .events = POLLIN };
+	run_init_poll(&machine->init, &fds[POLL_INIT]);
 	rest[0] = run_log_poll(&machine->kernel_log, &fds[POLL_KERNEL_LOG]);
 	rest[1] = run_log_poll(&machine->vmm_log, &fds[POLL_VMM_LOG]);
 	console_poll(machine->console, fds + POLL_CONSOLE);
@@ -399,8 +399,8 @@ static void serve_once(struct machine *machine, int signals)
 		events_move(&machine->events);
 	if (machine->events.broken)
 		stop_vmm(machine);
-	if (fds[POLL_VERDICT].revents)
-		verdict_move(&machine->verdict);
+	if (fds[POLL_INIT].revents)
+		run_init_move(&machine->init, fds[POLL_INIT].revents);
 	if (fds[POLL_KERNEL_LOG].revents)
 		run_log_move(&machine->kernel_log);
 	if (fds[POLL_VMM_LOG].revents)
@@ -417,7 +417,7 @@ static void take_last_words(struct machine *machine, int signals)
 {
 	if (machine->events.fd >= 0)
 		events_move(&machine->events);
-	verdict_sweep(&machine->verdict);
+	run_init_sweep(&machine->init);
 	while (!machine->signal && !(console_drained(machine->console) && run_log_is_done(&machine->kernel_log)))
 		serve_once(machine, signals);
 	run_log_sweep(&machine->kernel_log);
@@ -497,7 +497,7 @@ bool machine_rebooted(const struct machine *machine)
 		return false;
 	if (machine->signal || machine->broken || machine->vmm.status)
 		return false;
-	if (machine->verdict.known || machine->kernel_log.said[RUN_LOG_PANIC])
+	if (machine->init.known || machine->kernel_log.said[RUN_LOG_PANIC])
 		return false;
 	return machine->events.reset;
 }

@@ -11,9 +11,9 @@
 #include "cli/run_console.h"
 #include "cli/run_control.h"
 #include "cli/run_events.h"
+#include "cli/run_init.h"
 #include "cli/run_log.h"
 #include "cli/run_parts.h"
-#include "cli/run_verdict.h"
 
 /* Boot, root, the kernel's modules, the shares. */
 #define MACHINE_DAEMONS_MAX (RUN_SHARES_MAX + 3)
@@ -30,7 +30,7 @@ struct machine {
 	const struct run_control *control;
 	struct console *console;
 	struct events events;
-	struct run_verdict verdict;
+	struct run_init init;
 	struct run_log kernel_log, vmm_log;
 	struct machine_process vmm;
 	pid_t vmm_group;			/* its process group; 0 without one */

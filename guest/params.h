@@ -19,7 +19,11 @@
  *   env=NAME=VALUE
  *   arg=WORD                      the command, word by word
  *
- * The status is one line, "exit N" or "failed TEXT", when the guest is done. The last such line counts.
+ * The guest says "started" when the command runs, and "exit STATUS OUT ERR" or "failed TEXT" when it
+ * is done; OUT and ERR are the bytes that it sent through these ports. The last such line counts.
+ * The host says "size ROWSxCOLUMNS" when the terminal's size has changed, "input-end BYTES" when the
+ * input is at its end and has that many bytes in all, and "done" when it has all of the guest's
+ * output. Then the guest powers off.
  */
 #ifndef CASEMENT_GUEST_PARAMS_H
 #define CASEMENT_GUEST_PARAMS_H
@@ -35,8 +39,12 @@
 #define GUEST_MODULES_MOUNT "modules"
 #define GUEST_PARAMS_FILE "params"
 #define GUEST_MODULE_FILE "casement.ko"	/* in the boot share, where it is wanted */
+#define GUEST_STATUS_STARTED "started"
 #define GUEST_STATUS_EXIT "exit "
 #define GUEST_STATUS_FAILED "failed "
+#define GUEST_TOLD_SIZE "size "
+#define GUEST_TOLD_INPUT_END "input-end "
+#define GUEST_TOLD_DONE "done"
 #define GUEST_MOUNT_DIR "/mnt"
 #define GUEST_MOUNTS_MAX 32
 #define GUEST_PARAMS_MAX (4U << 20)	/* bytes; above Linux's limit for a command's words */
