@@ -49,10 +49,18 @@
 #define GUEST_MOUNTS_MAX 32
 #define GUEST_PARAMS_MAX (4U << 20)	/* bytes; above Linux's limit for a command's words */
 
+/* Names of a virtio console's ports. */
+#define GUEST_PORT_OUT "casement.out"	/* the command's output, or its terminal's */
+#define GUEST_PORT_ERR "casement.err"	/* its errors, where it has no terminal */
+#define GUEST_PORT_IN "casement.in"	/* its input */
+#define GUEST_PORT_INIT "casement.init"	/* the lines */
+
 /* Serial ports: the kernel's log is on ttyS0. */
 #define GUEST_TTY_OUT "/dev/ttyS1"	/* the command's terminal, or its standard output */
 #define GUEST_TTY_ERR "/dev/ttyS2"	/* its standard error, where it has no terminal */
 #define GUEST_TTY_STATUS "/dev/ttyS3"	/* how it ended */
+#define GUEST_TTY_IN "/dev/ttyS3"
+#define GUEST_TTY_INIT "/dev/ttyS4"
 
 /* The network of QEMU's user mode. */
 #define GUEST_NET_NET "10.0.2.0/24"
