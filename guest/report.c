@@ -58,6 +58,49 @@ static int write_status(const char *text)
 	return tcdrain(port) ? -errno : 0;
 }
 
+/* ---- from the host ---- */
+
+static char heard[64];		/* the line that is being read, as far as there is room */
+static size_t heard_len;
+
+static bool understand(const char *line, struct report_word *word)
+{
+	unsigned long long total;
+
+	if (sscanf(line, GUEST_TOLD_SIZE "%hux%hu", &word->rows, &word->columns) == 2) {
+		word->what = REPORT_SIZE;
+	} else if (sscanf(line, GUEST_TOLD_INPUT_END "%llu", &total) == 1) {
+		word->what = REPORT_INPUT_END;
+		word->total = total;
+	} else if (!strcmp(line, GUEST_TOLD_DONE)) {
+		word->what = REPORT_DONE;
+	} else {
+		return false;
+	}
+	return true;
+}
+
+bool report_listen(struct report_word *word)
+{
+	char byte;
+
+	/* The host says little. */
+	while (read(port_fd(PORT_INIT), &byte, 1) == 1) {
+		if (byte != '\n') {
+			if (heard_len < sizeof(heard) - 1)
+				heard[heard_len++] = byte;
+			continue;
+		}
+		heard[heard_len] = '\0';
+		heard_len = 0;
+		if (understand(heard, word))
+			return true;
+	}
+	return false;
+}
+
+/* ---- the end ---- */
+
 static void __attribute__((noreturn)) finish(const char *text)
 {
 	int err;
