@@ -238,7 +238,7 @@ static const struct option_row rows[] = {
 	  "The guest's root file system, which the guest cannot change. With rw it can, and DIR is changed. With cow it can, too, but what it changes is in its memory, at most half of that, and is gone with it: --root /:cow is this very system, in a machine. /proc, /sys, /dev, /run, /tmp and /mnt are the guest's own. A DIR that ends in :ro, :rw or :cow itself needs a slash after it. Default: a small Debian 13, made once and read-only.",
 	  .call = call_root },
 	{ "kernel", 0, OPTION_STRING, AT(kernel), "FILE",
-	  "Boot this kernel; it needs virtio-pci (with --accel uml: virtio_uml) and virtiofs built in. Default: Debian 13's." },
+	  "Boot this kernel; it needs virtio-pci, virtio-console (with --accel uml: virtio_uml) and virtiofs built in. Default: Debian 13's." },
 	{ "driver", 0, OPTION_CHOICE, AT(driver), "NAME",
 	  "The guest's driver of its root file system and shares: mainline is the kernel's virtiofs, casement is casement.ko. Default: mainline.",
 	  .choices = driver_names },
@@ -272,8 +272,8 @@ static const struct option_table table = {
 	.summary = "Run COMMAND in a virtual machine that has DIR at /mnt/TAG, over virtio-fs.\n"
 		   "Without COMMAND: a shell. When it ends, the machine ends and nothing is left behind.",
 	.epilog = "Where this program's input and output are a terminal, COMMAND gets one too, and Ctrl-]\n"
-		  "three times in a row ends the machine. Else its input is empty, and its output and errors\n"
-		  "come out as they went in.\n\n"
+		  "three times in a row ends the machine. Else it gets this program's input, to its end, and its\n"
+		  "output and errors come out as they went in.\n\n"
 		  "Exit status: that of COMMAND (128 + N if signal N ended it, 127 not found, 126 cannot be\n"
 		  "started); 1 if a part is missing, 2 if the command line is wrong, 125 if casement or the\n"
 		  "machine failed; 130 after Ctrl-C, 143 after SIGTERM.",

@@ -17,9 +17,9 @@
 
 void console_init(struct console *console)
 {
-	*console = (struct console){ .guest = { -1, -1 }, .vmm = { -1, -1 } };
+	*console = (struct console){ .guest = { -1, -1, -1 }, .vmm = { -1, -1, -1 } };
 	console->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-	console->own[STDIN_FILENO] = console->terminal ? relay_reopen(STDIN_FILENO, O_RDONLY) : -1;
+	console->own[STDIN_FILENO] = relay_reopen(STDIN_FILENO, O_RDONLY);
 	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
 		console->own[fd] = relay_reopen(fd, O_WRONLY);
 }
@@ -35,7 +35,7 @@ static struct relay output(const struct console *console, int from, int fd)
 
 static void close_ports(struct console *console)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < CONSOLE_RELAYS; i++) {
 		close_fd(&console->guest[i]);
 		close_fd(&console->vmm[i]);
 	}
@@ -44,21 +44,21 @@ static void close_ports(struct console *console)
 int console_connect(struct console *console)
 {
 	close_ports(console);
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < CONSOLE_RELAYS; i++) {
 		int pair[2];
 
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair)) {
 			int err = -errno;
 
-			log_error("cannot make the guest's serial ports: %s", strerror(-err));
+			log_error("cannot make the guest's ports: %s", strerror(-err));
 			return err;
 		}
 		console->guest[i] = pair[0];
 		console->vmm[i] = pair[1];
 	}
-	console->relays[CONSOLE_OUT] = output(console, console->guest[0], STDOUT_FILENO);
-	console->relays[CONSOLE_ERR] = output(console, console->guest[1], STDERR_FILENO);
-	console->relays[CONSOLE_IN] = (struct relay){ .from = -1, .to = console->guest[0] };
+	console->relays[CONSOLE_OUT] = output(console, console->guest[CONSOLE_OUT], STDOUT_FILENO);
+	console->relays[CONSOLE_ERR] = output(console, console->guest[CONSOLE_ERR], STDERR_FILENO);
+	console->relays[CONSOLE_IN] = (struct relay){ .from = -1, .to = console->guest[CONSOLE_IN] };
 	return 0;
 }
 
@@ -92,18 +92,24 @@ void console_start(struct console *console)
 {
 	struct termios raw;
 
-	/* Only QEMU may hold its ends: that it is gone shows as their end here. */
-	for (int i = 0; i < 2; i++)
+	/* With no copy of them here, the ports end when the VMM does. */
+	for (int i = 0; i < CONSOLE_RELAYS; i++)
 		close_fd(&console->vmm[i]);
-	if (!console->terminal)
-		return;
-	console->relays[CONSOLE_IN].from = console->own[STDIN_FILENO] < 0 ? STDIN_FILENO :
-					   console->own[STDIN_FILENO];
-	if (console->raw || tcgetattr(STDIN_FILENO, &console->saved))
+	if (!console->terminal || console->raw || tcgetattr(STDIN_FILENO, &console->saved))
 		return;
 	raw = console->saved;
 	cfmakeraw(&raw);
 	console->raw = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+}
+
+void console_begin(struct console *console)
+{
+	struct relay *in = &console->relays[CONSOLE_IN];
+	int own = console->own[STDIN_FILENO];
+
+	in->total = 0;
+	if (!console->ended)
+		in->from = own < 0 ? STDIN_FILENO : own;
 }
 
 void console_poll(const struct console *console, struct pollfd fds[CONSOLE_RELAYS])
@@ -126,11 +132,15 @@ static bool watch_escape(struct console *console, const struct relay *in)
 /* What a relay does when its turn has come. 0 or -errno. */
 static int move_one(struct console *console, struct relay *relay)
 {
-	bool keys = relay == &console->relays[CONSOLE_IN];
+	bool input = relay == &console->relays[CONSOLE_IN];
 
 	if (relay_is_full(relay))
 		return relay_write(relay);
-	return relay_read(relay) && keys && watch_escape(console, relay) ? -ECANCELED : 0;
+	if (relay_read(relay))
+		return input && console->terminal && watch_escape(console, relay) ? -ECANCELED : 0;
+	if (input && relay->from < 0)
+		console->ended = true;
+	return 0;
 }
 
 int console_move(struct console *console, const struct pollfd fds[CONSOLE_RELAYS])
@@ -142,7 +152,7 @@ int console_move(struct console *console, const struct pollfd fds[CONSOLE_RELAYS
 		if (err == -ECANCELED)
 			return err;
 		if (err && i == CONSOLE_IN) {
-			/* The machine has just ended; nobody is there to read keys. */
+			/* The machine has just ended: the input has no reader. */
 			relay->from = -1;
 			relay->len = relay->done = 0;
 		} else if (err) {
@@ -150,6 +160,22 @@ int console_move(struct console *console, const struct pollfd fds[CONSOLE_RELAYS
 		}
 	}
 	return 0;
+}
+
+bool console_input_ended(const struct console *console, uint64_t *total)
+{
+	*total = console->relays[CONSOLE_IN].total;
+	return console->ended;
+}
+
+static bool has(const struct relay *relay, uint64_t total)
+{
+	return relay->total >= total || relay->from < 0;
+}
+
+bool console_has(const struct console *console, uint64_t out, uint64_t err)
+{
+	return has(&console->relays[CONSOLE_OUT], out) && has(&console->relays[CONSOLE_ERR], err);
 }
 
 bool console_drained(const struct console *console)

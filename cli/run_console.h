@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Between this program's streams and the guest's serial ports. Never waits:
- * the caller polls and hands in what is ready.
+ * Relays between this program's streams and the guest's ports. No call waits: the caller polls and
+ * hands in what is ready.
  */
 #ifndef CASEMENT_CLI_RUN_CONSOLE_H
 #define CASEMENT_CLI_RUN_CONSOLE_H
@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <termios.h>
 
 #include "cli/run_control.h"
@@ -17,36 +18,43 @@
 enum console_relay { CONSOLE_OUT, CONSOLE_ERR, CONSOLE_IN, CONSOLE_RELAYS };
 
 struct console {
-	bool terminal;			/* our input and output are one */
-	bool raw;			/* and `saved` is how it was before */
+	bool terminal;			/* our input and output are terminals */
+	bool raw;			/* the terminal is, and `saved` is how it was before */
 	struct termios saved;
-	int guest[2];			/* our ends: output port, error port */
-	int vmm[2];			/* the VMM's ends, to be inherited */
+	bool ended;			/* our input is at its end */
+	int guest[CONSOLE_RELAYS];	/* our ends of the ports */
+	int vmm[CONSOLE_RELAYS];	/* the VMM's ends, to be inherited */
 	int own[3];			/* our streams, opened anew so that none waits; or -1 */
 	struct relay relays[CONSOLE_RELAYS];
 	unsigned int escapes;		/* Ctrl-] in a row */
 };
 
-/* Our three streams are open. */
+/* Descriptors 0 to 2 are open. */
 void console_init(struct console *console);
-/* New serial ports, for a QEMU that is to be started. 0, or -errno, logged. */
+/* New ports, for a VMM that is to be started. 0, or -errno, logged. */
 int console_connect(struct console *console);
 /* Give the terminal back and close everything. */
 void console_close(struct console *console);
 
 struct run_terminal_size console_size(const struct console *console);
 
-/* QEMU runs: its ends are its own now, and keys go to the guest. */
+/* The VMM runs, and its ends are closed here. Our terminal keeps what is typed for the guest. */
 void console_start(struct console *console);
+
+/* The guest's command runs: it gets our input. */
+void console_begin(struct console *console);
 
 /* What to poll for. */
 void console_poll(const struct console *console, struct pollfd fds[CONSOLE_RELAYS]);
 
-/*
- * Move what is ready. 0; -EPIPE when nobody reads our output any more;
- * -ECANCELED when the escape was typed.
- */
+/* Move what is ready. 0; -ECANCELED when the escape was typed, -EPIPE when our output or errors take no more. */
 int console_move(struct console *console, const struct pollfd fds[CONSOLE_RELAYS]);
+
+/* True when our input has ended; *total is how many bytes it had since console_begin(). */
+bool console_input_ended(const struct console *console, uint64_t *total);
+
+/* True when `out` and `err` bytes came through the ports of output and errors, or these are at their ends. */
+bool console_has(const struct console *console, uint64_t out, uint64_t err);
 
 /* True when the guest's output is at its end and written. */
 bool console_drained(const struct console *console);

@@ -218,6 +218,8 @@ int control_write_params(const struct run_control *control, const struct run_con
 		put_record(file, "modules", "");
 	if (parts->module)
 		put_record(file, "fs", "casement");
+	if (parts->uml)
+		put_record(file, "ports", "serial");
 	put_record(file, "hostname", "guest");
 	if (size.rows)
 		fprintf(file, "terminal=%hux%hu%c", size.rows, size.columns, '\0');

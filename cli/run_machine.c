@@ -197,26 +197,28 @@ static int start_daemons(struct machine *machine)
 static void add_qemu(struct machine *machine, struct child_setup *setup, struct words *words)
 {
 	const struct run_qemu_fds fds = {
-		.log = machine->kernel_log.pipe[1], .out = machine->console->vmm[0],
-		.err = machine->console->vmm[1], .status = machine->init.vmm, .events = machine->events.vmm,
+		.log = machine->kernel_log.pipe[1], .out = machine->console->vmm[CONSOLE_OUT],
+		.err = machine->console->vmm[CONSOLE_ERR], .in = machine->console->vmm[CONSOLE_IN],
+		.init = machine->init.vmm, .events = machine->events.vmm,
 	};
 
 	run_qemu_words(machine->config, machine->parts, machine->control, &fds, words);
 	*setup = (struct child_setup){
-		.keep = { fds.log, fds.out, fds.err, fds.status, fds.events }, .n_keep = 5,
+		.keep = { fds.log, fds.out, fds.err, fds.in, fds.init, fds.events }, .n_keep = 6,
 	};
 }
 
 static void add_uml(struct machine *machine, struct child_setup *setup, struct words *words)
 {
 	const struct run_uml_fds fds = {
-		.log = machine->kernel_log.pipe[1], .out = machine->console->vmm[0],
-		.err = machine->console->vmm[1], .status = machine->init.vmm,
+		.log = machine->kernel_log.pipe[1], .out = machine->console->vmm[CONSOLE_OUT],
+		.err = machine->console->vmm[CONSOLE_ERR], .in = machine->console->vmm[CONSOLE_IN],
+		.init = machine->init.vmm,
 	};
 
 	run_uml_words(machine->config, machine->parts, machine->control, &fds, words);
 	*setup = (struct child_setup){
-		.keep = { fds.log, fds.out, fds.err, fds.status }, .n_keep = 4,
+		.keep = { fds.log, fds.out, fds.err, fds.in, fds.init }, .n_keep = 5,
 		/*
 		 * The guest's processes end with the kernel, at the same moment: left alone, one would
 		 * go on as a process of the host's. (Sent SIGTERM, User-mode Linux ends them, or hangs.)
@@ -272,6 +274,7 @@ int machine_start(struct machine *machine)
 		announce_window(machine);
 	/* As after a boot that was given up. */
 	machine->stopped = false;
+	machine->starts = 0;
 	err = connect_all(machine);
 	if (!err)
 		err = start_daemons(machine);
@@ -385,6 +388,25 @@ static int wait_ready(struct machine *machine, int signals, struct pollfd *fds)
 	return poll(fds, POLL_CONSOLE + CONSOLE_RELAYS, (int)MIN((unsigned int)rest[0], (unsigned int)rest[1]));
 }
 
+/* Act on lines of the guest's init, and tell it how far the streams are. */
+static void answer_init(struct machine *machine)
+{
+	struct run_init *init = &machine->init;
+	uint64_t input;
+
+	if (init->starts != machine->starts) {
+		machine->starts = init->starts;
+		machine->input_told = false;
+		console_begin(machine->console);
+	}
+	if (machine->starts && !machine->input_told && console_input_ended(machine->console, &input)) {
+		machine->input_told = true;
+		run_init_tell_input(init, input);
+	}
+	if (init->known && console_has(machine->console, init->out, init->err))
+		run_init_tell_done(init);
+}
+
 /* Wait for something to happen and do it. */
 static void serve_once(struct machine *machine, int signals)
 {
@@ -410,9 +432,10 @@ static void serve_once(struct machine *machine, int signals)
 		machine->signal = err == -EPIPE ? SIGPIPE : SIGTERM;
 		stop_vmm(machine);
 	}
+	answer_init(machine);
 }
 
-/* What the machine said before its end. Output that nobody takes any more is not waited for. */
+/* Take what the machine said before its end; after a signal, without waiting for the output to be read. */
 static void take_last_words(struct machine *machine, int signals)
 {
 	if (machine->events.fd >= 0)

@@ -40,6 +40,8 @@ struct machine {
 	const struct machine_process *broken;	/* the daemon that ended badly under the guest */
 	bool stopped;				/* we ended QEMU ourselves */
 	int signal;				/* that we were sent; 0: none */
+	unsigned int starts;			/* of `init`, as far as handled */
+	bool input_told;			/* the guest was told how long its input is */
 };
 
 /* The signals that a machine must be able to see; block them first. */

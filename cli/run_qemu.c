@@ -88,21 +88,27 @@ static void add_kernel(const struct run_config *config, const struct run_parts *
 		     parts->kvm ? "" : APPEND_EMULATED, config->append ? " " : "", config->append ? config->append : "");
 }
 
+/* Of the virtio console's ports the first, 0, would be a console. */
+static void add_port(const char *name, int fd, unsigned int number, struct words *words)
+{
+	words_option(words, "-chardev", "socket,id=%s,fd=%d", name, fd);
+	words_option(words, "-device", "virtserialport,bus=ports.0,nr=%u,chardev=%s,name=%s", number, name, name);
+}
+
 /*
- * Of the four that a PC has, those but the first two get an interrupt of their own: by custom they
- * would share the first ones', and lose some.
+ * The kernel's log goes through a serial port, which it has from its first line on. What the guest tells of by
+ * itself comes last: init waits for that port, and all are there then.
  */
-static void add_serial_ports(const struct run_qemu_fds *fds, struct words *words)
+static void add_ports(const struct run_qemu_fds *fds, struct words *words)
 {
 	words_option(words, "-add-fd", "fd=%d,set=1", fds->log);
 	words_option(words, "-chardev", "file,id=log,append=on,path=/dev/fdset/1");
 	words_option(words, "-serial", "chardev:log");
-	words_option(words, "-chardev", "socket,id=out,fd=%d", fds->out);
-	words_option(words, "-serial", "chardev:out");
-	words_option(words, "-chardev", "socket,id=err,fd=%d", fds->err);
-	words_option(words, "-device", "isa-serial,chardev=err,index=2,iobase=0x3e8,irq=5");
-	words_option(words, "-chardev", "socket,id=status,fd=%d", fds->status);
-	words_option(words, "-device", "isa-serial,chardev=status,index=3,iobase=0x2e8,irq=7");
+	words_option(words, "-device", "virtio-serial-pci,id=ports,max_ports=5");
+	add_port(GUEST_PORT_OUT, fds->out, 1, words);
+	add_port(GUEST_PORT_ERR, fds->err, 2, words);
+	add_port(GUEST_PORT_IN, fds->in, 3, words);
+	add_port(GUEST_PORT_INIT, fds->init, 4, words);
 }
 
 /* A device of its own kind: its front end in QEMU knows tag and queues, and has no window. */
@@ -167,7 +173,7 @@ void run_qemu_words(const struct run_config *config, const struct run_parts *par
 {
 	add_machine(config, parts, words);
 	add_kernel(config, parts, words);
-	add_serial_ports(fds, words);
+	add_ports(fds, words);
 	words_option(words, "-chardev", "socket,id=events,fd=%d", fds->events);
 	words_option(words, "-qmp", "chardev:events");
 	add_fs(control, RUN_BOOT_SOCKET, GUEST_BOOT_TAG, 1, words);

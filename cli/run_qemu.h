@@ -30,7 +30,7 @@ bool run_reboots_anew(const struct run_config *config, const struct run_parts *p
  * ports, its status and QEMU's own events.
  */
 struct run_qemu_fds {
-	int log, out, err, status, events;
+	int log, out, err, in, init, events;
 };
 
 void run_qemu_words(const struct run_config *config, const struct run_parts *parts,

@@ -85,15 +85,16 @@ static void add_fs(const struct run_control *control, const char *socket, struct
 	words_add(words, "virtio_uml.device=%s:%d", path, VIRTIO_ID_FS);
 }
 
-/* The same names as a machine's: ttyS0 is the log, ttyS1 and ttyS2 are the command's, ttyS3 says how it ended. */
+/* Serial lines, by guest/params.h. */
 static void add_ports(const struct run_uml_fds *fds, struct words *words)
 {
 	words_add(words, "con=null");
 	words_add(words, "ssl=null");
 	words_add(words, "ssl0=null,fd:%d", fds->log);
-	words_add(words, "ssl1=fd:%d,fd:%d", fds->out, fds->out);
+	words_add(words, "ssl1=null,fd:%d", fds->out);
 	words_add(words, "ssl2=null,fd:%d", fds->err);
-	words_add(words, "ssl3=null,fd:%d", fds->status);
+	words_add(words, "ssl3=fd:%d,null", fds->in);
+	words_add(words, "ssl4=fd:%d,fd:%d", fds->init, fds->init);
 	words_add(words, "console=ttyS0");
 }
 

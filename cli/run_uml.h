@@ -15,7 +15,7 @@
 
 /* Descriptors that the kernel inherits: its log, the guest's two output ports, and its status. */
 struct run_uml_fds {
-	int log, out, err, status;
+	int log, out, err, in, init;
 };
 
 /* 0, or -EINVAL after a line that names the option that only a machine of QEMU's can follow. */

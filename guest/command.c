@@ -1,80 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * The guest's command; see command.h. Without a terminal its output goes into
- * pipes, which init copies to the serial ports: a program that asks isatty(3)
- * then gets the answer that is true on the host.
- */
+/* The guest's command; see command.h. */
 #include "guest/command.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <termios.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "guest/mounts.h"
 #include "guest/port.h"
 #include "guest/report.h"
+#include "guest/streams.h"
 #include "guest/user.h"
 
-#define COPY_SIZE 4096
-
-/* One way of output: from the command's pipe to a serial port. */
-struct relay {
-	int from;	/* -1: closed */
-	int to;
-};
-
-static int open_output(const char *path)
-{
-	int fd = port_open(path);
-
-	if (fd < 0)
-		report_failure("the guest has no %s: %s", path, strerror(-fd));
-	return fd;
-}
-
-/* The command's end: the port as controlling terminal, with line editing. */
-static int child_terminal(const struct guest_params *params)
-{
-	struct winsize size = { .ws_row = params->rows, .ws_col = params->columns };
-	struct termios t;
-	int fd;
-
-	fd = open(GUEST_TTY_OUT, O_RDWR);
-	if (fd < 0 || ioctl(fd, TIOCSCTTY, 1) || tcgetattr(fd, &t))
-		return -errno;
-	t.c_iflag = BRKINT | ICRNL | IXON | IUTF8;
-	t.c_oflag = OPOST | ONLCR;
-	t.c_cflag = CREAD | CS8 | HUPCL | CLOCAL;
-	t.c_lflag = ISIG | ICANON | IEXTEN | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE;
-	cfsetspeed(&t, B115200);
-	tcsetattr(fd, TCSANOW, &t);
-	ioctl(fd, TIOCSWINSZ, &size);
-	for (int i = 0; i < 3; i++)
-		dup2(fd, i);
-	return 0;
-}
-
-static void child_pipes(int out, int err)
-{
-	int null = open("/dev/null", O_RDONLY);
-
-	dup2(null, STDIN_FILENO);
-	dup2(out, STDOUT_FILENO);
-	dup2(err, STDERR_FILENO);
-	if (null > STDERR_FILENO)
-		close(null);
-}
-
-static void __attribute__((noreturn)) child_exec(const struct guest_params *params, int out, int err)
+static void __attribute__((noreturn))
+child_exec(const struct guest_params *params, const struct streams *streams)
 {
 	sigset_t none;
 	const char *where;
@@ -82,10 +29,9 @@ static void __attribute__((noreturn)) child_exec(const struct guest_params *para
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
 	setsid();
-	if (!params->terminal)
-		child_pipes(out, err);
-	else if (child_terminal(params))
+	if (streams_enter(streams))
 		_exit(126);
 	code = user_become(params);
 	if (code) {
@@ -106,49 +52,21 @@ static void __attribute__((noreturn)) child_exec(const struct guest_params *para
 	_exit(code);
 }
 
-static pid_t start(const struct guest_params *params, struct relay *out, struct relay *err)
+static pid_t start(const struct guest_params *params, struct streams *streams)
 {
-	int out_pipe[2], err_pipe[2];
+	int err = streams_open(streams, params);
 	pid_t pid;
 
-	if (pipe2(out_pipe, O_CLOEXEC) || pipe2(err_pipe, O_CLOEXEC))
-		report_failure("the guest cannot make a pipe: %s", strerror(errno));
+	if (err)
+		report_failure("the guest cannot make a %s: %s", params->terminal ? "terminal" : "pipe",
+			       strerror(-err));
 	pid = fork();
 	if (pid < 0)
 		report_failure("the guest cannot start a process: %s", strerror(errno));
 	if (pid == 0)
-		child_exec(params, out_pipe[1], err_pipe[1]);
-	close(out_pipe[1]);
-	close(err_pipe[1]);
-	*out = (struct relay){ out_pipe[0], -1 };
-	*err = (struct relay){ err_pipe[0], -1 };
-	if (!params->terminal) {
-		out->to = open_output(GUEST_TTY_OUT);
-		err->to = open_output(GUEST_TTY_ERR);
-	}
+		child_exec(params, streams);
+	streams_start(streams);
 	return pid;
-}
-
-/* Copy what is there; at the end of the pipe wait until the host has it all. */
-static void relay_copy(struct relay *relay)
-{
-	char buf[COPY_SIZE];
-	ssize_t n, done = 0;
-
-	n = read(relay->from, buf, sizeof(buf));
-	if (n <= 0) {
-		close_fd(&relay->from);
-		if (relay->to >= 0)
-			tcdrain(relay->to);
-		return;
-	}
-	while (done < n) {
-		ssize_t w = write(relay->to, buf + done, (size_t)(n - done));
-
-		if (w < 0)
-			return;
-		done += w;
-	}
 }
 
 /* Reap whoever ended. True once `pid` is among them, with its status as a shell says it. */
@@ -169,50 +87,68 @@ static bool reap(pid_t pid, int *status)
 	}
 }
 
+/* What is waited for; the streams are the last. */
+enum { POLL_SIGNALS, POLL_INIT, POLL_STREAMS };
+
+/* True once the command is gone. */
+static bool serve_once(pid_t pid, int signals, struct streams *streams, int *status)
+{
+	struct pollfd fds[POLL_STREAMS + STREAMS] = {
+		[POLL_SIGNALS] = { signals, POLLIN, 0 },
+		[POLL_INIT] = { port_fd(PORT_INIT), POLLIN, 0 },
+	};
+	struct signalfd_siginfo info;
+	struct report_word word;
+
+	streams_poll(streams, fds + POLL_STREAMS);
+	if (poll(fds, POLL_STREAMS + STREAMS, -1) < 0)
+		return false;
+	if (fds[POLL_INIT].revents)
+		while (report_listen(&word))
+			streams_told(streams, &word);
+	streams_move(streams, fds + POLL_STREAMS);
+	return fds[POLL_SIGNALS].revents && read(signals, &info, sizeof(info)) > 0 && reap(pid, status);
+}
+
 /*
  * Until the command is gone, then also everything it left running: those hold
  * the pipes open, and the shares busy.
  */
-static int supervise(pid_t pid, int signals, struct relay *out, struct relay *err)
+static int supervise(pid_t pid, int signals, struct streams *streams)
 {
 	int status = 0;
 	bool gone = false;
 
-	while (!gone || out->from >= 0 || err->from >= 0) {
-		struct pollfd fds[] = {
-			{ signals, POLLIN, 0 }, { out->from, POLLIN, 0 }, { err->from, POLLIN, 0 },
-		};
-		struct signalfd_siginfo info;
-
-		if (poll(fds, 3, -1) < 0)
+	while (!gone || !streams_drained(streams)) {
+		if (!serve_once(pid, signals, streams, &status))
 			continue;
-		if (fds[0].revents && read(signals, &info, sizeof(info)) > 0 && reap(pid, &status)) {
-			gone = true;
-			kill(-1, SIGKILL);
-		}
-		if (fds[1].revents)
-			relay_copy(out);
-		if (fds[2].revents)
-			relay_copy(err);
+		gone = true;
+		kill(-1, SIGKILL);
 	}
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 	return status;
 }
 
-int command_run(const struct guest_params *params)
+struct command_end command_run(const struct guest_params *params)
 {
 	cleanup_close int signals = -1;
-	struct relay out, err;
+	struct command_end end;
+	struct streams streams;
 	sigset_t child;
 	pid_t pid;
 
+	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);
 	signals = signalfd(-1, &child, SFD_CLOEXEC);
 	if (signals < 0)
 		report_failure("the guest has no signalfd: %s", strerror(errno));
-	pid = start(params, &out, &err);
-	return supervise(pid, signals, &out, &err);
+	pid = start(params, &streams);
+	report_started();
+	end.status = supervise(pid, signals, &streams);
+	end.out = streams.relays[STREAM_OUT].total;
+	end.err = streams.relays[STREAM_ERR].total;
+	return end;
 }

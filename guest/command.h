@@ -6,13 +6,19 @@
 #ifndef CASEMENT_GUEST_COMMAND_H
 #define CASEMENT_GUEST_COMMAND_H
 
+#include <stdint.h>
+
 #include "guest/params.h"
+
+struct command_end {
+	int status;		/* as a shell says it: 128 + N for signal N */
+	uint64_t out, err;	/* bytes that went through these ports */
+};
 
 /*
  * Run it in the current folder, in a session of its own, and reap every
- * process until it and all others are gone. Returns its exit status as a
- * shell says it: 128 + N for signal N.
+ * process until it and all others are gone.
  */
-int command_run(const struct guest_params *params);
+struct command_end command_run(const struct guest_params *params);
 
 #endif

@@ -14,13 +14,13 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
-#include "common/checked.h"
 #include "common/cleanup.h"
 #include "guest/command.h"
 #include "guest/driver.h"
 #include "guest/mounts.h"
 #include "guest/net.h"
 #include "guest/params.h"
+#include "guest/port.h"
 #include "guest/report.h"
 #include "guest/user.h"
 
@@ -33,20 +33,6 @@ static void leave_console(void)
 		dup2(null, fd);
 	if (null > 2)
 		close(null);
-}
-
-/*
- * The output ports are opened before any device changes its driver, and stay open. User-mode Linux
- * takes an interrupt for free that a device's driver has let go of, although the device keeps it,
- * and would give it to a port that is opened then, which fails.
- */
-static void hold_ports(void)
-{
-	static const char *const ports[] = { GUEST_TTY_OUT, GUEST_TTY_ERR };
-
-	for (size_t i = 0; i < ARRAY_SIZE(ports); i++)
-		if (open(ports[i], O_WRONLY | O_NOCTTY | O_CLOEXEC) < 0)
-			report_note("%s: %s", ports[i], strerror(errno));
 }
 
 static void set_environment(void)
@@ -83,17 +69,25 @@ static void move_to_memory(const char *path)
 int main(int argc, char **argv)
 {
 	struct guest_params params;
-	int err, status;
+	struct command_end end;
+	int err;
 
 	(void)argc;
 	move_to_memory(argv[0]);
 	mounts_early();
-	report_setup();
 	err = guest_params_read("/" GUEST_PARAMS_FILE, &params);
 	if (err)
 		report_failure("the guest cannot read its parameters: %s", strerror(-err));
+	/*
+	 * Before any device changes its driver: User-mode Linux takes an interrupt for free that a device's driver
+	 * has let go of, although the device keeps it, and would give it to a line that is opened then, which fails.
+	 */
+	err = ports_open(params.serial);
+	if (err)
+		report_failure("the guest has no ports to the host: %s",
+			       err == -ENODEV ? "its kernel does not have virtio-console built in (CONFIG_VIRTIO_CONSOLE=y)" :
+			       strerror(-err));
 	leave_console();
-	hold_ports();
 	if (strcmp(params.fs, "virtiofs"))
 		driver_take();
 	mounts_switch_root(&params);
@@ -107,7 +101,7 @@ int main(int argc, char **argv)
 	mounts_shares(&params);
 	net_up(&params);
 	user_prepare(&params);
-	status = command_run(&params);
+	end = command_run(&params);
 	mounts_release(&params);
-	report_exit(status);
+	report_exit(end.status, end.out, end.err);
 }

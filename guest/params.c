@@ -96,6 +96,8 @@ static int parse_record(char *record, struct guest_params *params, char ***env, 
 		params->modules = true;
 	else if (!strcmp(record, "fs"))
 		params->fs = value;
+	else if (!strcmp(record, "ports"))
+		params->serial = !strcmp(value, "serial");
 	else if (!strcmp(record, "hostname"))
 		params->hostname = value;
 	else if (!strcmp(record, "terminal"))

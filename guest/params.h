@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What `casement run` and the guest's init tell each other: parameters through a file in the
- * folder that the guest boots from and cannot change (virtio-fs tag GUEST_BOOT_TAG), the status
- * through a serial port.
+ * folder that the guest boots from and cannot change (virtio-fs tag GUEST_BOOT_TAG), the rest
+ * by lines through a port.
  *
  * The parameters file is a list of "key=value" records, each ended by a NUL:
  *
  *   root=ro | rw | cow            how the root file system is mounted; cow: below what is changed in memory
  *   modules=                      the share GUEST_MODULES_TAG has what belongs into /lib/modules
  *   fs=casement                   the root's type, by casement.ko; without: virtiofs
+ *   ports=serial                  the ports are serial lines; without: a virtio console's
  *   hostname=NAME
  *   terminal=ROWSxCOLUMNS         the command gets a terminal; without: pipes
  *   mount=TYPE,TAG,ro|rw,OPTIONS  a share, mounted at GUEST_MOUNT_DIR/TAG; in order
@@ -55,10 +56,9 @@
 #define GUEST_PORT_IN "casement.in"	/* its input */
 #define GUEST_PORT_INIT "casement.init"	/* the lines */
 
-/* Serial ports: the kernel's log is on ttyS0. */
-#define GUEST_TTY_OUT "/dev/ttyS1"	/* the command's terminal, or its standard output */
-#define GUEST_TTY_ERR "/dev/ttyS2"	/* its standard error, where it has no terminal */
-#define GUEST_TTY_STATUS "/dev/ttyS3"	/* how it ended */
+/* The same by serial lines. ttyS0 is always the kernel's log. */
+#define GUEST_TTY_OUT "/dev/ttyS1"
+#define GUEST_TTY_ERR "/dev/ttyS2"
 #define GUEST_TTY_IN "/dev/ttyS3"
 #define GUEST_TTY_INIT "/dev/ttyS4"
 
@@ -92,6 +92,7 @@ struct guest_params {
 	bool root_readonly, root_cow;
 	bool modules;		/* they are in a share of their own */
 	const char *fs;		/* of the root: "virtiofs" or "casement" */
+	bool serial;		/* the ports are serial lines */
 	const char *hostname;
 	bool terminal;
 	unsigned short rows, columns;

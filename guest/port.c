@@ -35,26 +35,6 @@ int port_fd(enum port port)
 	return port_fds[port];
 }
 
-int port_open(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
-	struct termios t;
-
-	if (fd < 0)
-		return -errno;
-	if (tcgetattr(fd, &t)) {
-		int err = -errno;
-
-		close_fd(&fd);
-		return err;
-	}
-	cfmakeraw(&t);
-	cfsetspeed(&t, B115200);
-	t.c_cflag |= CLOCAL;
-	tcsetattr(fd, TCSANOW, &t);
-	return fd;
-}
-
 /* ---- serial lines ---- */
 
 /* Without line editing: bytes pass as they are. */

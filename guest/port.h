@@ -27,7 +27,4 @@ int ports_open(bool serial);
 /* The port's descriptor, which stays open; -1 before ports_open(). */
 int port_fd(enum port port);
 
-/* Open a serial port for output, alone. A descriptor, or -errno. */
-int port_open(const char *path);
-
 #endif

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The guest's end, told to the host; see report.h. */
+/* Lines to and from the host; see report.h. */
 #include "guest/report.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/reboot.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -31,31 +31,34 @@ void report_note(const char *format, ...)
 	}
 }
 
-static int port = -1;	/* [I] */
-
-void report_setup(void)
-{
-	port = port_open(GUEST_TTY_STATUS);
-	if (port < 0)
-		report_note("%s: %s", GUEST_TTY_STATUS, strerror(-port));
-}
+/* ---- to the host ---- */
 
 /* A line of its own, whatever the command wrote to the port. */
-static int write_status(const char *text)
+static int say(const char *text)
 {
+	int port = port_fd(PORT_INIT);
 	char line[600];
 	size_t done = 0, len = (size_t)snprintf(line, sizeof(line), "\n%s\n", text);
 
 	if (port < 0)
-		return port;
+		return -ENODEV;
 	while (done < len) {
-		ssize_t n = write(port, line + done, len - done);
+		struct pollfd fd = { .fd = port, .events = POLLOUT };
+		ssize_t n = poll(&fd, 1, -1) < 0 ? -1 : write(port, line + done, len - done);
 
-		if (n < 0 && errno != EINTR)
+		if (n < 0 && errno != EINTR && errno != EAGAIN)
 			return -errno;
 		done += n > 0 ? (size_t)n : 0;
 	}
-	return tcdrain(port) ? -errno : 0;
+	return 0;
+}
+
+void report_started(void)
+{
+	int err = say(GUEST_STATUS_STARTED);
+
+	if (err)
+		report_note("cannot tell that the command runs: %s", strerror(-err));
 }
 
 /* ---- from the host ---- */
@@ -99,6 +102,21 @@ bool report_listen(struct report_word *word)
 	return false;
 }
 
+/* It has all that was said before, or is gone. */
+static void wait_done(void)
+{
+	struct report_word word;
+	struct pollfd fd = { .fd = port_fd(PORT_INIT), .events = POLLIN };
+
+	for (;;) {
+		while (report_listen(&word))
+			if (word.what == REPORT_DONE)
+				return;
+		if (poll(&fd, 1, -1) > 0 && fd.revents & (POLLHUP | POLLERR | POLLNVAL))
+			return;
+	}
+}
+
 /* ---- the end ---- */
 
 static void __attribute__((noreturn)) finish(const char *text)
@@ -107,19 +125,22 @@ static void __attribute__((noreturn)) finish(const char *text)
 
 	/* What the command changed is the host's before the host is told that it has ended. */
 	sync();
-	err = write_status(text);
+	err = say(text);
 	if (err)
 		report_note("cannot tell the status: %s", strerror(-err));
+	else
+		wait_done();
 	reboot(RB_POWER_OFF);
 	for (;;)
 		pause();
 }
 
-void report_exit(int status)
+void report_exit(int status, uint64_t out, uint64_t err)
 {
-	char line[32];
+	char line[64];
 
-	snprintf(line, sizeof(line), GUEST_STATUS_EXIT "%d", status);
+	snprintf(line, sizeof(line), GUEST_STATUS_EXIT "%d %llu %llu", status, (unsigned long long)out,
+		 (unsigned long long)err);
 	finish(line);
 }
 

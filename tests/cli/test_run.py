@@ -98,7 +98,6 @@ def test_streams_and_status(temporary, accel):
 
 
 def test_much_output_arrives_whole(temporary):
-    """Of a native guest: through QEMU's serial ports it takes long."""
     result = run("run", "--accel", "uml", "--", "seq", "300000")
     assert result.stdout == "".join(f"{number}\n" for number in range(1, 300001))
 

@@ -73,7 +73,7 @@ SAID = [
 @pytest.mark.parametrize("said,status,shown", SAID, ids=[said[:12] for said, _, _ in SAID])
 def test_what_a_guest_says_of_its_end(temporary, said, status, shown):
     """A word that is one counts, and no terminal obeys it."""
-    result = run(f"printf '{said}' > /dev/ttyS3; {OFF}")
+    result = run(f"printf '{said}' > /dev/ttyS4; {OFF}")
     assert result.returncode == status and shown in result.stderr, result
     assert b"\033" not in result.stderr
 
@@ -81,8 +81,14 @@ def test_what_a_guest_says_of_its_end(temporary, said, status, shown):
 def test_a_guest_that_says_much(temporary):
     """The command's end is told behind it all the same."""
     flood = "head -c 3000000 /dev/zero | tr '\\0' x"
-    result = run(f"{flood} > /dev/ttyS3; {flood} | fold -w 1000 > /dev/ttyS3; printf 'exit 5' > /dev/ttyS3; exit 42")
+    result = run(f"{flood} > /dev/ttyS4; {flood} | fold -w 1000 > /dev/ttyS4; printf 'exit 5' > /dev/ttyS4; exit 42")
     assert result.returncode == 42, result
+
+
+def test_an_end_that_is_told_too_early(temporary):
+    """The host answers it, and the true one later, too."""
+    result = run("printf 'exit 5\\n' > /dev/ttyS4; seq 20000; exit 42")
+    assert result.returncode == 42 and result.stdout.endswith(b"\n20000\n"), result
 
 
 def test_a_guest_whose_kernel_says_much(temporary, tmp_path):

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""casement run's streams: input with its end, output to whoever takes it, and a terminal's keys."""
+import array
+import fcntl
+import hashlib
+import os
+import pty
+import select
+import subprocess
+import termios
+
+import pytest
+
+from booted import BOOTED
+from daemons import CASEMENT, PATIENCE
+
+ACCELS = ["uml", "auto"]
+SIZE = 3 << 20
+
+
+def words_of(accel, *command, options=()):
+    BOOTED["native" if accel == "uml" else "QEMU"] += 1
+    return [CASEMENT, "run", "--accel", accel, *options, "--", *command]
+
+
+def run(accel, *command, options=(), **more):
+    return subprocess.run(words_of(accel, *command, options=options), capture_output=True, timeout=PATIENCE,
+                          check=False, **more)
+
+
+# ---- input ----
+
+@pytest.mark.parametrize("accel", ACCELS)
+def test_input_goes_in_and_ends(accel):
+    """More than any buffer on the way holds, both ways at once, and each byte there is."""
+    data = bytes(range(256)) * (SIZE // 256 if accel == "auto" else 1024)
+    result = run(accel, "sh", "-c", "tee /dev/stderr; exit 3", input=data)
+    assert (result.returncode, result.stdout == data, result.stderr == data) == (3, True, True), result.stderr[-999:]
+
+
+def test_a_pipeline_of_guests():
+    first = subprocess.Popen(words_of("uml", "seq", "20000"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    second = subprocess.Popen(words_of("uml", "grep", "7"), stdin=first.stdout, stdout=subprocess.PIPE)
+    first.stdout.close()
+    said = run("uml", "wc", "-l", stdin=second.stdout).stdout
+    second.stdout.close()
+    assert int(said) == sum("7" in str(number) for number in range(1, 20001))
+    assert (first.wait(timeout=PATIENCE), second.wait(timeout=PATIENCE)) == (0, 0)
+
+
+@pytest.mark.parametrize("given", ["file", "nothing", "closed"])
+def test_what_the_input_is(tmp_path, given):
+    (tmp_path / "file").write_bytes(b"text\n")
+    shell = {"file": "<file", "nothing": "</dev/null", "closed": "<&-"}[given]
+    BOOTED["native"] += 1
+    result = subprocess.run(["sh", "-c", f'{{ "$0" run --accel uml -- cat; echo $?; }} {shell}', CASEMENT],
+                            capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=tmp_path)
+    assert result.stdout == {"file": "text\n0\n"}.get(given, "0\n"), result
+
+
+def test_input_that_the_command_does_not_read():
+    """It ends all the same, and before the writer does."""
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    guest = subprocess.Popen(words_of("uml", "sh", "-c", "exec <&-; echo closed; exit 5"), stdin=read, stdout=subprocess.PIPE)
+    os.close(read)
+    try:
+        while True:
+            os.write(write, bytes(4096))
+    except BlockingIOError:
+        pass
+    assert guest.communicate(timeout=PATIENCE)[0] == b"closed\n"
+    assert guest.returncode == 5
+    os.close(write)
+
+
+# ---- output ----
+
+@pytest.mark.parametrize("accel", ACCELS)
+def test_output_arrives_whole(accel):
+    """A reader at a time of its own; and the command's last words are not lost."""
+    result = run(accel, "sh", "-c", f"head -c {SIZE} /dev/urandom | tee /dev/stderr | sha256sum; exit 9",
+                 stdin=subprocess.DEVNULL)
+    assert len(result.stderr) == SIZE
+    assert result.stdout.split()[0].decode() == hashlib.sha256(result.stderr).hexdigest()
+    assert result.returncode == 9
+
+
+# ---- a terminal ----
+
+class Terminal:
+    """casement run in a session of its own, on a terminal of ours."""
+
+    def __init__(self, accel, *command):
+        self.master, slave = pty.openpty()
+        self.resize(24, 80)
+        self.before = termios.tcgetattr(self.master)
+        self.output = b""
+
+        def take():
+            os.setsid()
+            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+        self.guest = subprocess.Popen(words_of(accel, *command), stdin=slave, stdout=slave, stderr=slave, preexec_fn=take)
+        # Held by nobody else, it is at its end when the guest is.
+        os.close(slave)
+
+    def resize(self, rows, columns):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, array.array("H", [rows, columns, 0, 0]))
+
+    def type(self, keys):
+        os.write(self.master, keys)
+
+    def read_some(self):
+        assert select.select([self.master], [], [], PATIENCE)[0], self.output
+        try:
+            self.output += os.read(self.master, 4096)
+        except OSError:     # EIO: nobody has it open any more
+            return False
+        return True
+
+    def read_until(self, words):
+        while words not in self.output:
+            assert self.read_some(), self.output
+
+    def end(self, status):
+        """It says the rest, ends, and leaves the terminal as it was."""
+        while self.read_some():
+            pass
+        assert self.guest.wait(timeout=PATIENCE) == status, self.output
+        assert termios.tcgetattr(self.master) == self.before
+        os.close(self.master)
+
+
+@pytest.mark.parametrize("accel", ACCELS)
+def test_a_terminal(accel):
+    """Its size, its keys and line editing."""
+    terminal = Terminal(accel, "sh", "-c", "trap 'echo interrupted; exit 6' INT; tty; stty size; "
+                        "read line; echo got $line; while :; do read line; done")
+    terminal.read_until(b"24 80")
+    assert b"/dev/pts/0" in terminal.output
+    terminal.type(b"wrung\x7f\x7f\x7f\x7fhole\r")
+    terminal.read_until(b"got whole")
+    terminal.type(b"\x03")
+    terminal.read_until(b"interrupted")
+    terminal.end(6)
+
+
+def test_no_terminal_where_there_is_only_half_of_one():
+    """Output to a pipe: the command has pipes, and what is typed is its input, line by line."""
+    master, slave = pty.openpty()
+    guest = subprocess.Popen(words_of("uml", "sh", "-c", "tty; cat"), stdin=slave, stdout=subprocess.PIPE)
+    assert guest.stdout.readline() == b"not a tty\n"
+    os.write(master, b"text\n\x04")
+    assert guest.stdout.read() == b"text\n"
+    assert guest.wait(timeout=PATIENCE) == 0
+    guest.stdout.close()
+    os.close(master)
+    os.close(slave)
