@@ -153,7 +153,7 @@ static int make_and_serve(struct machine *machine, struct run_parts *parts, int 
 		return err;
 	machine->control = &control;
 	machine->console = &console;
-	console_init(&console);
+	console_init(&console, !machine->config->no_input);
 	events_init(&machine->events);
 	run_init_clear(&machine->init);
 	err = serve(machine, parts, signals);
@@ -185,7 +185,6 @@ static int run_machine(const struct run_config *config, struct run_parts *parts)
 	if (run_log_open(&machine.kernel_log, config->log, RUN_LOG_FILE_MAX) ||
 	    run_log_open(&machine.vmm_log, NULL, 0))
 		return STATUS_MISSING;
-	announce(config, parts);
 	signal(SIGPIPE, SIG_IGN);
 	machine_signals(&mask);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
@@ -196,9 +195,10 @@ static int run_machine(const struct run_config *config, struct run_parts *parts)
 		log_error("no signalfd: %s", strerror(errno));
 		return STATUS_FAILED;
 	}
+	announce(config, parts);
 	err = make_and_serve(&machine, parts, signals);
 	for (int number = 1; number < SIGRTMIN; number++)
-		if (sigismember(&mask, number) && number != SIGCHLD)
+		if (sigismember(&mask, number) && number != SIGCHLD && number != SIGWINCH)
 			signal(number, leave);
 	sigprocmask(SIG_UNBLOCK, &mask, NULL);
 	if (err)

@@ -250,6 +250,8 @@ static const struct option_row rows[] = {
 	{ "9p", 0, OPTION_CALL, 0, "DIR[:TAG][:ro]",
 	  "As --share, by QEMU's virtio-9p with cache=none instead of casementd: to compare.",
 	  .call = call_9p },
+	{ "no-input", 'n', OPTION_FLAG, AT(no_input), NULL,
+	  "COMMAND's input is empty, and this program's input is not read: in a shell's `while read` loop." },
 	{ "log", 0, OPTION_STRING, AT(log), "FILE", "Write the guest's kernel log to FILE." },
 	{ "monitor", 0, OPTION_STRING, AT(monitor), "SOCKET", "QEMU's monitor (QMP) on this Unix socket." },
 	{ "qemu", 0, OPTION_STRING, AT(qemu), "PROGRAM", "Use this QEMU." },
@@ -272,11 +274,12 @@ static const struct option_table table = {
 	.summary = "Run COMMAND in a virtual machine that has DIR at /mnt/TAG, over virtio-fs.\n"
 		   "Without COMMAND: a shell. When it ends, the machine ends and nothing is left behind.",
 	.epilog = "Where this program's input and output are a terminal, COMMAND gets one too, and Ctrl-]\n"
-		  "three times in a row ends the machine. Else it gets this program's input, to its end, and its\n"
-		  "output and errors come out as they went in.\n\n"
+		  "three times in a row ends the machine; so does Ctrl-C until COMMAND runs. Else it gets this\n"
+		  "program's input, to its end, and its output and errors come out as they went in.\n\n"
 		  "Exit status: that of COMMAND (128 + N if signal N ended it, 127 not found, 126 cannot be\n"
 		  "started); 1 if a part is missing, 2 if the command line is wrong, 125 if casement or the\n"
-		  "machine failed; 130 after Ctrl-C, 143 after SIGTERM.",
+		  "machine failed; 130 after Ctrl-C, 141 when the output's\n"
+		  "reader has left, 143 after SIGTERM.",
 	.rows = rows,
 	.n_rows = ARRAY_SIZE(rows),
 };

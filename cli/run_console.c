@@ -15,11 +15,20 @@
 #define ESCAPE_KEY 0x1d		/* Ctrl-] */
 #define ESCAPE_TIMES 3
 
-void console_init(struct console *console)
+/* Another job has the terminal's keys: reading them would stop this program. */
+static bool in_background(int fd)
+{
+	pid_t front = tcgetpgrp(fd);
+
+	return front > 0 && front != getpgrp();
+}
+
+void console_init(struct console *console, bool input)
 {
 	*console = (struct console){ .guest = { -1, -1, -1 }, .vmm = { -1, -1, -1 } };
-	console->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-	console->own[STDIN_FILENO] = relay_reopen(STDIN_FILENO, O_RDONLY);
+	console->input = input && !in_background(STDIN_FILENO);
+	console->terminal = console->input && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	console->own[STDIN_FILENO] = console->input ? relay_reopen(STDIN_FILENO, O_RDONLY) : -1;
 	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
 		console->own[fd] = relay_reopen(fd, O_WRONLY);
 }
@@ -64,13 +73,13 @@ int console_connect(struct console *console)
 
 void console_close(struct console *console)
 {
-	if (console->raw) {
+	if (console->quiet) {
 		/* A terminal's answers to what the guest asked it are no commands for the shell. */
 		tcflush(STDIN_FILENO, TCIFLUSH);
 		/* Not when its output is out: a stopped terminal would be waited for. */
 		tcsetattr(STDIN_FILENO, TCSANOW, &console->saved);
 	}
-	console->raw = false;
+	console->quiet = false;
 	close_ports(console);
 	for (int i = 0; i < 3; i++)
 		close_fd(&console->own[i]);
@@ -90,26 +99,38 @@ struct run_terminal_size console_size(const struct console *console)
 
 void console_start(struct console *console)
 {
-	struct termios raw;
+	struct termios silent;
 
 	/* With no copy of them here, the ports end when the VMM does. */
 	for (int i = 0; i < CONSOLE_RELAYS; i++)
 		close_fd(&console->vmm[i]);
-	if (!console->terminal || console->raw || tcgetattr(STDIN_FILENO, &console->saved))
+	if (!console->terminal || console->quiet || tcgetattr(STDIN_FILENO, &console->saved))
 		return;
-	raw = console->saved;
-	cfmakeraw(&raw);
-	console->raw = !tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	/* The guest's terminal echoes what is typed; until then only keys that send signals have an effect. */
+	silent = console->saved;
+	cfmakeraw(&silent);
+	silent.c_oflag = console->saved.c_oflag;
+	silent.c_lflag |= ISIG;
+	console->quiet = !tcsetattr(STDIN_FILENO, TCSANOW, &silent);
 }
 
 void console_begin(struct console *console)
 {
 	struct relay *in = &console->relays[CONSOLE_IN];
 	int own = console->own[STDIN_FILENO];
+	struct termios raw;
 
 	in->total = 0;
-	if (!console->ended)
-		in->from = own < 0 ? STDIN_FILENO : own;
+	if (console->ended || !console->input) {
+		console->ended = true;
+		return;
+	}
+	in->from = own < 0 ? STDIN_FILENO : own;
+	if (!console->quiet)
+		return;
+	raw = console->saved;
+	cfmakeraw(&raw);
+	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 }
 
 void console_poll(const struct console *console, struct pollfd fds[CONSOLE_RELAYS])

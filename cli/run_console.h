@@ -19,8 +19,9 @@ enum console_relay { CONSOLE_OUT, CONSOLE_ERR, CONSOLE_IN, CONSOLE_RELAYS };
 
 struct console {
 	bool terminal;			/* our input and output are terminals */
-	bool raw;			/* the terminal is, and `saved` is how it was before */
+	bool quiet;			/* the terminal echoes nothing; `saved` is how it was before */
 	struct termios saved;
+	bool input;			/* the guest gets our input; else it has none */
 	bool ended;			/* our input is at its end */
 	int guest[CONSOLE_RELAYS];	/* our ends of the ports */
 	int vmm[CONSOLE_RELAYS];	/* the VMM's ends, to be inherited */
@@ -29,8 +30,8 @@ struct console {
 	unsigned int escapes;		/* Ctrl-] in a row */
 };
 
-/* Descriptors 0 to 2 are open. */
-void console_init(struct console *console);
+/* Descriptors 0 to 2 are open. Without `input` the guest's input is empty. */
+void console_init(struct console *console, bool input);
 /* New ports, for a VMM that is to be started. 0, or -errno, logged. */
 int console_connect(struct console *console);
 /* Give the terminal back and close everything. */
@@ -38,10 +39,13 @@ void console_close(struct console *console);
 
 struct run_terminal_size console_size(const struct console *console);
 
-/* The VMM runs, and its ends are closed here. Our terminal keeps what is typed for the guest. */
+/*
+ * The VMM runs, and its ends are closed here. While the guest boots, our terminal keeps what is typed for the
+ * guest, and keys that send signals send them to this program.
+ */
 void console_start(struct console *console);
 
-/* The guest's command runs: it gets our input. */
+/* The guest's command runs: it gets our input, and all keys where that is a terminal. */
 void console_begin(struct console *console);
 
 /* What to poll for. */

@@ -294,7 +294,7 @@ int machine_start(struct machine *machine)
 
 void machine_signals(sigset_t *signals)
 {
-	static const int wanted[] = { SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	static const int wanted[] = { SIGCHLD, SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
 	sigemptyset(signals);
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
@@ -348,6 +348,11 @@ static bool handle_signal(struct machine *machine, int signals)
 		return false;
 	if (info.ssi_signo == SIGCHLD) {
 		reap_all(machine);
+		return false;
+	}
+	if (info.ssi_signo == SIGWINCH) {
+		if (machine->console->terminal)
+			run_init_tell_size(&machine->init, console_size(machine->console));
 		return false;
 	}
 	machine->signal = (int)info.ssi_signo;

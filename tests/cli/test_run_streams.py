@@ -48,14 +48,16 @@ def test_a_pipeline_of_guests():
     assert (first.wait(timeout=PATIENCE), second.wait(timeout=PATIENCE)) == (0, 0)
 
 
-@pytest.mark.parametrize("given", ["file", "nothing", "closed"])
+@pytest.mark.parametrize("given", ["file", "nothing", "closed", "no-input"])
 def test_what_the_input_is(tmp_path, given):
     (tmp_path / "file").write_bytes(b"text\n")
-    shell = {"file": "<file", "nothing": "</dev/null", "closed": "<&-"}[given]
+    shell = {"file": "<file", "nothing": "</dev/null", "closed": "<&-", "no-input": "<file"}[given]
+    option = "-n" if given == "no-input" else ""
     BOOTED["native"] += 1
-    result = subprocess.run(["sh", "-c", f'{{ "$0" run --accel uml -- cat; echo $?; }} {shell}', CASEMENT],
+    result = subprocess.run(["sh", "-c", f'{{ "$0" run {option} --accel uml -- cat; echo $?; cat; }} {shell}', CASEMENT],
                             capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=tmp_path)
-    assert result.stdout == {"file": "text\n0\n"}.get(given, "0\n"), result
+    # What is left to others of the caller's is read by the second cat.
+    assert result.stdout == {"file": "text\n0\n", "no-input": "0\ntext\n"}.get(given, "0\n"), result
 
 
 def test_input_that_the_command_does_not_read():
@@ -134,8 +136,8 @@ class Terminal:
 
 @pytest.mark.parametrize("accel", ACCELS)
 def test_a_terminal(accel):
-    """Its size, its keys and line editing."""
-    terminal = Terminal(accel, "sh", "-c", "trap 'echo interrupted; exit 6' INT; tty; stty size; "
+    """Its size and the change of it, its keys and line editing."""
+    terminal = Terminal(accel, "sh", "-c", "trap 'stty size; exit 6' WINCH; trap 'echo interrupted' INT; tty; stty size; "
                         "read line; echo got $line; while :; do read line; done")
     terminal.read_until(b"24 80")
     assert b"/dev/pts/0" in terminal.output
@@ -143,7 +145,28 @@ def test_a_terminal(accel):
     terminal.read_until(b"got whole")
     terminal.type(b"\x03")
     terminal.read_until(b"interrupted")
+    # The kernel tells the foreground job of it.
+    terminal.resize(33, 77)
+    terminal.read_until(b"33 77")
     terminal.end(6)
+
+
+@pytest.mark.parametrize("accel", ACCELS)
+def test_what_is_typed_early_arrives_whole(accel):
+    """Before there is a guest, and before its shell reads."""
+    terminal = Terminal(accel, "sh", "-c", "while read line; do echo \"<$line>\"; [ \"$line\" = 'line 99' ] && exit 4; done")
+    terminal.type(b"".join(b"line %d\r" % number for number in range(100)))
+    terminal.end(4)
+    said = [line for line in terminal.output.decode().splitlines() if line.startswith("<")]
+    assert said == [f"<line {number}>" for number in range(100)], terminal.output
+
+
+def test_a_key_that_ends_the_boot():
+    """Ctrl-C is for this program as long as there is no command to have it."""
+    terminal = Terminal("auto", "true")
+    terminal.read_until(b"starting a guest")
+    terminal.type(b"\x03")
+    terminal.end(130)
 
 
 def test_no_terminal_where_there_is_only_half_of_one():
@@ -155,5 +178,25 @@ def test_no_terminal_where_there_is_only_half_of_one():
     assert guest.stdout.read() == b"text\n"
     assert guest.wait(timeout=PATIENCE) == 0
     guest.stdout.close()
+    os.close(master)
+    os.close(slave)
+
+
+def test_a_job_in_the_background():
+    """It reads no keys, and is not stopped for it."""
+    master, slave = pty.openpty()
+
+    def take():
+        os.setsid()
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+    shell = 'set -m; "$0" run --accel uml -- sh -c "tty; wc -c" & wait $!; echo status $?'
+    BOOTED["native"] += 1
+    job = subprocess.Popen(["bash", "-c", shell, CASEMENT], stdin=slave, stdout=slave, stderr=slave, preexec_fn=take)
+    output = b""
+    while b"status" not in output:
+        output += os.read(master, 4096)
+    assert b"not a tty" in output and b"status 0" in output, output
+    job.wait(timeout=PATIENCE)
     os.close(master)
     os.close(slave)
