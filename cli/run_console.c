@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/checked.h"
 #include "common/cleanup.h"
 #include "common/log.h"
 
@@ -131,6 +132,14 @@ void console_begin(struct console *console)
 	raw = console->saved;
 	cfmakeraw(&raw);
 	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+}
+
+void console_limit(struct console *console, uint64_t took, uint64_t room)
+{
+	struct relay *in = &console->relays[CONSOLE_IN];
+
+	/* The guest's root may say anything. */
+	in->limit = MIN(took, in->total) + room;
 }
 
 void console_poll(const struct console *console, struct pollfd fds[CONSOLE_RELAYS])

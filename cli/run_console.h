@@ -48,6 +48,9 @@ void console_start(struct console *console);
 /* The guest's command runs: it gets our input, and all keys where that is a terminal. */
 void console_begin(struct console *console);
 
+/* The guest has read `took` bytes of its input; it may have `room` more. */
+void console_limit(struct console *console, uint64_t took, uint64_t room);
+
 /* What to poll for. */
 void console_poll(const struct console *console, struct pollfd fds[CONSOLE_RELAYS]);
 

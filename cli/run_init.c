@@ -73,6 +73,9 @@ static void take_line(struct run_init *init)
 		init->answered = false;
 	} else if (!strcmp(line, GUEST_STATUS_STARTED)) {
 		init->starts++;
+		init->took = 0;
+	} else if (!strncmp(line, GUEST_STATUS_TOOK, strlen(GUEST_STATUS_TOOK))) {
+		init->took = strtoull(line + strlen(GUEST_STATUS_TOOK), NULL, 10);
 	}
 }
 

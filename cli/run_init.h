@@ -18,6 +18,7 @@ struct run_init {
 	int fd;			/* our end; -1: none, or at its end */
 	int vmm;		/* the VMM's end, until it has it */
 	unsigned int starts;	/* how often COMMAND was started: again after a reboot */
+	uint64_t took;		/* bytes of input that the guest has read, since the last start */
 	bool known;		/* the guest said how COMMAND ended: */
 	int status;		/* COMMAND's; valid if `failure` is empty */
 	uint64_t out, err;	/* bytes that it sent through these ports */

@@ -404,6 +404,8 @@ static void answer_init(struct machine *machine)
 		machine->input_told = false;
 		console_begin(machine->console);
 	}
+	if (machine->parts->uml)
+		console_limit(machine->console, init->took, GUEST_LINE_ROOM);
 	if (machine->starts && !machine->input_told && console_input_ended(machine->console, &input)) {
 		machine->input_told = true;
 		run_init_tell_input(init, input);

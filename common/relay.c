@@ -2,6 +2,7 @@
 /* One way of bytes; see relay.h. */
 #include "common/relay.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -22,12 +23,19 @@ int relay_reopen(int fd, int flags)
 	return open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
+static size_t may_read(const struct relay *relay)
+{
+	if (!relay->limit)
+		return sizeof(relay->buf);
+	return MIN(relay->limit - MIN(relay->total, relay->limit), sizeof(relay->buf));
+}
+
 void relay_poll(const struct relay *relay, struct pollfd *fd)
 {
 	if (relay_is_full(relay))
 		*fd = (struct pollfd){ .fd = relay->to, .events = POLLOUT };
 	else
-		*fd = (struct pollfd){ .fd = relay->from, .events = POLLIN };
+		*fd = (struct pollfd){ .fd = may_read(relay) ? relay->from : -1, .events = POLLIN };
 }
 
 bool relay_is_full(const struct relay *relay)
@@ -54,8 +62,10 @@ int relay_write(struct relay *relay)
 
 bool relay_read(struct relay *relay)
 {
-	ssize_t n = read(relay->from, relay->buf, sizeof(relay->buf));
+	size_t most = may_read(relay);
+	ssize_t n = read(relay->from, relay->buf, most);
 
+	assert(most);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	relay->done = 0;

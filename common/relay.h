@@ -22,6 +22,7 @@ struct relay {
 	size_t most;		/* bytes of one write; 0: all */
 	size_t len, done;	/* in buf, and of it written */
 	uint64_t total;		/* bytes read so far */
+	uint64_t limit;		/* of `total`, for now; 0: none */
 	char buf[RELAY_SIZE];
 };
 

@@ -20,11 +20,13 @@
  *   env=NAME=VALUE
  *   arg=WORD                      the command, word by word
  *
- * The guest says "started" when the command runs, and "exit STATUS OUT ERR" or "failed TEXT" when it
- * is done; OUT and ERR are the bytes that it sent through these ports. The last such line counts.
- * The host says "size ROWSxCOLUMNS" when the terminal's size has changed, "input-end BYTES" when the
- * input is at its end and has that many bytes in all, and "done" when it has all of the guest's
- * output. Then the guest powers off.
+ * The guest says "started" when the command runs. Where the ports are serial lines it says "took
+ * BYTES", how many of its input it has read from the port: the host sends GUEST_LINE_ROOM more than
+ * that at most. User-mode Linux never reads from a line again once its buffer was full. The guest
+ * says "exit STATUS OUT ERR" or "failed TEXT" when it is done; OUT and ERR are the bytes that it
+ * sent through these ports. The last such line counts. The host says "size ROWSxCOLUMNS" when the
+ * terminal's size has changed, "input-end BYTES" when the input is at its end and has that many
+ * bytes in all, and "done" when it has all of the guest's output. Then the guest powers off.
  */
 #ifndef CASEMENT_GUEST_PARAMS_H
 #define CASEMENT_GUEST_PARAMS_H
@@ -41,11 +43,13 @@
 #define GUEST_PARAMS_FILE "params"
 #define GUEST_MODULE_FILE "casement.ko"	/* in the boot share, where it is wanted */
 #define GUEST_STATUS_STARTED "started"
+#define GUEST_STATUS_TOOK "took "
 #define GUEST_STATUS_EXIT "exit "
 #define GUEST_STATUS_FAILED "failed "
 #define GUEST_TOLD_SIZE "size "
 #define GUEST_TOLD_INPUT_END "input-end "
 #define GUEST_TOLD_DONE "done"
+#define GUEST_LINE_ROOM 2048	/* bytes of input on their way through a serial line */
 #define GUEST_MOUNT_DIR "/mnt"
 #define GUEST_MOUNTS_MAX 32
 #define GUEST_PARAMS_MAX (4U << 20)	/* bytes; above Linux's limit for a command's words */

@@ -61,6 +61,17 @@ void report_started(void)
 		report_note("cannot tell that the command runs: %s", strerror(-err));
 }
 
+void report_took(uint64_t total)
+{
+	char line[64];
+	int err;
+
+	snprintf(line, sizeof(line), GUEST_STATUS_TOOK "%llu", (unsigned long long)total);
+	err = say(line);
+	if (err)
+		report_note("cannot tell how much was read: %s", strerror(-err));
+}
+
 /* ---- from the host ---- */
 
 static char heard[64];		/* the line that is being read, as far as there is room */

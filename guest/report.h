@@ -12,6 +12,9 @@ void report_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The command runs now: the host may send its input. */
 void report_started(void);
 
+/* How much of the input was read from its port. */
+void report_took(uint64_t total);
+
 /* A line of the host's. */
 struct report_word {
 	enum { REPORT_SIZE, REPORT_INPUT_END, REPORT_DONE } what;

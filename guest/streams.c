@@ -60,6 +60,7 @@ int streams_open(struct streams *streams, const struct guest_params *params)
 {
 	*streams = (struct streams){
 		.terminal = -1,
+		.serial = params->serial,
 		.relays = {
 			[STREAM_OUT] = { .from = -1, .to = port_fd(PORT_OUT) },
 			[STREAM_ERR] = { .from = -1, .to = port_fd(PORT_ERR) },
@@ -118,6 +119,17 @@ static void give_up_input(struct streams *streams)
 		close_fd(&in->to);
 }
 
+/* The host sends more only then. */
+static void tell_took(struct streams *streams)
+{
+	uint64_t total = streams->relays[STREAM_IN].total;
+
+	if (!streams->serial || total - streams->took < GUEST_LINE_ROOM / 2)
+		return;
+	streams->took = total;
+	report_took(total);
+}
+
 void streams_move(struct streams *streams, const struct pollfd fds[STREAMS])
 {
 	for (int i = 0; i < STREAMS; i++) {
@@ -135,6 +147,7 @@ void streams_move(struct streams *streams, const struct pollfd fds[STREAMS])
 		else if (err)
 			relay->len = relay->done = 0;
 	}
+	tell_took(streams);
 	end_input(streams);
 }
 

@@ -38,6 +38,18 @@ def test_input_goes_in_and_ends(accel):
     assert (result.returncode, result.stdout == data, result.stderr == data) == (3, True, True), result.stderr[-999:]
 
 
+@pytest.mark.parametrize("accel", ACCELS)
+def test_input_that_comes_in_pieces(accel):
+    """More than the guest's buffers hold at once, and after the command has read it, more."""
+    guest = subprocess.Popen(words_of(accel, "cat"), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    for number in range(4):
+        piece = b"%d" % number * 50000
+        guest.stdin.write(piece)
+        guest.stdin.flush()
+        assert guest.stdout.read(len(piece)) == piece
+    assert guest.communicate(timeout=PATIENCE)[0] == b"" and guest.returncode == 0
+
+
 def test_a_pipeline_of_guests():
     first = subprocess.Popen(words_of("uml", "seq", "20000"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     second = subprocess.Popen(words_of("uml", "grep", "7"), stdin=first.stdout, stdout=subprocess.PIPE)
