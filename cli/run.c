@@ -65,6 +65,12 @@ static int conclude(const struct machine *machine)
 	const struct run_init *init = &machine->init;
 	char how[128];
 
+	if (machine->output_error) {
+		log_error("%s takes no more output: %s; the machine was stopped",
+			  machine->output_broken == STDOUT_FILENO ? "standard output" : "standard error",
+			  strerror(-machine->output_error));
+		return machine->output_error == -EPIPE ? 128 + SIGPIPE : STATUS_FAILED;
+	}
 	if (machine->signal)
 		return 128 + machine->signal;
 	if (machine->broken) {

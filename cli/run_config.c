@@ -278,7 +278,7 @@ static const struct option_table table = {
 		  "program's input, to its end, and its output and errors come out as they went in.\n\n"
 		  "Exit status: that of COMMAND (128 + N if signal N ended it, 127 not found, 126 cannot be\n"
 		  "started); 1 if a part is missing, 2 if the command line is wrong, 125 if casement or the\n"
-		  "machine failed; 130 after Ctrl-C, 141 when the output's\n"
+		  "machine failed, or the output could not be written; 130 after Ctrl-C, 141 when the output's\n"
 		  "reader has left, 143 after SIGTERM.",
 	.rows = rows,
 	.n_rows = ARRAY_SIZE(rows),

@@ -186,7 +186,8 @@ int console_move(struct console *console, const struct pollfd fds[CONSOLE_RELAYS
 			relay->from = -1;
 			relay->len = relay->done = 0;
 		} else if (err) {
-			return -EPIPE;
+			console->broken = i == CONSOLE_OUT ? STDOUT_FILENO : STDERR_FILENO;
+			return err;
 		}
 	}
 	return 0;

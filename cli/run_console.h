@@ -25,6 +25,7 @@ struct console {
 	bool ended;			/* our input is at its end */
 	int guest[CONSOLE_RELAYS];	/* our ends of the ports */
 	int vmm[CONSOLE_RELAYS];	/* the VMM's ends, to be inherited */
+	int broken;			/* number of our stream that failed, after console_move() failed */
 	int own[3];			/* our streams, opened anew so that none waits; or -1 */
 	struct relay relays[CONSOLE_RELAYS];
 	unsigned int escapes;		/* Ctrl-] in a row */
@@ -54,7 +55,7 @@ void console_limit(struct console *console, uint64_t took, uint64_t room);
 /* What to poll for. */
 void console_poll(const struct console *console, struct pollfd fds[CONSOLE_RELAYS]);
 
-/* Move what is ready. 0; -ECANCELED when the escape was typed, -EPIPE when our output or errors take no more. */
+/* Move what is ready. 0; -ECANCELED when the escape was typed; else the -errno of a write to our streams. */
 int console_move(struct console *console, const struct pollfd fds[CONSOLE_RELAYS]);
 
 /* True when our input has ended; *total is how many bytes it had since console_begin(). */

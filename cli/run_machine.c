@@ -436,7 +436,9 @@ static void serve_once(struct machine *machine, int signals)
 		run_log_move(&machine->vmm_log);
 	err = console_move(machine->console, fds + POLL_CONSOLE);
 	if (err) {
-		machine->signal = err == -EPIPE ? SIGPIPE : SIGTERM;
+		machine->output_error = err == -ECANCELED ? 0 : err;
+		machine->output_broken = machine->console->broken;
+		machine->signal = err == -ECANCELED ? SIGTERM : SIGPIPE;
 		stop_vmm(machine);
 	}
 	answer_init(machine);

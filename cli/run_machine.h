@@ -42,6 +42,8 @@ struct machine {
 	int signal;				/* that we were sent; 0: none */
 	unsigned int starts;			/* of `init`, as far as handled */
 	bool input_told;			/* the guest was told how long its input is */
+	int output_error;			/* -errno of a write to our output or errors; 0: none failed */
+	int output_broken;			/* descriptor of that write */
 };
 
 /* The signals that a machine must be able to see; block them first. */

@@ -100,6 +100,27 @@ def test_output_arrives_whole(accel):
     assert result.returncode == 9
 
 
+@pytest.mark.parametrize("stream,name", [(1, "standard output"), (2, "standard error")])
+def test_a_stream_that_takes_no_more(stream, name, tmp_path):
+    script = f"while :; do echo text >&{stream}; done"
+    with open("/dev/full", "w") as full, open(tmp_path / "said", "w+") as said:
+        streams = {"stdout": said, "stderr": said, ("stdout", "stderr")[stream - 1]: full}
+        guest = subprocess.run(words_of("uml", "sh", "-c", script), stdin=subprocess.DEVNULL, timeout=PATIENCE,
+                               check=False, **streams)
+        said.seek(0)
+        assert guest.returncode == 125
+        assert stream == 2 or said.read() == f"casement run: error: {name} takes no more output: No space left on device; the machine was stopped\n"
+
+
+def test_a_reader_that_leaves():
+    guest = subprocess.Popen(words_of("uml", "yes"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert guest.stdout.read(2) == b"y\n"
+    guest.stdout.close()
+    assert guest.wait(timeout=PATIENCE) == 141
+    assert b"Broken pipe" in guest.stderr.read()
+    guest.stderr.close()
+
+
 # ---- a terminal ----
 
 class Terminal:
