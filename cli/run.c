@@ -88,6 +88,8 @@ static int conclude(const struct machine *machine)
 		return init->status;
 	if (init->known) {
 		log_error("%s", init->failure);
+	} else if (machine->kernel_log.said[RUN_LOG_FAILED]) {
+		log_error("%s", machine->kernel_log.failure);
 	} else if (machine->vmm.status && !machine->kernel_log.said[RUN_LOG_PANIC]) {
 		describe_status(machine->vmm.status, how, sizeof(how));
 		log_error("%s %s%s", machine->parts->vmm, how, way_out(machine));

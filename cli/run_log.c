@@ -13,6 +13,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/plain.h"
+#include "guest/params.h"
 
 /* A serial port gives single bytes: they are left to gather, instead of taken one at a time. */
 #define REST_MS 20
@@ -23,6 +24,7 @@ static const char *const words[] = {
 	[RUN_LOG_LINUX] = "Linux version",
 	[RUN_LOG_INIT] = "as init process",
 	[RUN_LOG_PANIC] = "Kernel panic",
+	[RUN_LOG_FAILED] = GUEST_LOG_PREFIX GUEST_STATUS_FAILED,
 };
 
 static int64_t now_ms(void)
@@ -101,6 +103,8 @@ static void take_line(struct run_log *log)
 		log->said[i] = true;
 		if (i == RUN_LOG_PANIC)
 			snprintf(log->panic, sizeof(log->panic), "%s", found);
+		if (i == RUN_LOG_FAILED)
+			snprintf(log->failure, sizeof(log->failure), "%s", found + strlen(words[i]));
 	}
 }
 

@@ -19,6 +19,7 @@ enum run_log_word {
 	RUN_LOG_LINUX,		/* a kernel speaks */
 	RUN_LOG_INIT,		/* it runs the first process */
 	RUN_LOG_PANIC,		/* it gives up */
+	RUN_LOG_FAILED,		/* the guest's init gives up, and has no port to say why */
 	RUN_LOG_WORDS
 };
 
@@ -30,7 +31,8 @@ struct run_log {
 	int64_t rest;		/* monotonic ms until when it is not looked at */
 	struct relay relay;
 	bool said[RUN_LOG_WORDS];
-	char panic[256];	/* the line, from the word on */
+	char panic[256];	/* the line of RUN_LOG_PANIC, from the word on */
+	char failure[256];	/* that of RUN_LOG_FAILED, after the word */
 	char line[1024];	/* the one that is being read */
 	size_t len;
 	char tail[RUN_LOG_TAIL];	/* a ring */

@@ -42,6 +42,7 @@
 #define GUEST_MODULES_MOUNT "modules"
 #define GUEST_PARAMS_FILE "params"
 #define GUEST_MODULE_FILE "casement.ko"	/* in the boot share, where it is wanted */
+#define GUEST_LOG_PREFIX "casement-init: "	/* of its lines in the kernel's log */
 #define GUEST_STATUS_STARTED "started"
 #define GUEST_STATUS_TOOK "took "
 #define GUEST_STATUS_EXIT "exit "

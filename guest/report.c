@@ -22,7 +22,8 @@ void report_note(const char *format, ...)
 	va_list args;
 	int n;
 
-	n = snprintf(line, sizeof(line), "casement-init: ");
+	/* Of level 3, an error: the kernel's argument `quiet` hides what is less. */
+	n = snprintf(line, sizeof(line), "<3>" GUEST_LOG_PREFIX);
 	va_start(args, format);
 	vsnprintf(line + n, sizeof(line) - (size_t)n, format, args);
 	va_end(args);

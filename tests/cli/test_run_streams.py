@@ -88,6 +88,16 @@ def test_input_that_the_command_does_not_read():
     os.close(write)
 
 
+# ---- ports ----
+
+@pytest.mark.parametrize("quiet", ["", " quiet"])
+def test_a_kernel_without_ports(quiet):
+    """It says which part it lacks, through its log, where it can say nothing else."""
+    result = run("auto", "true", options=["--append", "initcall_blacklist=virtio_console_init" + quiet], stdin=subprocess.DEVNULL)
+    assert result.returncode == 125 and b"CONFIG_VIRTIO_CONSOLE" in result.stderr, result
+    assert len(result.stderr.splitlines()) == 1, result
+
+
 # ---- output ----
 
 @pytest.mark.parametrize("accel", ACCELS)

@@ -67,6 +67,9 @@ static void words_are_found(void **state)
 	say(&f, "syncing\r\n[1] Kernel panic: another\n");
 	take(&f);
 	assert_string_equal(f.log.panic, "Kernel panic - not syncing");
+	say(&f, "[2] casement-init: no loopback\n[2] casement-init: failed for a reason\n");
+	take(&f);
+	assert_string_equal(f.log.failure, "for a reason");
 	close_all(&f);
 }
 
