@@ -135,6 +135,17 @@ static int call_publish(void *config, const char *argument)
 	return run_net_publish(config, argument);
 }
 
+static int call_include(void *opaque, const char *argument)
+{
+	struct run_config *config = opaque;
+	char *joined;
+
+	if (asprintf(&joined, "%s%s%s", config->include ? config->include : "", config->include ? "," : "", argument) < 0)
+		return -ENOMEM;
+	config->include = joined;
+	return 0;
+}
+
 static int call_env(void *opaque, const char *argument)
 {
 	struct run_config *config = opaque;
@@ -237,6 +248,9 @@ static const struct option_row rows[] = {
 	{ "root", 0, OPTION_CALL, 0, "DIR[:rw|:cow]",
 	  "The guest's root file system, which the guest cannot change. With rw it can, and DIR is changed. With cow it can, too, but what it changes is in its memory, at most half of that, and is gone with it: --root /:cow is this very system, in a machine. /proc, /sys, /dev, /run, /tmp and /mnt are the guest's own. A DIR that ends in :ro, :rw or :cow itself needs a slash after it. Default: a small Debian 13, made once and read-only.",
 	  .call = call_root },
+	{ "include", 0, OPTION_CALL, 0, "PACKAGE,...",
+	  "Give the small Debian these packages of Debian 13's, too. Each list of packages makes a root of its own, once: packages are unpacked, and their set-up scripts are not run. May be repeated.",
+	  .call = call_include },
 	{ "kernel", 0, OPTION_STRING, AT(kernel), "FILE",
 	  "Boot this kernel; it needs virtio-pci, virtio-console (with --accel uml: virtio_uml) and virtiofs built in. Default: Debian 13's." },
 	{ "driver", 0, OPTION_CHOICE, AT(driver), "NAME",
@@ -301,6 +315,10 @@ enum options_result run_config_parse(int argc, char **argv, struct run_config *c
 	}
 	if (!is_aligned(config->memory, WINDOW_RANGE)) {
 		log_error("--memory: not a multiple of 2M; give for example 512M or 2G");
+		return OPTIONS_BAD;
+	}
+	if (config->include && config->root) {
+		log_error("--include is about the small Debian, and --root names another root");
 		return OPTIONS_BAD;
 	}
 	if (config->n_ports)

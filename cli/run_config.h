@@ -50,6 +50,7 @@ struct run_config {
 	uint64_t memory, queues;
 	const char *root;		/* NULL: the guest root of vm-root */
 	int root_mode;			/* of `root`: enum run_root */
+	const char *include;		/* packages for the guest root of vm-root, joined by commas; NULL: none */
 	const char *kernel, *module, *qemu, *daemon, *append, *log, *monitor;
 	struct run_port ports[RUN_PORTS_MAX];
 	unsigned int n_ports;

@@ -95,16 +95,17 @@ static char *line_value(const char *lines, const char *key)
 }
 
 /* Run vm-root for one kind of tree; it says what it makes, and why it cannot. */
-static int ask_vm_root(const char *kind, char *lines, size_t size)
+static int ask_vm_root(const char *kind, const char *include, char *lines, size_t size)
 {
 	cleanup_free char *script = find_own(vm_root_places, R_OK | X_OK);
 	cleanup_free char *word = strdup(kind);
-	char print[] = "--print";
-	char *argv[] = { script, print, word, NULL };
+	char print[] = "--print", option[] = "--include";
+	char *plain[] = { script, print, word, NULL };
+	char *with[] = { script, print, option, (char *)include, word, NULL };
 
 	if (!script || !word)
 		return -ENOENT;
-	return child_capture(argv, -1, lines, size) ? -EIO : 0;
+	return child_capture(include ? with : plain, -1, lines, size) ? -EIO : 0;
 }
 
 /* The modules of the kernel of a tree that vm-root told of. */
@@ -128,8 +129,11 @@ static int find_guest(const struct run_config *config, struct run_parts *parts)
 	parts->kernel = config->kernel ? realpath(config->kernel, NULL) : NULL;
 	if (parts->root && parts->kernel)
 		return 0;
-	if (ask_vm_root("guest", lines, sizeof(lines))) {
-		log_error("no guest to boot: run scripts/setup vm as root, or give --root and --kernel");
+	if (ask_vm_root("guest", config->include, lines, sizeof(lines))) {
+		if (config->include)
+			log_error("no guest with these packages: --include %s", config->include);
+		else
+			log_error("no guest to boot: run scripts/setup vm as root, or give --root and --kernel");
 		return -ENOENT;
 	}
 	if (!parts->root) {
@@ -142,7 +146,7 @@ static int find_guest(const struct run_config *config, struct run_parts *parts)
 		parts->kernel = line_value(lines, "KERNEL");
 		parts->modules = config->root ? modules_of(lines) : NULL;
 	}
-	if (!parts->kernel && parts->uml && !ask_vm_root("uml", lines, sizeof(lines)))
+	if (!parts->kernel && parts->uml && !ask_vm_root("uml", NULL, lines, sizeof(lines)))
 		parts->kernel = line_value(lines, "UML");
 	if (!parts->root || !parts->kernel) {
 		log_error("vm-root names no root or no kernel; remove its cache and try again");
@@ -198,7 +202,7 @@ static const char *choose_qemu(const struct run_config *config)
 		return find_in_path(config->qemu);
 	if (installed && !config->window)
 		return installed;
-	if (ask_vm_root("qemu", lines, sizeof(lines)))
+	if (ask_vm_root("qemu", NULL, lines, sizeof(lines)))
 		return installed;
 	made = line_value(lines, "QEMU");
 	return made ? made : installed;

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """casement run --root: read-only unless it is asked for more, and copy-on-write for one's own system."""
 import os
+import shutil
 import subprocess
 
 import pytest
 
 from booted import BOOTED
-from daemons import CASEMENT, PATIENCE, TOP, short_path  # noqa: F401
+from daemons import BUILD, CASEMENT, PATIENCE, TOP, short_path  # noqa: F401
 
 NOBODY = 65534
 USER = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
@@ -128,3 +129,33 @@ def test_a_kernel_that_has_no_overlay(root):
     result = run(f"{root}:cow", "true", "--kernel", kernel, accel="auto")
     assert result.returncode == 125 and len(result.stderr.splitlines()) == 1, result
     assert "has no overlay file system" in result.stderr and "lib/modules" in result.stderr
+
+
+# Beside a copy of the programs: it makes nothing, and says what it was asked for.
+VM_ROOT = """#!/bin/sh
+echo "$*" >> "$0.asked"
+case "$*" in *bad*) echo "vm-root: Debian has no package bad" >&2; exit 1;; esac
+exec REAL --print guest uml
+"""
+
+
+def test_packages_for_the_small_debian(temporary):
+    """vm-root is asked for them all at once; when it cannot, it says why."""
+    for name in ("casement", "casementd", "guest/casement-init"):
+        (temporary / "build" / name).parent.mkdir(exist_ok=True, parents=True)
+        shutil.copy(BUILD / name, temporary / "build" / name)
+    (temporary / "scripts").mkdir()
+    script = temporary / "scripts/vm-root"
+    script.write_text(VM_ROOT.replace("REAL", str(TOP / "scripts/vm-root")))
+    script.chmod(0o755)
+    words = [temporary / "build/casement", "run", "--accel", "uml", "--no-share", "--include", "curl,file"]
+    BOOTED["native"] += 1
+    for more, status, said in [(["--include", "jq"], 0, ""), (["--include", "bad"], 1, "no package bad")]:
+        result = subprocess.run([*words, *more, "--", "true"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                timeout=PATIENCE, check=False)
+        assert result.returncode == status and said in result.stderr, result
+        assert result.stderr == "" or result.stderr.endswith("no guest with these packages: --include curl,file,bad\n")
+    asked = (temporary / "scripts/vm-root.asked").read_text().splitlines()
+    assert asked == ["--print --include curl,file,jq guest", "--print uml", "--print --include curl,file,bad guest"]
+    result = subprocess.run([*words, "--root", "/", "--", "true"], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert result.returncode == 2 and "--include is about the small Debian" in result.stderr, result
