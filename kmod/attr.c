@@ -159,41 +159,93 @@ void cs_attr_first(struct inode *inode, const struct fuse_attr *attr, u64 expire
 	i_size_write(inode, attr->size);
 }
 
-void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expires, u64 snapshot)
+/* i_lock held. */
+static loff_t size_now(const struct inode *inode, const struct fuse_attr *attr)
 {
-	struct timespec64 mtime = { attr->mtime, attr->mtimensec }, old_mtime;
-	struct cs_inode *node = cs_inode(inode);
-	loff_t old, size = attr->size;
-	bool drop = false;
+	return cs_attr_is_unsent(inode) ? max_t(loff_t, attr->size, i_size_read(inode)) : attr->size;
+}
+
+/* The contents that are cached are others than the daemon's. i_lock held. */
+static bool is_changed(const struct inode *inode, const struct fuse_attr *attr)
+{
+	struct timespec64 mtime = { attr->mtime, attr->mtimensec }, old = inode_get_mtime(inode);
+
+	return S_ISREG(inode->i_mode) &&
+	       (size_now(inode, attr) != i_size_read(inode) ||
+		(!timespec64_equal(&mtime, &old) && !cs_inode(inode)->mtime_is_ours));
+}
+
+/* What is in the window is the host's own page, and never old. */
+static bool may_be_old(const struct inode *inode)
+{
+	return inode->i_mapping->nrpages && !IS_DAX(inode);
+}
+
+enum outcome { REFUSED, TAKEN, TAKEN_SHORTER, CHANGED };
+
+/* CHANGED, nothing done, where what is cached has to go before; `dropped`: it has. */
+static enum outcome take_over(struct inode *inode, const struct fuse_attr *attr, u64 expires, u64 snapshot, bool dropped)
+{
+	enum outcome outcome = REFUSED;
+	loff_t size;
 
 	spin_lock(&inode->i_lock);
-	if (is_older(inode, snapshot)) {
-		spin_unlock(&inode->i_lock);
-		return;
-	}
-	old = i_size_read(inode);
-	old_mtime = inode_get_mtime(inode);
-	if (cs_attr_is_unsent(inode))
-		size = max(size, old);
-	if (S_ISREG(inode->i_mode)) {
-		drop = old != size || (!timespec64_equal(&mtime, &old_mtime) && !node->mtime_is_ours);
-		/* What is unsent will move it again. */
-		node->mtime_is_ours = cs_attr_is_unsent(inode);
-	}
+	if (is_older(inode, snapshot))
+		goto unlock;
+	outcome = CHANGED;
+	if (!dropped && is_changed(inode, attr) && may_be_old(inode))
+		goto unlock;
+	size = size_now(inode, attr);
+	outcome = size < i_size_read(inode) ? TAKEN_SHORTER : TAKEN;
+	/* What is unsent will move it again. */
+	cs_inode(inode)->mtime_is_ours = S_ISREG(inode->i_mode) && cs_attr_is_unsent(inode);
 	set_fields(inode, attr, expires);
 	i_size_write(inode, size);
 	taken_over(inode, snapshot);
+unlock:
 	spin_unlock(&inode->i_lock);
-	if (!drop || !inode->i_mapping->nrpages)
+	return outcome;
+}
+
+/* The file has become shorter. */
+static void cut_off(struct inode *inode)
+{
+	struct address_space *mapping = inode->i_mapping;
+	int killed;
+
+	if (!mapping->nrpages)
 		return;
-	/* What is in the window is the host's own page, and never old. */
-	if (IS_DAX(inode)) {
-		unmap_mapping_range(inode->i_mapping, round_up(size, PAGE_SIZE), 0, 1);
+	/* What a killed process leaves there is cut off before the file is made longer. */
+	if (!IS_DAX(inode)) {
+		cs_pages_cut(inode);
 		return;
 	}
-	if (size < old)
-		truncate_pagecache(inode, size);
-	invalidate_inode_pages2(inode->i_mapping);
+	/* A fault that has seen the larger size has its page table entry when the lock is had. */
+	killed = down_write_killable(&mapping->invalidate_lock);
+	unmap_mapping_range(mapping, round_up(i_size_read(inode), PAGE_SIZE), 0, 0);
+	if (!killed)
+		filemap_invalidate_unlock(mapping);
+}
+
+/*
+ * Pages go before the new attributes are seen: a process that has seen those reads what belongs to them, and
+ * where the file became longer no read finds zeros that were cached past its end. What is dirty stays, as in
+ * NFS: FUSE cuts the page cache by the size that it was told, and with it what was written since.
+ */
+void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expires, u64 snapshot)
+{
+	enum outcome outcome = take_over(inode, attr, expires, snapshot, false);
+
+	if (outcome == CHANGED) {
+		/* Killed: let others ask. */
+		if (cs_pages_drop(inode, 0, LLONG_MAX)) {
+			cs_attr_expire(inode);
+			return;
+		}
+		outcome = take_over(inode, attr, expires, snapshot, true);
+	}
+	if (outcome == TAKEN_SHORTER)
+		cut_off(inode);
 }
 
 static bool reply_is_of(const struct inode *inode, const struct fuse_attr_out *out)
@@ -423,21 +475,36 @@ static int ask_setattr(struct mnt_idmap *idmap, struct inode *inode, struct iatt
 	return err;
 }
 
+/* All that maps the file lets go of what is past its end, private copies too; and nothing is cached there. */
+static int cut_pages(struct inode *inode)
+{
+	loff_t size = i_size_read(inode);
+	int err;
+
+	if (IS_DAX(inode)) {
+		truncate_pagecache(inode, size);
+		return 0;
+	}
+	unmap_mapping_range(inode->i_mapping, round_up(size, PAGE_SIZE), 0, 1);
+	err = cs_pages_cut(inode);
+	/* Copies that were made of what was cached until now. */
+	unmap_mapping_range(inode->i_mapping, round_up(size, PAGE_SIZE), 0, 1);
+	return err;
+}
+
 /*
  * The cached size is the smaller one until the daemon has said yes, and pages beyond either end
  * are gone: what is stored to them, or was, does not follow the request and make the file long
- * again. The size that there was.
+ * again. *old: the size that there was.
  */
-static loff_t begin_resize(struct inode *inode, loff_t size)
+static int begin_resize(struct inode *inode, loff_t size, loff_t *old)
 {
-	loff_t old = i_size_read(inode);
-
+	*old = i_size_read(inode);
 	spin_lock(&inode->i_lock);
 	cs_inode(inode)->resizing = true;
-	i_size_write(inode, min(old, size));
+	i_size_write(inode, min(*old, size));
 	spin_unlock(&inode->i_lock);
-	truncate_pagecache(inode, min(old, size));
-	return old;
+	return cut_pages(inode);
 }
 
 static void end_resize(struct inode *inode, loff_t size)
@@ -462,8 +529,7 @@ static int resize(struct mnt_idmap *idmap, struct inode *inode, struct iattr *at
 	/* A failed WRITE is reported by close() or fsync(). A killed process does not wait for the pages. */
 	if (cs_write_out(inode) == -EINTR)
 		return -EINTR;
-	old = begin_resize(inode, attr->ia_size);
-	err = ask_setattr(idmap, inode, attr, out);
+	err = begin_resize(inode, attr->ia_size, &old) ?: ask_setattr(idmap, inode, attr, out);
 	/* Where it ends is not known now, and a load past that from the window would be the machine's end. */
 	if (err == -EINTR && IS_DAX(inode))
 		cs_dax_leave_locked(inode);

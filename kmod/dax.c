@@ -369,7 +369,7 @@ static void decide(struct inode *inode)
 		return;
 	on = is_offered(inode) && !reserve(inode);
 	if (on && !was)
-		on = !filemap_write_and_wait(inode->i_mapping) && !invalidate_inode_pages2(inode->i_mapping);
+		on = !cs_write_out(inode) && !cs_pages_drop(inode, 0, LLONG_MAX) && !inode->i_mapping->nrpages;
 	if (!on && was)
 		drop_all(inode);
 	else if (!on && cs_inode(inode)->dax)

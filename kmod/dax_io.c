@@ -11,7 +11,6 @@
 #include <linux/iomap.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/sched/signal.h>
 #include <linux/uio.h>
 
 #include "compat.h"
@@ -147,8 +146,8 @@ ssize_t cs_dax_read(struct kiocb *iocb, struct iov_iter *to)
 /* The file left the window meanwhile: pages that were read before this write are old. */
 static void drop_old_pages(struct inode *inode, loff_t pos, ssize_t done)
 {
-	if (done > 0 && !IS_DAX(inode) && !fatal_signal_pending(current))
-		invalidate_inode_pages2_range(inode->i_mapping, pos >> PAGE_SHIFT, (pos + done - 1) >> PAGE_SHIFT);
+	if (done > 0 && !IS_DAX(inode))
+		cs_pages_drop(inode, pos, pos + done - 1);
 }
 
 ssize_t cs_dax_write(struct kiocb *iocb, struct iov_iter *from)

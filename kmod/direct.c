@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause OR GPL-2.0-only */
 /* Direct I/O: the caller's own pages go to the device, nothing is copied. */
 #include <linux/pagemap.h>
-#include <linux/sched/signal.h>
 #include <linux/uio.h>
 #include <linux/wait_bit.h>
 
@@ -120,9 +119,9 @@ ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from)
 	/* Where the daemon appends it must be the end. */
 	done = iocb->ki_flags & IOCB_APPEND ? cs_write_out(inode) :
 					      cs_write_out_range(inode, start, end);
+	done = done ?: cs_pages_end(inode, start);
 	if (done)
 		return done;
-	cs_pages_end(inode, start);
 	/* After a write that nobody waits for, nobody is there to sync it. */
 	if (can_be_async(iocb, from, true) && !iocb_is_dsync(iocb))
 		return cs_transfer_start(iocb, from, true);
@@ -130,10 +129,9 @@ ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from)
 	if (done > 0)
 		cs_attr_wrote(inode, iocb->ki_pos);
 	/*
-	 * What was cached is old now; a mapping's page that stays was dirtied meanwhile. A killed process does
-	 * not wait for readers of those pages: that is left to cs_direct_ended().
+	 * What was cached is old now; a mapping's page that stays was dirtied meanwhile. What a killed process
+	 * leaves is dropped by cs_direct_ended().
 	 */
-	if (!fatal_signal_pending(current))
-		invalidate_inode_pages2_range(inode->i_mapping, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
+	cs_pages_drop(inode, start, end);
 	return done;
 }

@@ -138,8 +138,7 @@ static void drop_pages(struct work_struct *work)
 	struct cs_request *request = container_of(work, struct cs_request, work);
 	loff_t start = ((struct fuse_write_in *)cs_request_args(request))->offset;
 
-	invalidate_inode_pages2_range(request->inode->i_mapping, start >> PAGE_SHIFT,
-				      (start + request->data_len - 1) >> PAGE_SHIFT);
+	cs_pages_drop(request->inode, start, start + request->data_len - 1);
 	count_ended(request->inode);
 	cs_request_put(request);
 }

@@ -177,24 +177,34 @@ struct cs_file *cs_file_open_own(struct inode *inode)
 
 /* ---- operations ---- */
 
+/* Closed elsewhere and opened here: its contents of then are wanted. */
+static int drop_old(struct inode *inode, const struct cs_file *open)
+{
+	if (open->flags & (FOPEN_KEEP_CACHE | FOPEN_DIRECT_IO) || IS_DAX(inode))
+		return 0;
+	return cs_pages_drop(inode, 0, LLONG_MAX);
+}
+
 static int open(struct inode *inode, struct file *file)
 {
-	struct cs_file *opened;
+	bool created = file->private_data;
 	int err = generic_file_open(inode, file);
 
 	/* CREATE opened it already. */
-	if (!err && !file->private_data)
+	if (!err && !created)
 		err = cs_file_open(inode, file);
 	if (err)
 		return err;
-	opened = file->private_data;
 	file->f_mode |= FMODE_CAN_ODIRECT | FMODE_NOWAIT;
 	cs_dax_open(inode);
-	/* Closed elsewhere and opened here: its contents of then are wanted. */
-	if (!(opened->flags & (FOPEN_KEEP_CACHE | FOPEN_DIRECT_IO)) && !IS_DAX(inode) &&
-	    inode->i_mapping->nrpages)
-		invalidate_inode_pages2(inode->i_mapping);
-	return 0;
+	err = drop_old(inode, file->private_data);
+	if (!err)
+		return 0;
+	/* There will be no release(); and what CREATE opened is given back by that. */
+	cs_dax_release(inode);
+	if (!created)
+		cs_file_detach(inode, file);
+	return err;
 }
 
 static int flush(struct file *file, fl_owner_t id)
@@ -358,7 +368,7 @@ static int mmap(struct file *file, struct vm_area_struct *vma)
 		return cs_mmap(file, vma);
 	if ((vma->vm_flags & VM_MAYSHARE) && !cs_session_has(open->session, FUSE_DIRECT_IO_ALLOW_MMAP))
 		return -ENODEV;
-	err = invalidate_inode_pages2(file->f_mapping);
+	err = cs_pages_drop(file_inode(file), 0, LLONG_MAX);
 	return err ?: cs_mmap(file, vma);
 }
 

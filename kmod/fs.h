@@ -311,8 +311,19 @@ int cs_write_out_range(struct inode *inode, loff_t start, loff_t end);
  */
 int cs_pages_away(struct inode *inode, loff_t start, loff_t end);
 
+/* ---- drop.c: each 0, or -EINTR when the caller was killed, who may wait for folios that are being read ---- */
+
+/*
+ * What is cached of the range, from `start` to `end` itself, is read again when it is wanted, but for what
+ * is dirty, or a device transfers to. No folio lock held.
+ */
+int cs_pages_drop(struct inode *inode, loff_t start, loff_t end);
+
+/* Nothing is cached past the file's end: whole folios go, dirty or not, and the rest of one is zeros. */
+int cs_pages_cut(struct inode *inode);
+
 /* The file is to be made longer by what begins at `start`: nothing that is cached past its end comes to light. */
-void cs_pages_end(struct inode *inode, loff_t start);
+int cs_pages_end(struct inode *inode, loff_t start);
 
 /* The file operation, by the page cache. */
 int cs_mmap(struct file *file, struct vm_area_struct *vma);

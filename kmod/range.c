@@ -61,15 +61,10 @@ static int fallocate_locked(struct file *file, int mode, loff_t offset, loff_t l
 	struct cs_file *open = file->private_data;
 	struct cs_request *request;
 	struct fuse_fallocate_in *in;
-	int err;
+	int err = 0;
 
-	if (!(mode & FALLOC_FL_KEEP_SIZE)) {
-		err = inode_newsize_ok(inode, max(offset + len, i_size_read(inode)));
-		if (err)
-			return err;
-		cs_pages_end(inode, offset + len);
-	}
-	err = file_modified(file);
+	if (!(mode & FALLOC_FL_KEEP_SIZE))
+		err = cs_pages_end(inode, offset + len);
 	if (!err && mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		err = cs_pages_away(inode, offset, offset + len - 1);
 	if (err)
@@ -91,14 +86,20 @@ static int fallocate_locked(struct file *file, int mode, loff_t offset, loff_t l
 long cs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 {
 	struct inode *inode = file_inode(file);
-	long err;
+	long err = 0;
 
 	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
 		return -EOPNOTSUPP;
 	inode_lock(inode);
-	filemap_invalidate_lock(inode->i_mapping);
-	err = fallocate_locked(file, mode, offset, len);
-	filemap_invalidate_unlock(inode->i_mapping);
+	if (!(mode & FALLOC_FL_KEEP_SIZE))
+		err = inode_newsize_ok(inode, max(offset + len, i_size_read(inode)));
+	/* It may ask for attributes, and those take the invalidate lock. */
+	err = err ?: file_modified(file);
+	if (!err) {
+		filemap_invalidate_lock(inode->i_mapping);
+		err = fallocate_locked(file, mode, offset, len);
+		filemap_invalidate_unlock(inode->i_mapping);
+	}
 	inode_unlock(inode);
 	return err;
 }
@@ -135,10 +136,9 @@ static ssize_t copy_locked(struct file *from, loff_t from_at, struct file *to, l
 	struct inode *inode = file_inode(to);
 	ssize_t done;
 
-	done = file_modified(to) ?: cs_pages_away(inode, to_at, to_at + len - 1);
+	done = cs_pages_away(inode, to_at, to_at + len - 1) ?: cs_pages_end(inode, to_at);
 	if (done)
 		return done;
-	cs_pages_end(inode, to_at);
 	done = ask_copy(from, from_at, to, to_at, len);
 	if (done > 0)
 		cs_attr_wrote(inode, to_at + done);
@@ -153,9 +153,12 @@ static ssize_t copy_piece(struct file *from, loff_t from_at, struct file *to, lo
 	if (done)
 		return done;
 	inode_lock(target);
-	filemap_invalidate_lock(target->i_mapping);
-	done = copy_locked(from, from_at, to, to_at, len);
-	filemap_invalidate_unlock(target->i_mapping);
+	done = file_modified(to);
+	if (!done) {
+		filemap_invalidate_lock(target->i_mapping);
+		done = copy_locked(from, from_at, to, to_at, len);
+		filemap_invalidate_unlock(target->i_mapping);
+	}
 	inode_unlock(target);
 	return done;
 }

@@ -67,8 +67,7 @@ static void complete_write(struct work_struct *work)
 
 	/* It is within the file, and is cut off if somebody has cut the file meanwhile. */
 	cs_attr_wrote(inode, 0);
-	invalidate_inode_pages2_range(inode->i_mapping, transfer->start >> PAGE_SHIFT,
-				      (transfer->end - 1) >> PAGE_SHIFT);
+	cs_pages_drop(inode, transfer->start, transfer->end - 1);
 	complete_iocb(transfer);
 }
 

@@ -214,10 +214,9 @@ static ssize_t write_some(struct kiocb *iocb, struct iov_iter *from)
 	if (!done)
 		done = (ssize_t)cs_write_done(request) ?: -EIO;
 	cs_request_put(request);
-	/* What the folios have is not what the daemon has. But who was killed does not wait for their reply. */
+	/* What the folios have is not what the daemon has. A killed process does not wait for their reply. */
 	if (done < len && done != -EINTR)
-		invalidate_inode_pages2_range(inode->i_mapping, iocb->ki_pos >> PAGE_SHIFT,
-					      (iocb->ki_pos + len - 1) >> PAGE_SHIFT);
+		cs_pages_drop(inode, iocb->ki_pos, iocb->ki_pos + len - 1);
 	if (done < len)
 		iov_iter_revert(from, len - max_t(ssize_t, done, 0));
 	return done;
@@ -242,8 +241,10 @@ static ssize_t write_through(struct kiocb *iocb, struct iov_iter *from)
 ssize_t cs_write_cached(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
+	int err = cs_pages_end(inode, iocb->ki_pos);
 
-	cs_pages_end(inode, iocb->ki_pos);
+	if (err)
+		return err;
 	if (cs_session_has(cs_session(inode->i_sb), FUSE_WRITEBACK_CACHE))
 		return generic_perform_write(iocb, from);
 	return write_through(iocb, from);

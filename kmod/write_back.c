@@ -231,17 +231,7 @@ int cs_pages_away(struct inode *inode, loff_t start, loff_t end)
 	if (!err)
 		err = write_and_check(mapping, start, end);
 	/* Pages that a device transfers to are dirty when that says so, and stay: as in local file systems. */
-	if (!err && !IS_DAX(inode))
-		invalidate_inode_pages2_range(mapping, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
-	return err;
-}
-
-void cs_pages_end(struct inode *inode, loff_t start)
-{
-	loff_t size = i_size_read(inode);
-
-	if (start > size && !IS_DAX(inode))
-		truncate_pagecache(inode, size);
+	return err || IS_DAX(inode) ? err : cs_pages_drop(inode, start, end);
 }
 
 /* ---- write(2) ---- */

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Our own guest driver and a daemon that answers late (tests/liar/late.c): what a late answer says is judged by what
+happened since it was asked for."""
+import os
+import pathlib
+import signal
+
+import pytest
+
+from agent import Agent
+from guests import BUILD
+from kmod_guest import TAKE
+
+LATE = ["--daemon", BUILD / "tests/liar/casementd-late", "--share-arg", "--timeout=1000"]
+WRITE_BACK = ["--share-arg", "--writeback"]
+WAYS = pytest.mark.parametrize("args", [[], WRITE_BACK], ids=["through", "back"])
+
+# Opcodes of FUSE.
+GETATTR, READ = 3, 15
+
+
+@pytest.fixture
+def late(checked, share, checked_module, tmp_path):
+    """A function that starts a guest of such a daemon."""
+    def start(*args):
+        control = tmp_path / "control"
+        control.mkdir()
+        made = Agent(checked, "a", control, "--share", f"{share}:t", *LATE, *args,
+                     "--share", f"{checked_module.parent}:kmod:ro")
+        made.ask(TAKE + "set +e" + SENT)
+        return made
+    return start
+
+
+class Kept:
+    """What the daemon keeps, from here to the end of the block; then it goes on with the guest's next request."""
+
+    def __init__(self, agent, share, what, opcode, number=1):
+        self.agent, self.path = agent, pathlib.Path(share) / ".late"
+        self.path.write_text(f"{what} {opcode} {number}\n")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.path.unlink(missing_ok=True)
+        self.agent.ask("stat -f /mnt/t > /dev/null")
+
+
+UNDER_WAY = "until grep -q 'in_flight=[1-9]' $sysfs/statistics; do :; done\n"
+# Begin a command in the background whose requests are all answered, but which waits all the same: for what another does.
+# The first of them is sent after `before`, for its program is read from elsewhere.
+SENT = r"""
+sent() { sed -n 's/^request.* sent=\([0-9]*\) .*/\1/p' $sysfs/statistics; }
+waits() {
+    before=$(sent); "$@" & pid=$!
+    until [ $(sent) -gt $before ] && ! grep -q 'in_flight=[2-9]' $sysfs/statistics && grep -q ') D' /proc/$pid/stat; do :; done
+}
+"""
+
+# In the guest: each line of its input is a call. No other process has its descriptor: a close would send dirty pages.
+CALLS = r"""
+import mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+pages = mmap.mmap(fd, 64 * 4096)
+pages.madvise(mmap.MADV_RANDOM)
+def load(page):
+    return pages[page * 4096]
+def store(page):
+    pages[page * 4096] = ord("S")
+def write(page):
+    os.pwrite(fd, b"W" * 4096, page * 4096)
+for line in sys.stdin:
+    print(eval(line), flush=True)
+"""
+
+
+def begin_calls(agent, share, name):
+    (share / "calls.py").write_text(CALLS)
+    (share / name).write_bytes(b"x" * 64 * 4096)
+    agent.ask(f"stat {name}; cp calls.py /tmp; mkfifo /tmp/go /tmp/said\n"
+              f"python3 -I /tmp/calls.py {name} < /tmp/go > /tmp/said & calls=$!\n"
+              f"exec 8> /tmp/go 9< /tmp/said; call() {{ echo \"$1\" >&8; read said <&9; echo $said; }}; call 'write(63)'; stat --cached=never {name}")
+
+
+@WAYS
+def test_what_is_written_while_a_smaller_size_is_taken_over(late, share, args):
+    """The host cuts the file and makes it long again. What the guest writes then is past an end that is none any more:
+    it stays, though whoever was told of the cut still waits for a page that is being read."""
+    agent = late(*args)
+    begin_calls(agent, share, "cut")
+    agent.ask("call 'load(3)'")
+    with Kept(agent, share, "reply", READ):
+        agent.ask("dd if=cut bs=4096 skip=2 count=1 of=/tmp/got 2> /dev/null & reader=$!\n" + UNDER_WAY)
+        os.truncate(share / "cut", 4096)
+        agent.ask("waits stat --cached=never -c %s cut > /tmp/one; one=$pid")
+        os.truncate(share / "cut", 64 * 4096)
+        agent.ask("waits stat --cached=never -c %s cut > /tmp/two; two=$pid")
+        agent.ask("call 'store(40)'; call 'write(50)'")
+    assert agent.ask("wait $reader $one $two; exec 8>&- 9<&-; wait $calls; sync; stat -c %s cut") == "262144\n"
+    data = (share / "cut").read_bytes()
+    expected = {page: bytes(4096) for page in range(64)}
+    # The first write asks if there are extended attributes.
+    expected |= {0: b"x" * 4096, 40: b"S" + bytes(4095), 50: b"W" * 4096}
+    assert [page for page in range(64) if data[page * 4096:][:4096] != expected[page]] == []
+    agent.end()
+
+
+def test_contents_are_as_new_as_attributes(late, share):
+    """Of a file that the host changed: its new size and times are not told before what was cached has gone."""
+    agent = late()
+    begin_calls(agent, share, "new")
+    agent.ask("call 'load(30)'")
+    with Kept(agent, share, "reply", READ):
+        agent.ask("dd if=new bs=4096 skip=2 count=1 of=/tmp/got 2> /dev/null & reader=$!\n" + UNDER_WAY + "call 'load(30)'")
+        (share / "new").write_bytes(b"y" * 64 * 4096)
+        os.utime(share / "new", (1, 1))
+        agent.ask("waits stat --cached=never -c %Y new > /tmp/one; one=$pid")
+        said = agent.ask("stat --cached=always -c %Y new; call 'load(30)'").split()
+        assert said[0] != "1" or said[1] == str(ord("y"))
+    assert agent.ask("wait $reader $one; cat /tmp/one; call 'load(30)'") == f"1\n{ord('y')}\n"
+    agent.ask("exec 8>&- 9<&-; wait $calls")
+    agent.end()
+
+
+# What drops pages of the file `new`, or waits for that, and can be killed all the same.
+DROPS = {
+    "stat": "stat --cached=never new", "open": "head -c 1 new", "truncate": "truncate -s 4096 new",
+    "punch": "fallocate -p -o 8192 -l 4096 new",
+    "copy": "python3 -Ic 'import os; a, b = (os.open(name, os.O_RDWR) for name in (\"other\", \"new\")); "
+            "os.copy_file_range(a, b, 4096, 0, 8192)'",
+}
+
+
+@pytest.mark.parametrize("way", DROPS)
+def test_dropping_pages_can_be_killed(late, share, way):
+    """While another process reads one of them, and the daemon does not answer that."""
+    agent = late()
+    begin_calls(agent, share, "new")
+    (share / "other").write_bytes(b"y" * 4096)
+    agent.ask("stat other; head -c 1 other; call 'load(30)'")
+    with Kept(agent, share, "reply", READ):
+        agent.ask("dd if=new bs=4096 skip=2 count=1 of=/tmp/got 2> /dev/null & reader=$!\n" + UNDER_WAY)
+        if way == "stat":
+            os.truncate(share / "new", 8192)
+        agent.ask(f"waits {DROPS[way]} > /dev/null")
+        assert "137" in agent.ask("kill -9 $pid; wait $pid; echo $?", patience=20)
+    agent.ask("wait $reader; exec 8>&- 9<&-; wait $calls")
+    agent.end()
