@@ -21,7 +21,8 @@
 #define BATCH_MAX 256u
 #define LOCAL_ROUND 16u			/* operations between two looks at the clock */
 #define COUNTED_NS 100000000u
-#define COUNTED_TRIES 5
+#define COUNTED_TRIES 3
+#define COUNTED_SLACK 20u		/* so much of a run may pass before the counter is read, as a divisor */
 #define LATEST 100u			/* times its length: when a run ends that got nothing done */
 #define NAP_NS 50000000u
 
@@ -371,22 +372,31 @@ int bench_run_local(struct bench_local *local, const struct bench_row *row,
 	return atomic_load(how->stop) ? -ECANCELED : 0;
 }
 
-/* One run under `counter`. RUN_NOT_COUNTED when nothing got done in it. */
+/* What was to be done at `when` is done now: soon enough for a run of this length? */
+static bool is_in_time(uint64_t when, const struct bench_how *how)
+{
+	return now_ns() < when + how->run_ns / COUNTED_SLACK;
+}
+
+/* One run under `counter`. RUN_NOT_COUNTED when nothing got done in it, or the counter was read late. */
 static double count_once(struct bench_target *target, const struct bench_row *row,
 			 const struct bench_how *how, const struct bench_counter *counter)
 {
 	struct runner *runners = calloc(target->queues, sizeof(*runners));
 	double calls = RUN_NOT_COUNTED;
 	uint64_t before, after;
+	bool in_time;
 
 	if (!runners)
 		return calls;
 	start(runners, target, row, how);
 	sleep_until(how, target, runners[0].begin);
 	before = count_read(counter);
+	in_time = is_in_time(runners[0].begin, how);
 	sleep_until(how, target, runners[0].end);
 	after = count_read(counter);
-	if (!finish(runners, target->queues, how) && runners->ops && runners->until == runners->end)
+	in_time = in_time && is_in_time(runners[0].end, how);
+	if (!finish(runners, target->queues, how) && runners->ops && in_time && runners->until == runners->end)
 		calls = (double)(after - before) / (double)runners->ops;
 	free(runners);
 	return calls;

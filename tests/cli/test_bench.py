@@ -77,10 +77,8 @@ def check_row(row, whos, depth):
             continue
         assert 0 < figures["p50_us"]["median"] <= figures["p99_us"]["median"] \
             <= figures["p999_us"]["median"], row
-        if row["work"] == "dax-read":
-            assert figures["calls_per_op"] is None
-        elif may_count():
-            assert 0 < figures["calls_per_op"] < 100, row
+        # None also where a busy host let the counter be read too late.
+        assert figures["calls_per_op"] is None or (row["work"] != "dax-read" and 0 < figures["calls_per_op"] < 100), row
 
 
 def test_every_workload(daemon, shared, tmp_path):
@@ -100,6 +98,7 @@ def test_every_workload(daemon, shared, tmp_path):
         assert ("A/local" in row) == (row["work"] != "nothing")
         assert f"{row['work']:<13} {row['depth']:>5}" in result.stdout
     assert os.listdir(shared) == []
+    assert not may_count() or any(row[who]["calls_per_op"] for row in report["rows"] for who in "AB")
 
 
 @pytest.mark.parametrize("more", [[], ["--poll"]], ids=["events", "poll"])
