@@ -27,6 +27,14 @@ static const struct subcommand {
 	{ "cp", "Copy files between a share and this host.", cp_main },
 };
 
+static const struct subcommand *find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(subcommands); i++)
+		if (!strcmp(name, subcommands[i].name))
+			return &subcommands[i];
+	return NULL;
+}
+
 static void print_help(void)
 {
 	printf("Usage: casement SUBCOMMAND [OPTION]... [ARGUMENT]...\n"
@@ -60,8 +68,22 @@ static void close_output(void)
 	_exit(STATUS_ERROR);
 }
 
+/* "casement help run" is "casement run --help". */
+static int help_main(const char *name)
+{
+	const struct subcommand *subcommand = find(name);
+	char *words[] = { (char *)name, (char *)"--help", NULL };
+
+	if (subcommand)
+		return subcommand->main(2, words);
+	log_error("%s: no such subcommand; see casement --help", name);
+	return STATUS_USAGE;
+}
+
 int main(int argc, char **argv)
 {
+	const struct subcommand *subcommand;
+
 	open_closed_streams();
 	atexit(close_output);
 	/* A file that grows past a limit of the user's is an error like any other: EFBIG. */
@@ -71,6 +93,8 @@ int main(int argc, char **argv)
 		log_error("no subcommand; see casement --help");
 		return STATUS_USAGE;
 	}
+	if (!strcmp(argv[1], "help") && argc > 2)
+		return help_main(argv[2]);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
 		print_help();
 		return 0;
@@ -79,10 +103,9 @@ int main(int argc, char **argv)
 		printf("casement %s\n", CASEMENT_VERSION);
 		return 0;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(subcommands); i++) {
-		if (!strcmp(argv[1], subcommands[i].name))
-			return subcommands[i].main(argc - 1, argv + 1);
-	}
+	subcommand = find(argv[1]);
+	if (subcommand)
+		return subcommand->main(argc - 1, argv + 1);
 	log_error("%s: no such subcommand; see casement --help", argv[1]);
 	return STATUS_USAGE;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/run_net.h"
 #include "cli/run_start.h"
@@ -56,6 +57,17 @@ const char *run_default_tag(const char *dir)
 	return tag_problem(base) ? "share" : base;
 }
 
+/* The colon before the tag, or NULL. A directory may have one in its name: then DIR alone is not there. */
+static char *find_tag(const char *text)
+{
+	char *colon = strrchr(text, ':');
+	char *dir = colon ? strndup(text, (size_t)(colon - text)) : NULL;
+	bool whole = dir && access(dir, F_OK) && !access(text, F_OK);
+
+	free(dir);
+	return whole ? NULL : colon;
+}
+
 static int add_share(struct run_config *config, const char *argument, bool is_9p)
 {
 	const char *option = is_9p ? "9p" : "share";
@@ -69,7 +81,9 @@ static int add_share(struct run_config *config, const char *argument, bool is_9p
 	}
 	*share = (struct run_share){ .dir = text, .is_9p = is_9p };
 	share->readonly = cut_end(text, ":ro");
-	colon = strrchr(text, ':');
+	if (!share->readonly)
+		cut_end(text, ":rw");
+	colon = find_tag(text);
 	if (colon)
 		*colon = '\0';
 	if (!*text) {
@@ -207,7 +221,7 @@ static const char *const net_names[] = { "none", "user", NULL };
 static const char *const accel_names[] = { "auto", "kvm", "tcg", "uml", NULL };
 
 static const struct option_row rows[] = {
-	{ "share", 's', OPTION_CALL, 0, "DIR[:TAG][:ro]",
+	{ "share", 's', OPTION_CALL, 0, "DIR[:TAG][:ro|:rw]",
 	  "Share DIR; the guest has it at /mnt/TAG, with ro it cannot change it. TAG is DIR's last part unless given. May be repeated; the command starts in the first one.",
 	  .call = call_share },
 	{ "no-share", 0, OPTION_FLAG, AT(no_share), NULL,

@@ -20,8 +20,8 @@ static const char *below(const char *dir, const char *path)
 	return !strncmp(path, dir, len) && (!path[len] || path[len] == '/') ? path + len : NULL;
 }
 
-/* True when the guest has something of its own at this path of its root (guest/mounts.c). */
-static bool is_hidden(const struct run_config *config, const char *path)
+/* What the guest has of its own at this path of its root (guest/mounts.c), or NULL. */
+static const char *hidden_by(const struct run_config *config, const char *path)
 {
 	static const struct {
 		const char *dir;
@@ -33,19 +33,20 @@ static bool is_hidden(const struct run_config *config, const char *path)
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++)
 		if ((own[i].always || config->root_mode != RUN_ROOT_WRITABLE) && below(own[i].dir, path))
-			return true;
+			return own[i].dir;
 	/* root's home is in memory where the root is read-only. */
-	return config->root_mode == RUN_ROOT_READONLY && below("/root", path);
+	return config->root_mode == RUN_ROOT_READONLY && below("/root", path) ? "/root" : NULL;
 }
 
 /* The command starts where we are, by the path that the guest has for it. */
 static int start_in_root(struct run_config *config, const char *path)
 {
+	const char *hidden = hidden_by(config, path);
 	char *joined = NULL;
 
-	if (is_hidden(config, path)) {
-		log_warn("the command does not start in the current directory: the guest has its own %.*s; give --share . or --no-share",
-			 (int)strcspn(path + 1, "/") + 1, path);
+	if (hidden) {
+		log_warn("the command does not start in the current directory: the guest has its own %s; give --share . or --no-share",
+			 hidden);
 		return 0;
 	}
 	if (!config->cwd)

@@ -19,9 +19,10 @@
 
 enum { VAL_HELP = 900, VAL_VERSION, VAL_HELP_MAN, VAL_HELP_REFUSED };
 
+static const char suffixes[] = "KMGT";	/* each 1,024 times the one before */
+
 int parse_size(const char *text, uint64_t *bytes)
 {
-	static const char suffixes[] = "KMGT";
 	unsigned long long number;
 	uint64_t unit = 1;
 	char *end;
@@ -42,6 +43,27 @@ int parse_size(const char *text, uint64_t *bytes)
 	return checked_mul_u64(number, unit, bytes) ? 0 : -ERANGE;
 }
 
+/* As it would be given: a size in the largest unit that it is a multiple of. */
+static void write_amount(char text[32], const struct option_row *row, uint64_t amount)
+{
+	int unit = -1;
+
+	while (row->kind == OPTION_SIZE && amount && !(amount % 1024) && unit < (int)strlen(suffixes) - 1) {
+		amount /= 1024;
+		unit++;
+	}
+	snprintf(text, 32, "%llu%.*s", (unsigned long long)amount, unit >= 0, unit >= 0 ? &suffixes[unit] : "");
+}
+
+static void tell_range(const struct option_row *row, const char *text)
+{
+	char min[32], max[32];
+
+	write_amount(min, row, row->min);
+	write_amount(max, row, row->max);
+	log_error("--%s %s: out of range, give %s %s %s", row->name, text, min, row->max ? "to" : "or", row->max ? max : "more");
+}
+
 static int set_number(const struct option_row *row, const char *text, uint64_t *number)
 {
 	int err;
@@ -53,9 +75,7 @@ static int set_number(const struct option_row *row, const char *text, uint64_t *
 	if (!err && (*number < row->min || (row->max && *number > row->max)))
 		err = -ERANGE;
 	if (err == -ERANGE)
-		log_error("--%s %s: out of range, give %llu to %llu", row->name, text,
-			  (unsigned long long)row->min,
-			  (unsigned long long)(row->max ? row->max : UINT64_MAX));
+		tell_range(row, text);
 	else if (err)
 		log_error("--%s %s: not a %s, give for example %s", row->name, text,
 			  row->kind == OPTION_SIZE ? "size" : "number",

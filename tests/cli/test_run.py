@@ -33,6 +33,9 @@ BAD = [
     (2, ["run", "--share-arg", "--writeback", "--share", ".:x", "--", "true"], "--share"),
     (2, ["run", "--9p", ".:x", "--share-arg", "--writeback", "--", "true"], "--share"),
     (2, ["run", "--window", "3M", "--", "true"], "multiple of 2M"),
+    (2, ["run", "--memory", "1M", "--", "true"], "give 128M or more"),
+    (2, ["run", "--cpus", "0", "--", "true"], "give 1 to 255"),
+    (2, ["help", "nonsense"], "nonsense"),
     (2, ["run", "--nonsense", "--", "true"], "--nonsense"),
     (2, ["run", "--accel", "uml", "--cpus", "2", "--", "true"], "--cpus"),
     (2, ["run", "--accel", "uml", "--window", "64M", "--", "true"], "--window"),
@@ -71,6 +74,22 @@ def test_a_monitor_is_not_put_in_a_files_place(tmp_path):
         result = run("run", "--monitor", tmp_path / name, "--", "true", boots=False)
         assert result.returncode == 1 and "--monitor" in result.stderr, result
     assert (tmp_path / "file").read_text() == "kept" and (tmp_path / "link").is_symlink()
+
+
+def test_help_for_a_subcommand():
+    said = [run(*words, boots=False) for words in (["help", "run"], ["run", "--help"])]
+    assert [result.returncode for result in said] == [0, 0] and said[0].stdout == said[1].stdout != ""
+
+
+def test_a_share_whose_name_has_a_colon(tmp_path):
+    """The whole is the directory where what is before the colon is none. :rw is what a share is without :ro."""
+    for name in ("a:b", "c:d", "c", "plain"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name.replace(":", "-")).touch()
+    result = run("run", "--accel", "uml", "--share", "a:b", "--share", "c:d", "--share", "plain:rw", "--share", "./plain:t:rw",
+                 "--share", "a:b:e:ro", "--", "sh", "-c", "cd /mnt; ls -d */*; touch plain/x t/y; touch e/z", cwd=tmp_path)
+    assert result.stdout.split() == ["d/c", "e/a-b", "plain/plain", "share/a-b", "t/plain"], result
+    assert "Read-only" in result.stderr and {"x", "y"} <= set(os.listdir(tmp_path / "plain")), result
 
 
 def left_behind(before):

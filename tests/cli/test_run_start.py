@@ -82,6 +82,9 @@ def test_in_a_root_that_has_its_own_there(here):
     result = run("pwd; touch made; ls -A /mnt", "--root", "/:cow")
     assert result.returncode == 0 and result.stdout == "/root\n", result
     assert "the guest has its own /tmp; give --share" in result.stderr and not (here / "made").exists()
+    os.chdir("/var/tmp")
+    result = run("pwd", "--root", "/")
+    assert result.returncode == 0 and "the guest has its own /var/tmp; give --share" in result.stderr, result
 
 
 def test_another_directory(here):
