@@ -187,14 +187,14 @@ static int run_machine(const struct run_config *config, struct run_parts *parts)
 {
 	cleanup_close int signals = -1;
 	struct machine machine = { .config = config, .parts = parts };
-	sigset_t mask;
+	sigset_t mask, ends;
 	int err;
 
 	if (run_log_open(&machine.kernel_log, config->log, RUN_LOG_FILE_MAX) ||
 	    run_log_open(&machine.vmm_log, NULL, 0))
 		return STATUS_MISSING;
 	signal(SIGPIPE, SIG_IGN);
-	machine_signals(&mask);
+	machine_signals(&mask, &ends);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	signals = signalfd(-1, &mask, SFD_CLOEXEC);
 	/* The processes of a User-mode Linux that is gone are waited for, as all others are. */
@@ -206,7 +206,7 @@ static int run_machine(const struct run_config *config, struct run_parts *parts)
 	announce(config, parts);
 	err = make_and_serve(&machine, parts, signals);
 	for (int number = 1; number < SIGRTMIN; number++)
-		if (sigismember(&mask, number) && number != SIGCHLD && number != SIGWINCH)
+		if (sigismember(&ends, number))
 			signal(number, leave);
 	sigprocmask(SIG_UNBLOCK, &mask, NULL);
 	if (err)

@@ -292,13 +292,25 @@ int machine_start(struct machine *machine)
 
 /* ---- serving ---- */
 
-void machine_signals(sigset_t *signals)
+/* A blocked signal reaches a signalfd also where it is ignored: what nohup(1) ignores must not be blocked. */
+static bool is_ignored(int number)
 {
-	static const int wanted[] = { SIGCHLD, SIGWINCH, SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	struct sigaction action;
 
-	sigemptyset(signals);
+	return !sigaction(number, NULL, &action) && action.sa_handler == SIG_IGN;
+}
+
+void machine_signals(sigset_t *signals, sigset_t *ends)
+{
+	static const int wanted[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+
+	sigemptyset(ends);
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
-		sigaddset(signals, wanted[i]);
+		if (!is_ignored(wanted[i]))
+			sigaddset(ends, wanted[i]);
+	*signals = *ends;
+	sigaddset(signals, SIGCHLD);
+	sigaddset(signals, SIGWINCH);
 }
 
 /* All of its group: with User-mode Linux, the guest's processes are in it. */

@@ -46,8 +46,11 @@ struct machine {
 	int output_broken;			/* descriptor of that write */
 };
 
-/* The signals that a machine must be able to see; block them first. */
-void machine_signals(sigset_t *signals);
+/*
+ * The signals that a machine must be able to see; block them first. Of them, `ends` end it: those that our
+ * caller does not ignore.
+ */
+void machine_signals(sigset_t *signals, sigset_t *ends);
 
 /* Start the daemons, then QEMU. 0, or -errno, logged; then call machine_end() too. */
 int machine_start(struct machine *machine);

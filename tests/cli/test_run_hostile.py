@@ -298,6 +298,18 @@ def test_a_callers_umask(umask):
     assert (result.returncode, result.stderr) == (3, b""), result
 
 
+def test_signals_that_the_caller_ignores():
+    """As nohup does, or a shell for a job in the background."""
+    ignored = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT]
+    guest = subprocess.Popen(words_of("uml", "echo ready; read line; exit 3"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             preexec_fn=lambda: [signal.signal(number, signal.SIG_IGN) for number in ignored])
+    assert guest.stdout.readline() == b"ready\n"
+    for number in ignored:
+        guest.send_signal(number)
+    guest.communicate(b"line\n", timeout=PATIENCE)
+    assert guest.returncode == 3
+
+
 def test_a_second_signal(temporary):
     guest = start("echo ready; while :; do :; done", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert guest.stdout.readline() == b"ready\n"
