@@ -44,16 +44,18 @@ static void print_help(void)
 	printf("\n'casement SUBCOMMAND --help' tells more.\n");
 }
 
-/* Else a socket or a file of ours would be what somebody writes messages to. */
+/*
+ * Else a socket or a file of ours would be read or written in their place. Input and output are opened
+ * for the other direction: reading or writing them is an error, EBADF, as it is with a closed stream.
+ * Messages without a place are lost.
+ */
 static void open_closed_streams(void)
 {
-	int fd;
+	static const int flags[] = { O_WRONLY, O_RDONLY, O_RDWR };
 
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		close(fd);
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", flags[fd]);
 }
 
 /* At every end: what could not be written was not shown, and that is no success. */

@@ -122,6 +122,22 @@ def test_a_stream_that_takes_no_more(stream, name, tmp_path):
         assert stream == 2 or said.read() == f"casement run: error: {name} takes no more output: No space left on device; the machine was stopped\n"
 
 
+@pytest.mark.parametrize("closed,script,status", [
+    (">&-", "echo text", 125), (">&-", "exit 3", 3), ("2>&-", "echo text >&2; exit 3", 3), ("<&- >&- 2>&-", "cat; exit 3", 3)])
+def test_closed_streams(closed, script, status):
+    """What the command writes is not lost with success; its errors may be."""
+    BOOTED["native"] += 1
+    result = subprocess.run(["sh", "-c", f'"$0" run --accel uml -- sh -c "$1" {closed}', CASEMENT, script],
+                            capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert result.returncode == status, result
+    assert result.stderr.count("Bad file descriptor") == (status == 125)
+
+
+def test_no_subcommand_writes_to_a_closed_stream():
+    said = subprocess.run(["sh", "-c", '"$0" --version >&-', CASEMENT], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert said.returncode == 1 and said.stderr == "casement: error: standard output: Bad file descriptor\n"
+
+
 def test_a_reader_that_leaves():
     guest = subprocess.Popen(words_of("uml", "yes"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert guest.stdout.read(2) == b"y\n"
