@@ -62,14 +62,15 @@ static const char *way_out(const struct machine *machine)
 /* The exit status; says why unless it is the command's own. */
 static int conclude(const struct machine *machine)
 {
+	static const char *const broken[] = {
+		"standard input cannot be read", "standard output takes no more output", "standard error takes no more output",
+	};
 	const struct run_init *init = &machine->init;
 	char how[128];
 
-	if (machine->output_error) {
-		log_error("%s takes no more output: %s; the machine was stopped",
-			  machine->output_broken == STDOUT_FILENO ? "standard output" : "standard error",
-			  strerror(-machine->output_error));
-		return machine->output_error == -EPIPE ? 128 + SIGPIPE : STATUS_FAILED;
+	if (machine->stream_error) {
+		log_error("%s: %s; the machine was stopped", broken[machine->stream], strerror(-machine->stream_error));
+		return machine->stream_error == -EPIPE ? 128 + SIGPIPE : STATUS_FAILED;
 	}
 	if (machine->signal)
 		return 128 + machine->signal;

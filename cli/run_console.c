@@ -159,36 +159,57 @@ static bool watch_escape(struct console *console, const struct relay *in)
 	return false;
 }
 
-/* What a relay does when its turn has come. 0 or -errno. */
-static int move_one(struct console *console, struct relay *relay)
+/*
+ * A descriptor that is not open for reading, as nohup(1) makes it, is empty; so is a terminal that was
+ * hung up, whose reader gets EIO. 0 or -errno.
+ */
+static int end_input(struct console *console, const struct relay *in)
 {
-	bool input = relay == &console->relays[CONSOLE_IN];
+	console->ended = true;
+	if (in->read_error == -EBADF || isatty(STDIN_FILENO))
+		return 0;
+	return in->read_error;
+}
 
+static int move_input(struct console *console, struct relay *in)
+{
+	if (!relay_is_full(in)) {
+		if (relay_read(in))
+			return console->terminal && watch_escape(console, in) ? -ECANCELED : 0;
+		return in->from < 0 ? end_input(console, in) : 0;
+	}
+	if (relay_write(in)) {
+		/* The machine has just ended: the input has no reader. */
+		in->from = -1;
+		in->len = in->done = 0;
+	}
+	return 0;
+}
+
+static int move_output(struct relay *relay)
+{
 	if (relay_is_full(relay))
 		return relay_write(relay);
-	if (relay_read(relay))
-		return input && console->terminal && watch_escape(console, relay) ? -ECANCELED : 0;
-	if (input && relay->from < 0)
-		console->ended = true;
+	relay_read(relay);
 	return 0;
 }
 
 int console_move(struct console *console, const struct pollfd fds[CONSOLE_RELAYS])
 {
+	static const int streams[] = {
+		[CONSOLE_OUT] = STDOUT_FILENO, [CONSOLE_ERR] = STDERR_FILENO, [CONSOLE_IN] = STDIN_FILENO,
+	};
+
 	for (int i = 0; i < CONSOLE_RELAYS; i++) {
 		struct relay *relay = &console->relays[i];
-		int err = fds[i].revents ? move_one(console, relay) : 0;
+		int err = 0;
 
-		if (err == -ECANCELED)
-			return err;
-		if (err && i == CONSOLE_IN) {
-			/* The machine has just ended: the input has no reader. */
-			relay->from = -1;
-			relay->len = relay->done = 0;
-		} else if (err) {
-			console->broken = i == CONSOLE_OUT ? STDOUT_FILENO : STDERR_FILENO;
-			return err;
-		}
+		if (fds[i].revents)
+			err = i == CONSOLE_IN ? move_input(console, relay) : move_output(relay);
+		if (!err)
+			continue;
+		console->broken = streams[i];
+		return err;
 	}
 	return 0;
 }

@@ -55,7 +55,7 @@ void console_limit(struct console *console, uint64_t took, uint64_t room);
 /* What to poll for. */
 void console_poll(const struct console *console, struct pollfd fds[CONSOLE_RELAYS]);
 
-/* Move what is ready. 0; -ECANCELED when the escape was typed; else the -errno of a write to our streams. */
+/* Move what is ready. 0; -ECANCELED when the escape was typed; else the -errno of one of our streams. */
 int console_move(struct console *console, const struct pollfd fds[CONSOLE_RELAYS]);
 
 /* True when our input has ended; *total is how many bytes it had since console_begin(). */

@@ -448,8 +448,8 @@ static void serve_once(struct machine *machine, int signals)
 		run_log_move(&machine->vmm_log);
 	err = console_move(machine->console, fds + POLL_CONSOLE);
 	if (err) {
-		machine->output_error = err == -ECANCELED ? 0 : err;
-		machine->output_broken = machine->console->broken;
+		machine->stream_error = err == -ECANCELED ? 0 : err;
+		machine->stream = machine->console->broken;
 		machine->signal = err == -ECANCELED ? SIGTERM : SIGPIPE;
 		stop_vmm(machine);
 	}

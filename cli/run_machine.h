@@ -42,8 +42,8 @@ struct machine {
 	int signal;				/* that we were sent; 0: none */
 	unsigned int starts;			/* of `init`, as far as handled */
 	bool input_told;			/* the guest was told how long its input is */
-	int output_error;			/* -errno of a write to our output or errors; 0: none failed */
-	int output_broken;			/* descriptor of that write */
+	int stream_error;			/* -errno of reading our input or writing our output; 0: none */
+	int stream;				/* its descriptor */
 };
 
 /*

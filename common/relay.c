@@ -71,6 +71,7 @@ bool relay_read(struct relay *relay)
 	relay->done = 0;
 	relay->len = n > 0 ? (size_t)n : 0;
 	relay->total += relay->len;
+	relay->read_error = n < 0 ? -errno : 0;
 	if (n <= 0)
 		relay->from = -1;
 	return n > 0;

@@ -23,6 +23,7 @@ struct relay {
 	size_t len, done;	/* in buf, and of it written */
 	uint64_t total;		/* bytes read so far */
 	uint64_t limit;		/* of `total`, for now; 0: none */
+	int read_error;		/* -errno that ended it; 0: an end of file */
 	char buf[RELAY_SIZE];
 };
 

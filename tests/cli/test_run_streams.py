@@ -88,6 +88,19 @@ def test_input_that_the_command_does_not_read():
     os.close(write)
 
 
+def test_input_that_cannot_be_read(tmp_path):
+    """It is no empty input. What nohup(1) makes of a terminal, open for writing alone, is."""
+    fd = os.open(tmp_path, os.O_RDONLY)
+    result = run("uml", "cat", stdin=fd)
+    os.close(fd)
+    assert (result.returncode, result.stderr) == (
+        125, b"casement run: error: standard input cannot be read: Is a directory; the machine was stopped\n")
+    fd = os.open("/dev/null", os.O_WRONLY)
+    result = run("uml", "cat", stdin=fd)
+    os.close(fd)
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+
+
 # ---- ports ----
 
 @pytest.mark.parametrize("quiet", ["", " quiet"])
