@@ -69,6 +69,18 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* Looks for one byte of guest memory: what is fetched ahead begins with one, what is served never does. */
+static unsigned int looks_ahead;
+
+void *__real_guest_table_map(const struct guest_table *table, uint64_t addr, uint64_t len, uint64_t *run);
+void *__wrap_guest_table_map(const struct guest_table *table, uint64_t addr, uint64_t len, uint64_t *run);
+
+void *__wrap_guest_table_map(const struct guest_table *table, uint64_t addr, uint64_t len, uint64_t *run)
+{
+	looks_ahead += len == 1;
+	return __real_guest_table_map(table, addr, len, run);
+}
+
 static void offer(struct fixture *f, uint16_t head)
 {
 	f->avail->ring[f->avail->idx % NUM] = head;
@@ -301,6 +313,26 @@ static void flags_rule_without_event_idx(void **state)
 	assert_int_equal(f->used->flags, 0);
 }
 
+/* Of several requests that wait, the buffers are fetched: four of an indirect table, one of a chain in the ring. */
+static void several_are_fetched_ahead(void **state)
+{
+	struct fixture *f = *state;
+	struct vring_desc *table = (void *)(f->ram + INDIRECT);
+
+	for (uint16_t i = 0; i < 5; i++)
+		table[i] = (struct vring_desc){ DATA + i * 64u, 40, i < 4 ? VRING_DESC_F_NEXT : 0, i + 1 };
+	f->desc[0] = (struct vring_desc){ INDIRECT, 5 * sizeof(*table), VRING_DESC_F_INDIRECT, 0 };
+	f->desc[1] = (struct vring_desc){ INDIRECT, 2 * sizeof(*table), VRING_DESC_F_INDIRECT, 0 };
+	f->desc[2] = (struct vring_desc){ DATA, 40, VRING_DESC_F_NEXT, 3 };
+	f->desc[3] = (struct vring_desc){ DATA + 64, 40, 0, 0 };
+	looks_ahead = 0;
+	for (uint16_t head = 0; head < 3; head++)
+		offer(f, head);
+	assert_int_equal(pop(f), 1);
+	assert_int_equal(looks_ahead, 4 + 2 + 1);
+	assert_int_equal(f->chain.n_read, 5);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -309,7 +341,8 @@ int main(void)
 		TEST(a_chain_is_cut_in_two), TEST(unpop_gives_it_again), TEST(indirect_tables_work),
 		TEST(nonsense_is_refused), TEST(too_many_segments_are_refused),
 		TEST(rings_must_be_in_memory), TEST(event_idx_wraps),
-		TEST(nothing_fetched_ahead_is_kept), TEST(nonsense_is_fetched_unharmed),
+		TEST(several_are_fetched_ahead), TEST(nothing_fetched_ahead_is_kept),
+		TEST(nonsense_is_fetched_unharmed),
 		TEST(flags_rule_without_event_idx),
 	};
 
