@@ -72,6 +72,11 @@ def native_words(request, kernel):
     return [] if KERNEL else ["--accel", "uml", "--kernel", request.getfixturevalue("kernels")[kernel]]
 
 
+# What a guest with checks is spared: much memory, since KASAN has a byte for each eight, which the host copies the
+# tables of when the guest forks; and kmemleak's stack trace of each allocation, since it looks after a minute first.
+SMALL = [] if KERNEL else ["--memory", "512M", "--append", "kmemleak=off"]
+
+
 @pytest.fixture
 def natives(tmp_path, request):
     """Starts native guests."""
@@ -81,7 +86,7 @@ def natives(tmp_path, request):
 @pytest.fixture
 def checked(tmp_path, request):
     """Starts native guests whose kernel looks for mistakes of its drivers."""
-    yield from starter(tmp_path, *native_words(request, "UML_DEBUG"))
+    yield from starter(tmp_path, *native_words(request, "UML_DEBUG"), *SMALL)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 
 from agent import Agent
 from guests import PATIENCE, ROUNDS
-from kmod_guest import CLEAN, LEAVE, LOOK_FOR_LEAKS, TAKE, signal_daemon
+from kmod_guest import CLEAN, LEAKS, LEAVE, LOOK_FOR_LEAKS, TAKE, signal_daemon
 from test_everyday import OPERATIONS, WORKLOADS, check_workloads, on_host, prepare, results, snapshot
 from test_posix import CHECK
 from test_posix import on_host as posix_on_host
@@ -73,7 +73,7 @@ def test_nothing_is_leaked(guest, share):
     """What was allocated for the work is free when the module has gone."""
     prepare(share / "work")
     (share / "operations").mkdir()
-    assert guest(f"(cd work\n{WORKLOADS})\n(cd operations\n{OPERATIONS})\n", "--allow-mmap",
+    assert guest(f"(cd work\n{WORKLOADS})\n(cd operations\n{OPERATIONS})\n", "--allow-mmap", LEAKS,
                  leave=LEAVE + LOOK_FOR_LEAKS).finish() == ""
 
 
@@ -200,7 +200,7 @@ mount -t virtiofs $tag /mnt/t; [ -s /mnt/t/before ]; umount /mnt/t
 
 def test_removed_under_load(guest):
     """A device that goes takes its requests with it, and nothing else."""
-    guest(REMOVED_UNDER_LOAD, leave=LOOK_FOR_LEAKS).finish()
+    guest(REMOVED_UNDER_LOAD, LEAKS, leave=LOOK_FOR_LEAKS).finish()
 
 
 def test_removed_under_load_of_two_processors(processors):
