@@ -59,7 +59,7 @@ check-vm: prepare-vm
 
 prepare-fast: prepare-build
 	@$(MAKE) --no-print-directory $(ASAN)/build.ninja
-	@ninja -C $(ASAN) --quiet
+	@tests/check --build sanitized
 
 # gcc's TSan does not know atomic_thread_fence(), and says so at each.
 $(TSAN)/build.ninja:
@@ -68,7 +68,7 @@ $(TSAN)/build.ninja:
 
 prepare-race: prepare-build
 	@$(MAKE) --no-print-directory $(TSAN)/build.ninja
-	@ninja -C $(TSAN) --quiet
+	@tests/check --build races
 
 prepare-vm: prepare-build
 	@scripts/setup build test vm uml
