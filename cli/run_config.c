@@ -232,7 +232,7 @@ static const struct option_row rows[] = {
 	  "Give the command this variable of the environment, with the value that it has here unless one is given. Others than TERM, on a terminal, are not passed on. May be repeated.",
 	  .call = call_env },
 	{ "user", 0, OPTION_CALL, 0, "NAME",
-	  "Run the command as this user of the host, with the ids, groups and home of that name; without NAME as you. Files of yours are then that user's in the guest. Without this the command runs as root, and to root belong, when an ordinary user runs the machine, the files that are his.",
+	  "Run the command as this user of the host, with the ids, groups and home that the host has for NAME; without NAME as the caller. In a machine of an ordinary user, the caller's files belong to NAME then, and without this option to root, as which the command runs.",
 	  .call = call_user, .bare = "" },
 	{ "net", 0, OPTION_CHOICE, AT(net), "HOW",
 	  "The guest's network: none, or user: by QEMU, as the user who runs it. The guest reaches what this user reaches, the host's own 127.0.0.1 as 10.0.2.2. Not with --accel uml. Default: none.",

@@ -92,7 +92,7 @@ static void map_one(const char *option, unsigned int guest, unsigned int host, s
 
 void run_user_words(const struct run_config *config, const struct run_share *share, struct words *words)
 {
-	/* The default root is a system's, whoever made it. */
+	/* The files of the default root are root's, whichever user made the tree. */
 	bool users = share || config->root;
 	unsigned int uid = users ? config->user.uid : 0, gid = users ? config->user.gid : 0;
 
