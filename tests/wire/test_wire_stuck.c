@@ -24,6 +24,7 @@
 #include "tests/skip.h"
 
 #define MANY_STUCK 100
+#define LATE 10		/* more, one after the other, on a machine whose threads start late */
 
 static bool may_mount;
 static struct hung_server server;
@@ -274,12 +275,12 @@ static void test_lock(void **state)
 static void test_many(void **state)
 {
 	struct scene s = scene_begin(state);
-	static struct sent sent[MANY_STUCK + 1];
-	struct casement_request *done[MANY_STUCK + 1];
+	static struct sent sent[MANY_STUCK + LATE];
+	struct casement_request *done[MANY_STUCK + LATE];
 	struct hung_server other;
 	uint64_t other_dir, other_file;
 	struct fuse_attr_out attr;
-	long n = 0;
+	unsigned int n = 0, all = MANY_STUCK;
 
 	assert_int_equal(mkdir(share_path(&s.f->daemon, "other"), 0777), 0);
 	hung_server_start(&other, share_path(&s.f->daemon, "other"));
@@ -295,15 +296,16 @@ static void test_many(void **state)
 	ok(casement_queue_start(s.f->q));
 	check_others(s.f);
 	/* After two seconds it is no busy server: one more says so. */
-	assert_false(daemon_logged(&s.f->daemon, "requests wait for"));
-	assert_int_equal(casement_complete(s.f->q, done, 1, 2100), 0);
-	send_kind(&s, 2, &sent[MANY_STUCK]);
-	check_others(s.f);
-	assert_true(daemon_logged(&s.f->daemon, "16 requests wait for a file system"));
+	do {
+		assert_true(all < ARRAY_SIZE(sent));
+		assert_int_equal(casement_complete(s.f->q, done, 1, 2100), 0);
+		send_kind(&s, 2, &sent[all++]);
+		check_others(s.f);
+	} while (!daemon_logged(&s.f->daemon, "16 requests wait for a file system"));
 	hung_server_hold(&server, false);
-	while (n <= MANY_STUCK)
-		n += ok(casement_complete(s.f->q, done, MANY_STUCK + 1, -1));
-	for (unsigned int i = 0; i <= MANY_STUCK; i++)
+	while (n < all)
+		n += ok(casement_complete(s.f->q, done, all, -1));
+	for (unsigned int i = 0; i < all; i++)
 		assert_int_equal(sent[i].request.result, sizeof(attr));
 	hung_server_stop(&other);
 	hung_server_stop(&server);
