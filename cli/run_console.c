@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -24,6 +25,26 @@ static bool in_background(int fd)
 	return front > 0 && front != getpgrp();
 }
 
+/*
+ * The guest's terminal echoes what is typed, once there is one; until then only keys that send signals have
+ * an effect. Not that which stops this program: the shell would have a terminal without echo.
+ */
+static void set_keys(struct console *console)
+{
+	struct termios keys = console->saved;
+
+	cfmakeraw(&keys);
+	if (!console->begun) {
+		keys.c_oflag = console->saved.c_oflag;
+		keys.c_lflag |= ISIG;
+		keys.c_cc[VSUSP] = _POSIX_VDISABLE;
+	}
+	if (in_background(STDIN_FILENO) || tcsetattr(STDIN_FILENO, TCSANOW, &keys))
+		return;
+	console->keys = keys;
+	console->quiet = true;
+}
+
 void console_init(struct console *console, bool input)
 {
 	*console = (struct console){ .guest = { -1, -1, -1 }, .vmm = { -1, -1, -1 } };
@@ -32,6 +53,8 @@ void console_init(struct console *console, bool input)
 	console->own[STDIN_FILENO] = console->input ? relay_reopen(STDIN_FILENO, O_RDONLY) : -1;
 	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
 		console->own[fd] = relay_reopen(fd, O_WRONLY);
+	if (console->terminal && !tcgetattr(STDIN_FILENO, &console->saved))
+		set_keys(console);
 }
 
 /* Output to one of our streams. A terminal that we may not open takes one byte without waiting. */
@@ -72,14 +95,37 @@ int console_connect(struct console *console)
 	return 0;
 }
 
-void console_close(struct console *console)
+/* True when the terminal's flags are as set_keys() left them: no shell has changed them for another job. */
+static bool has_our_keys(const struct console *console)
 {
-	if (console->quiet) {
+	struct termios now;
+
+	return !tcgetattr(STDIN_FILENO, &now) && now.c_iflag == console->keys.c_iflag &&
+	       now.c_oflag == console->keys.c_oflag && now.c_lflag == console->keys.c_lflag;
+}
+
+static void give_back(const struct console *console)
+{
+	sigset_t background;
+
+	if (!in_background(STDIN_FILENO))
 		/* A terminal's answers to what the guest asked it are no commands for the shell. */
 		tcflush(STDIN_FILENO, TCIFLUSH);
-		/* Not when its output is out: a stopped terminal would be waited for. */
-		tcsetattr(STDIN_FILENO, TCSANOW, &console->saved);
-	}
+	else if (!has_our_keys(console))
+		return;
+	/* A job in the background would be stopped. */
+	sigemptyset(&background);
+	sigaddset(&background, SIGTTOU);
+	sigprocmask(SIG_BLOCK, &background, NULL);
+	/* Not when its output is out: a stopped terminal would be waited for. */
+	tcsetattr(STDIN_FILENO, TCSANOW, &console->saved);
+	sigprocmask(SIG_UNBLOCK, &background, NULL);
+}
+
+void console_close(struct console *console)
+{
+	if (console->quiet)
+		give_back(console);
 	console->quiet = false;
 	close_ports(console);
 	for (int i = 0; i < 3; i++)
@@ -100,38 +146,35 @@ struct run_terminal_size console_size(const struct console *console)
 
 void console_start(struct console *console)
 {
-	struct termios silent;
-
 	/* With no copy of them here, the ports end when the VMM does. */
 	for (int i = 0; i < CONSOLE_RELAYS; i++)
 		close_fd(&console->vmm[i]);
-	if (!console->terminal || console->quiet || tcgetattr(STDIN_FILENO, &console->saved))
-		return;
-	/* The guest's terminal echoes what is typed; until then only keys that send signals have an effect. */
-	silent = console->saved;
-	cfmakeraw(&silent);
-	silent.c_oflag = console->saved.c_oflag;
-	silent.c_lflag |= ISIG;
-	console->quiet = !tcsetattr(STDIN_FILENO, TCSANOW, &silent);
+	console->begun = false;
+	/* After a reboot, too. */
+	if (console->quiet)
+		set_keys(console);
 }
 
 void console_begin(struct console *console)
 {
 	struct relay *in = &console->relays[CONSOLE_IN];
 	int own = console->own[STDIN_FILENO];
-	struct termios raw;
 
 	in->total = 0;
+	console->begun = true;
 	if (console->ended || !console->input) {
 		console->ended = true;
 		return;
 	}
 	in->from = own < 0 ? STDIN_FILENO : own;
-	if (!console->quiet)
-		return;
-	raw = console->saved;
-	cfmakeraw(&raw);
-	tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	if (console->quiet)
+		set_keys(console);
+}
+
+void console_resume(struct console *console)
+{
+	if (console->quiet)
+		set_keys(console);
 }
 
 void console_limit(struct console *console, uint64_t took, uint64_t room)
@@ -161,11 +204,13 @@ static bool watch_escape(struct console *console, const struct relay *in)
 
 /*
  * A descriptor that is not open for reading, as nohup(1) makes it, is empty; so is a terminal that was
- * hung up, whose reader gets EIO. 0 or -errno.
+ * hung up, whose reader gets EIO, unless it is the command's terminal. 0 or -errno.
  */
 static int end_input(struct console *console, const struct relay *in)
 {
 	console->ended = true;
+	if (console->terminal)
+		return -ENXIO;
 	if (in->read_error == -EBADF || isatty(STDIN_FILENO))
 		return 0;
 	return in->read_error;
@@ -208,6 +253,8 @@ int console_move(struct console *console, const struct pollfd fds[CONSOLE_RELAYS
 			err = i == CONSOLE_IN ? move_input(console, relay) : move_output(relay);
 		if (!err)
 			continue;
+		if (console->terminal && err == -EIO)
+			return -ENXIO;
 		console->broken = streams[i];
 		return err;
 	}

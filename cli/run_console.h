@@ -19,8 +19,9 @@ enum console_relay { CONSOLE_OUT, CONSOLE_ERR, CONSOLE_IN, CONSOLE_RELAYS };
 
 struct console {
 	bool terminal;			/* our input and output are terminals */
-	bool quiet;			/* the terminal echoes nothing; `saved` is how it was before */
-	struct termios saved;
+	bool quiet;			/* the terminal echoes nothing, by what we set */
+	bool begun;			/* the guest's command runs, and has all keys */
+	struct termios saved, keys;	/* before, and as we set it */
 	bool input;			/* the guest gets our input; else it has none */
 	bool ended;			/* our input is at its end */
 	int guest[CONSOLE_RELAYS];	/* our ends of the ports */
@@ -31,7 +32,10 @@ struct console {
 	unsigned int escapes;		/* Ctrl-] in a row */
 };
 
-/* Descriptors 0 to 2 are open. Without `input` the guest's input is empty. */
+/*
+ * Descriptors 0 to 2 are open. Without `input` the guest's input is empty. Until the command runs, our
+ * terminal keeps what is typed for it, and keys that send signals send them to this program.
+ */
 void console_init(struct console *console, bool input);
 /* New ports, for a VMM that is to be started. 0, or -errno, logged. */
 int console_connect(struct console *console);
@@ -40,10 +44,7 @@ void console_close(struct console *console);
 
 struct run_terminal_size console_size(const struct console *console);
 
-/*
- * The VMM runs, and its ends are closed here. While the guest boots, our terminal keeps what is typed for the
- * guest, and keys that send signals send them to this program.
- */
+/* The VMM runs, and its ends are closed here. Keys that send signals are for this program again. */
 void console_start(struct console *console);
 
 /* The guest's command runs: it gets our input, and all keys where that is a terminal. */
@@ -52,10 +53,16 @@ void console_begin(struct console *console);
 /* The guest has read `took` bytes of its input; it may have `room` more. */
 void console_limit(struct console *console, uint64_t took, uint64_t room);
 
+/* This program goes on after a stop (SIGCONT): the shell may have changed the terminal. */
+void console_resume(struct console *console);
+
 /* What to poll for. */
 void console_poll(const struct console *console, struct pollfd fds[CONSOLE_RELAYS]);
 
-/* Move what is ready. 0; -ECANCELED when the escape was typed; else the -errno of one of our streams. */
+/*
+ * Move what is ready. 0; -ECANCELED when the escape was typed; -ENXIO when our terminal was hung up;
+ * else the -errno of one of our streams.
+ */
 int console_move(struct console *console, const struct pollfd fds[CONSOLE_RELAYS]);
 
 /* True when our input has ended; *total is how many bytes it had since console_begin(). */

@@ -311,6 +311,7 @@ void machine_signals(sigset_t *signals, sigset_t *ends)
 	*signals = *ends;
 	sigaddset(signals, SIGCHLD);
 	sigaddset(signals, SIGWINCH);
+	sigaddset(signals, SIGCONT);
 }
 
 /* All of its group: with User-mode Linux, the guest's processes are in it. */
@@ -362,7 +363,10 @@ static bool handle_signal(struct machine *machine, int signals)
 		reap_all(machine);
 		return false;
 	}
-	if (info.ssi_signo == SIGWINCH) {
+	if (info.ssi_signo == SIGCONT)
+		console_resume(machine->console);
+	/* While this program was stopped, the size may have changed. */
+	if (info.ssi_signo == SIGWINCH || info.ssi_signo == SIGCONT) {
 		if (machine->console->terminal)
 			run_init_tell_size(&machine->init, console_size(machine->console));
 		return false;
@@ -426,6 +430,17 @@ static void answer_init(struct machine *machine)
 		run_init_tell_done(init);
 }
 
+/* A terminal that is gone is told by SIGHUP, though not to each program that has it open. */
+static void end_for_stream(struct machine *machine, int err)
+{
+	machine->signal = err == -ECANCELED ? SIGTERM : err == -ENXIO ? SIGHUP : SIGPIPE;
+	if (machine->signal == SIGPIPE) {
+		machine->stream_error = err;
+		machine->stream = machine->console->broken;
+	}
+	stop_vmm(machine);
+}
+
 /* Wait for something to happen and do it. */
 static void serve_once(struct machine *machine, int signals)
 {
@@ -447,12 +462,8 @@ static void serve_once(struct machine *machine, int signals)
 	if (fds[POLL_VMM_LOG].revents)
 		run_log_move(&machine->vmm_log);
 	err = console_move(machine->console, fds + POLL_CONSOLE);
-	if (err) {
-		machine->stream_error = err == -ECANCELED ? 0 : err;
-		machine->stream = machine->console->broken;
-		machine->signal = err == -ECANCELED ? SIGTERM : SIGPIPE;
-		stop_vmm(machine);
-	}
+	if (err)
+		end_for_stream(machine, err);
 	answer_init(machine);
 }
 

@@ -4,8 +4,10 @@ import array
 import fcntl
 import hashlib
 import os
+import pathlib
 import pty
 import select
+import signal
 import subprocess
 import termios
 
@@ -163,9 +165,9 @@ def test_a_reader_that_leaves():
 # ---- a terminal ----
 
 class Terminal:
-    """casement run in a session of its own, on a terminal of ours."""
+    """A session on a terminal of ours. `controlling`: it is told of the terminal's end by SIGHUP."""
 
-    def __init__(self, accel, *command):
+    def __init__(self, *words, controlling=True):
         self.master, slave = pty.openpty()
         self.resize(24, 80)
         self.before = termios.tcgetattr(self.master)
@@ -173,10 +175,11 @@ class Terminal:
 
         def take():
             os.setsid()
-            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+            if controlling:
+                fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
-        self.guest = subprocess.Popen(words_of(accel, *command), stdin=slave, stdout=slave, stderr=slave, preexec_fn=take)
-        # Held by nobody else, it is at its end when the guest is.
+        self.guest = subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, preexec_fn=take)
+        # It is at its end when the guest is, as no other process has it open.
         os.close(slave)
 
     def resize(self, rows, columns):
@@ -192,6 +195,11 @@ class Terminal:
         except OSError:     # EIO: nobody has it open any more
             return False
         return True
+
+    def wait_until_raw(self):
+        while termios.tcgetattr(self.master)[3] & termios.ICANON:
+            assert self.guest.poll() is None
+            os.sched_yield()
 
     def read_until(self, words):
         while words not in self.output:
@@ -209,8 +217,8 @@ class Terminal:
 @pytest.mark.parametrize("accel", ACCELS)
 def test_a_terminal(accel):
     """Its size and the change of it, its keys and line editing."""
-    terminal = Terminal(accel, "sh", "-c", "trap 'stty size; exit 6' WINCH; trap 'echo interrupted' INT; tty; stty size; "
-                        "read line; echo got $line; while :; do read line; done")
+    terminal = Terminal(*words_of(accel, "sh", "-c", "trap 'stty size; exit 6' WINCH; trap 'echo interrupted' INT; tty; stty size; "
+                        "read line; echo got $line; while :; do read line; done"))
     terminal.read_until(b"24 80")
     assert b"/dev/pts/0" in terminal.output
     terminal.type(b"wrung\x7f\x7f\x7f\x7fhole\r")
@@ -226,7 +234,7 @@ def test_a_terminal(accel):
 @pytest.mark.parametrize("accel", ACCELS)
 def test_what_is_typed_early_arrives_whole(accel):
     """Before there is a guest, and before its shell reads."""
-    terminal = Terminal(accel, "sh", "-c", "while read line; do echo \"<$line>\"; [ \"$line\" = 'line 99' ] && exit 4; done")
+    terminal = Terminal(*words_of(accel, "sh", "-c", "while read line; do echo \"<$line>\"; [ \"$line\" = 'line 99' ] && exit 4; done"))
     terminal.type(b"".join(b"line %d\r" % number for number in range(100)))
     terminal.end(4)
     said = [line for line in terminal.output.decode().splitlines() if line.startswith("<")]
@@ -235,7 +243,7 @@ def test_what_is_typed_early_arrives_whole(accel):
 
 def test_a_key_that_ends_the_boot():
     """Ctrl-C is for this program as long as there is no command to have it."""
-    terminal = Terminal("auto", "true")
+    terminal = Terminal(*words_of("auto", "true"))
     terminal.read_until(b"starting a guest")
     terminal.type(b"\x03")
     terminal.end(130)
@@ -254,21 +262,60 @@ def test_no_terminal_where_there_is_only_half_of_one():
     os.close(slave)
 
 
-def test_a_job_in_the_background():
-    """It reads no keys, and is not stopped for it."""
-    master, slave = pty.openpty()
+SHELL = """
+"$0" run --accel uml --no-share -- sh -c "tty; wc -c" & wait $!
+echo background $?
+"$0" run --accel uml --share "$1:t" -- sh -c "echo 'rea'dy; until [ -e go ]; do :; done; exit 7"
+echo stopped $?
+bg
+echo go >"$1/go"
+wait %%
+echo ended $?
+"""
 
-    def take():
-        os.setsid()
-        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
-    shell = 'set -m; "$0" run --accel uml -- sh -c "tty; wc -c" & wait $!; echo status $?'
-    BOOTED["native"] += 1
-    job = subprocess.Popen(["bash", "-c", shell, CASEMENT], stdin=slave, stdout=slave, stderr=slave, preexec_fn=take)
-    output = b""
-    while b"status" not in output:
-        output += os.read(master, 4096)
-    assert b"not a tty" in output and b"status 0" in output, output
-    job.wait(timeout=PATIENCE)
-    os.close(master)
-    os.close(slave)
+def test_jobs_of_a_shell(tmp_path):
+    """In the background it reads no keys, leaves the terminal to others, and is not stopped for either."""
+    BOOTED["native"] += 2
+    terminal = Terminal("bash", "--norc", "-mc", SHELL, CASEMENT, str(tmp_path))
+    terminal.read_until(b"background 0")
+    assert b"not a tty" in terminal.output
+    terminal.read_until(b"ready")
+    [job] = pathlib.Path(f"/proc/{terminal.guest.pid}/task/{terminal.guest.pid}/children").read_text().split()
+    os.kill(int(job), signal.SIGSTOP)
+    terminal.read_until(b"ended 7")
+    assert b"stopped 147" in terminal.output
+    terminal.end(0)
+
+
+def test_a_stop_and_a_change_of_the_terminal():
+    """As a shell changes it. When the program goes on, keys are the guest's again, and the new size."""
+    terminal = Terminal(*words_of("uml", "sh", "-c", "echo 'rea'dy; until [ \"$(stty size)\" = '33 77' ]; do :; done; read line; exit $line"))
+    terminal.read_until(b"ready")
+    os.kill(terminal.guest.pid, signal.SIGSTOP)
+    os.waitpid(terminal.guest.pid, os.WUNTRACED)
+    termios.tcsetattr(terminal.master, termios.TCSANOW, terminal.before)
+    terminal.resize(33, 77)
+    os.kill(terminal.guest.pid, signal.SIGCONT)
+    terminal.wait_until_raw()
+    terminal.type(b"5\r")
+    terminal.end(5)
+
+
+def test_no_key_stops_the_boot():
+    """The shell would have a terminal that shows nothing."""
+    terminal = Terminal(*words_of("auto", "true"))
+    terminal.wait_until_raw()
+    assert termios.tcgetattr(terminal.master)[6][termios.VSUSP] == b"\0"
+    terminal.type(b"\x03")
+    terminal.end(130)
+
+
+@pytest.mark.parametrize("controlling", [True, False])
+def test_a_terminal_that_goes_away(controlling):
+    """Also where nobody is told of it, as by sshd for a command without job control."""
+    terminal = Terminal(*words_of("uml", "sh", "-c", "echo 'rea'dy; read line; while :; do read never < /dev/zero; done"),
+                        controlling=controlling)
+    terminal.read_until(b"ready")
+    os.close(terminal.master)
+    assert terminal.guest.wait(timeout=PATIENCE) == 129
