@@ -131,17 +131,6 @@ def test_a_kernel_that_is_no_user_mode_linux(temporary, program, said):
     assert left_behind(temporary) == ["kernel"]
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams(temporary, closed):
-    """The command runs, and what it says goes nowhere."""
-    BOOTED["native"] += 1
-    result = subprocess.run(["sh", "-c", f'"$0" run --accel uml -- sh -c "echo out; echo err >&2; exit 7" {closed}', CASEMENT],
-                            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert result.returncode == 7
-    assert (result.stdout == "out\n") == (" >" not in f" {closed}"), result
-    assert (result.stderr == "err\n") == ("2>" not in closed), result
-
-
 def test_an_odd_directory_for_what_runs(short_path, monkeypatch):
     """A kernel's words end at blanks, and its devices' sockets at a colon: another place is taken."""
     for name in ("col:on", "sp ace", 'qu"ote'):
