@@ -74,9 +74,10 @@ static void add_machine(const struct run_config *config, const struct run_parts 
  * QEMU keeps what it translated of a page of code until the guest writes to that page, but does
  * not see a daemon write to it: a page that held other code before would run as that code. The
  * zeros that the kernel writes to each page it hands out make QEMU forget. The kernel's tests of
- * its own ciphers would be a fifth of the time that it takes to boot.
+ * its own ciphers would be a fifth of the time that it takes to boot. A processor that a busy host
+ * lets stand still is no lockup before two minutes, the longest that its watchdog knows.
  */
-#define APPEND_EMULATED " no_timer_check init_on_alloc=1 cryptomgr.notests"
+#define APPEND_EMULATED " no_timer_check init_on_alloc=1 cryptomgr.notests watchdog_thresh=60"
 
 /* panic=-1: a dead kernel resets the machine at once, and that ends QEMU. */
 static void add_kernel(const struct run_config *config, const struct run_parts *parts,
