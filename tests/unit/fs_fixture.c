@@ -46,14 +46,23 @@ struct fs *fixture_serve(const struct fixture *f, const struct fs_config *config
 	return fs;
 }
 
+/* In $TMPDIR, as tests/check has it for one run in memory and one on the disk. */
+static void make_directory(struct fixture *f)
+{
+	const char *tmp = getenv("TMPDIR");
+	int len = snprintf(f->dir, sizeof(f->dir), "%s/casement-fs-XXXXXX", tmp ? tmp : "/tmp");
+
+	assert_in_range(len, 1, sizeof(f->dir) - 1);
+	assert_non_null(mkdtemp(f->dir));
+}
+
 struct fixture *fixture_new(const struct fs_config *config)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	assert_non_null(f);
 	umask(0);
-	strcpy(f->dir, "/tmp/casement-fs-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
+	make_directory(f);
 	f->fs = fixture_serve(f, config);
 	return f;
 }
