@@ -2,7 +2,11 @@
 /*
  * Attributes: believed until they expire, then asked for. A reply that was under
  * way while this guest changed the inode may be older than the change: it is not
- * taken over. session->changes counts changes; an inode remembers its last.
+ * taken over. session->changes counts changes, requests and answers; an inode remembers its last change.
+ *
+ * Answers overtake each other, too. One that was asked for before the last that was taken over is not taken
+ * over. Of two whose requests were under way at the same time neither is known to be the newer one: where
+ * they differ, the attributes have to be asked for once more.
  */
 #include <linux/jiffies.h>
 #include <linux/pagemap.h>
@@ -13,7 +17,7 @@
 
 u64 cs_attr_snapshot(struct super_block *sb)
 {
-	return atomic64_read(&cs_session(sb)->changes);
+	return atomic64_inc_return(&cs_session(sb)->changes);
 }
 
 u64 cs_attr_expiry(struct super_block *sb, u64 seconds, u32 nanoseconds)
@@ -45,7 +49,9 @@ static void count_change(struct inode *inode)
 
 void cs_attr_evicted(struct inode *inode)
 {
-	raise_to(&cs_session(inode->i_sb)->evicted, atomic64_read(&cs_inode(inode)->changed));
+	struct cs_inode *node = cs_inode(inode);
+
+	raise_to(&cs_session(inode->i_sb)->evicted, max_t(s64, atomic64_read(&node->changed), node->told));
 }
 
 /* Times, size and names, but nothing that permissions depend on. Any context; pairs with taken_over(). */
@@ -56,10 +62,28 @@ static void mark_changed(struct inode *inode)
 	WRITE_ONCE(cs_inode(inode)->attr_expires, 0);
 }
 
-/* We changed it since the snapshot, or are at it. */
+/* We changed it since the snapshot, or are at it; or a later request was answered before. i_lock held. */
 static bool is_older(const struct inode *inode, u64 snapshot)
 {
-	return cs_attr_changed_since(inode, snapshot) || cs_inode(inode)->resizing;
+	return cs_attr_changed_since(inode, snapshot) || cs_inode(inode)->resizing || snapshot < cs_inode(inode)->asked;
+}
+
+/* An answer is taken over. i_lock held, or the inode is new. */
+static void note_answer(struct inode *inode, u64 snapshot)
+{
+	cs_inode(inode)->asked = snapshot;
+	cs_inode(inode)->told = atomic64_inc_return(&cs_session(inode->i_sb)->changes);
+}
+
+/* An answer came since the snapshot, and says something else. i_lock held. */
+static bool is_doubtful(const struct inode *inode, const struct fuse_attr *attr, u64 snapshot)
+{
+	struct timespec64 mtime = { attr->mtime, attr->mtimensec }, old_mtime = inode_get_mtime(inode);
+	struct timespec64 ctime = { attr->ctime, attr->ctimensec }, old_ctime = inode_get_ctime(inode);
+
+	return snapshot < cs_inode(inode)->told &&
+	       (attr->size != i_size_read(inode) || attr->nlink != inode->i_nlink ||
+		!timespec64_equal(&mtime, &old_mtime) || !timespec64_equal(&ctime, &old_ctime));
 }
 
 /* Attributes of then are, until they expire; unless a change came meanwhile that took no lock. */
@@ -119,8 +143,10 @@ void cs_attr_ends(struct inode *inode, loff_t end, u64 snapshot)
 {
 	cs_attr_expire(inode);
 	spin_lock(&inode->i_lock);
-	if (!is_older(inode, snapshot) && !cs_attr_is_unsent(inode) && end < i_size_read(inode))
+	if (!is_older(inode, snapshot) && !cs_attr_is_unsent(inode) && end < i_size_read(inode)) {
 		i_size_write(inode, end);
+		note_answer(inode, snapshot);
+	}
 	spin_unlock(&inode->i_lock);
 }
 
@@ -157,6 +183,7 @@ void cs_attr_first(struct inode *inode, const struct fuse_attr *attr, u64 expire
 		expires = 0;
 	set_fields(inode, attr, expires);
 	i_size_write(inode, attr->size);
+	note_answer(inode, snapshot);
 }
 
 /* i_lock held. */
@@ -199,8 +226,9 @@ static enum outcome take_over(struct inode *inode, const struct fuse_attr *attr,
 	outcome = size < i_size_read(inode) ? TAKEN_SHORTER : TAKEN;
 	/* What is unsent will move it again. */
 	cs_inode(inode)->mtime_is_ours = S_ISREG(inode->i_mode) && cs_attr_is_unsent(inode);
-	set_fields(inode, attr, expires);
+	set_fields(inode, attr, is_doubtful(inode, attr, snapshot) ? 0 : expires);
 	i_size_write(inode, size);
+	note_answer(inode, snapshot);
 	taken_over(inode, snapshot);
 unlock:
 	spin_unlock(&inode->i_lock);

@@ -21,6 +21,8 @@ struct cs_inode {
 	u64 attr_expires;		/* [A] jiffies64 until which the attributes hold; 0: ask */
 	u64 mode_expires;		/* [A] the same of mode, owner and group alone */
 	atomic64_t changed;		/* [A] session->changes at our last change of it */
+	u64 asked;			/* [L:vfs.i_lock] snapshot of the answer that was taken over last */
+	u64 told;			/* [L:vfs.i_lock] session->changes when that was */
 	bool resizing;			/* [L:vfs.i_lock] the daemon is being told a size: no reply knows it */
 	atomic_t n_direct;		/* [A] direct writes under way */
 	bool mtime_is_ours;		/* [A] we wrote: the next new mtime is of that */
@@ -102,7 +104,7 @@ bool cs_inode_count(struct inode *inode, const struct fuse_entry_out *entry);
 
 /* ---- attr.c ---- */
 
-/* Taken before a request whose reply has attributes; it tells if we changed the inode since. */
+/* Taken before each request whose reply has attributes; it tells if we changed the inode since, or asked later. */
 u64 cs_attr_snapshot(struct super_block *sb);
 
 /*

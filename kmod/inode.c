@@ -23,6 +23,8 @@ struct inode *cs_inode_alloc(struct super_block *sb)
 	node->attr_expires = 0;
 	node->mode_expires = 0;
 	atomic64_set(&node->changed, 0);
+	node->asked = 0;
+	node->told = 0;
 	node->resizing = false;
 	atomic_set(&node->n_direct, 0);
 	node->mtime_is_ours = false;

@@ -321,21 +321,30 @@ static int tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct file *file
 	return err == -ENOSYS ? -EOPNOTSUPP : err;
 }
 
-/* The inode behind a name that is gone has one name less. */
-static void name_gone(struct inode *inode)
+/*
+ * The inode behind a name that is gone has one name less; `snapshot`: of before. An answer that came meanwhile
+ * may have counted that, or not, so it is asked for.
+ */
+static void name_gone(struct inode *inode, u64 snapshot)
 {
+	bool counted;
+
 	spin_lock(&inode->i_lock);
+	counted = !S_ISDIR(inode->i_mode) && cs_inode(inode)->told > snapshot;
 	if (S_ISDIR(inode->i_mode))
 		clear_nlink(inode);
-	else if (inode->i_nlink)
+	else if (inode->i_nlink && !counted)
 		drop_nlink(inode);
-	spin_unlock(&inode->i_lock);
 	cs_attr_changed(inode);
+	spin_unlock(&inode->i_lock);
+	if (counted)
+		cs_attr_refresh(inode, true);
 }
 
 static int take_away(struct inode *dir, struct dentry *dentry, u32 opcode)
 {
 	struct cs_request *request = name_request(dir, dentry, opcode, 0, 0, 0);
+	u64 snapshot = cs_attr_snapshot(dir->i_sb);
 	int err;
 
 	if (IS_ERR(request))
@@ -345,7 +354,7 @@ static int take_away(struct inode *dir, struct dentry *dentry, u32 opcode)
 	cs_dentry_expire(dentry);
 	if (!err) {
 		dir_changed(dir);
-		name_gone(d_inode(dentry));
+		name_gone(d_inode(dentry), snapshot);
 	}
 	return err;
 }
@@ -387,6 +396,7 @@ static struct cs_request *rename_request(struct inode *dir, struct dentry *old, 
 static int rename(struct mnt_idmap *idmap, struct inode *dir, struct dentry *old, struct inode *new_dir,
 		  struct dentry *new, unsigned int flags)
 {
+	u64 snapshot = cs_attr_snapshot(dir->i_sb);
 	struct cs_request *request;
 	int err;
 
@@ -411,7 +421,7 @@ static int rename(struct mnt_idmap *idmap, struct inode *dir, struct dentry *old
 		if (flags & RENAME_EXCHANGE)
 			cs_attr_changed(d_inode(new));
 		else
-			name_gone(d_inode(new));
+			name_gone(d_inode(new), snapshot);
 	}
 	return 0;
 }

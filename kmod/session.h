@@ -38,7 +38,7 @@ struct cs_session {
 	bool has_other_ids;		/* [A] seen through a mount with ids of its own once */
 	struct cs_foresight foresight;
 	siphash_key_t lock_key;		/* [I] of the names that lock owners have at the daemon */
-	atomic64_t changes;		/* counts changes made by this guest; see attr.c */
+	atomic64_t changes;		/* [A] counts changes made by this guest, requests for attributes and answers: attr.c */
 	atomic64_t evicted;		/* the last of them of inodes that are not in the cache any more */
 	spinlock_t forget_lock;
 	struct cs_request *forgets;	/* [L:forget_lock] the batch being filled, or NULL */

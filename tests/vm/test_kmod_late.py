@@ -3,7 +3,6 @@
 happened since it was asked for."""
 import os
 import pathlib
-import signal
 
 import pytest
 
@@ -16,7 +15,7 @@ WRITE_BACK = ["--share-arg", "--writeback"]
 WAYS = pytest.mark.parametrize("args", [[], WRITE_BACK], ids=["through", "back"])
 
 # Opcodes of FUSE.
-GETATTR, READ = 3, 15
+GETATTR, UNLINK, READ = 3, 10, 15
 
 
 @pytest.fixture
@@ -146,4 +145,42 @@ def test_dropping_pages_can_be_killed(late, share, way):
         agent.ask(f"waits {DROPS[way]} > /dev/null")
         assert "137" in agent.ask("kill -9 $pid; wait $pid; echo $?", patience=20)
     agent.ask("wait $reader; exec 8>&- 9<&-; wait $calls")
+    agent.end()
+
+
+def test_an_answer_that_a_newer_one_has_overtaken(late, share):
+    """It is older than what is known already."""
+    (share / "grows").write_bytes(b"x")
+    agent = late()
+    agent.ask("stat grows")
+    with Kept(agent, share, "reply", GETATTR):
+        agent.ask("stat --cached=never grows > /dev/null & one=$!\n" + UNDER_WAY)
+        (share / "grows").write_bytes(b"x" * 5000)
+        assert agent.ask("stat --cached=never -c %s grows") == "5000\n"
+    assert agent.ask("wait $one; stat --cached=always -c %s grows; stat -c %s grows") == "5000\n5000\n"
+    agent.end()
+
+
+def test_a_read_that_found_the_end_after_an_answer_was_asked_for(late, share):
+    """What the answer says is older than that."""
+    (share / "cut").write_bytes(b"x" * 9000)
+    agent = late()
+    agent.ask("exec 6< cut; stat cut")
+    with Kept(agent, share, "reply", GETATTR):
+        agent.ask("stat --cached=never cut > /dev/null & one=$!\n" + UNDER_WAY)
+        os.truncate(share / "cut", 100)
+        assert agent.ask("cat <&6 | wc -c; stat --cached=always -c %s cut") == "100\n100\n"
+    assert agent.ask("wait $one; stat --cached=always -c %s cut") == "100\n"
+    agent.end()
+
+
+def test_names_that_were_counted_while_one_went(late, share):
+    """The answer was asked for and came while the daemon's to unlink(2) was on its way: the name is not taken off twice."""
+    (share / "a").write_text("text")
+    os.link(share / "a", share / "b")
+    agent = late()
+    agent.ask("exec 6< a; stat a b")
+    with Kept(agent, share, "reply", UNLINK):
+        agent.ask("rm b & one=$!\n" + UNDER_WAY + "stat -L --cached=never /proc/self/fd/6")
+    assert agent.ask("wait $one; stat -L --cached=always -c %h /proc/self/fd/6; ln -L /proc/self/fd/6 c; cat c") == "1\ntext"
     agent.end()
