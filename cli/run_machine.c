@@ -97,6 +97,9 @@ static void add_daemon_words(const struct machine *machine, const struct service
 		words_add(words, "--readonly");
 	if (service->one_device)
 		words_add(words, "--no-announce-submounts");
+	/* An overlayfs never looks a name up again whose file turned stale. */
+	if (!service->share && config->root_mode == RUN_ROOT_COW)
+		words_option(words, "--inode-file-handles", "never");
 	if (service->of_user)
 		run_user_words(config, service->share, words);
 	if (!service->share)

@@ -206,7 +206,7 @@ static const struct option_row rows[] = {
 	{ "rlimit-nofile", 0, OPTION_NUMBER, AT(rlimit_nofile), "N",
 	  "Most open files; 0 leaves the limit as it is. Default: 1000000, or what the system allows." },
 	{ "inode-file-handles", 0, OPTION_CHOICE, AT(inode_file_handles), "WHEN",
-	  "Hold the files the guest knows by file handles instead of an open descriptor each: never, prefer (where it can be done), mandatory (or not start), or auto. Bounds the open files of a guest that knows millions; needs CAP_DAC_READ_SEARCH. Default: auto, which is never; but once three quarters of the files that may be open are, where the system allows fewer than 65,536 and the sandbox loses nothing by it (--sandbox none, or --modcaps with sys_admin or dac_read_search).",
+	  "Hold the files the guest knows by file handles instead of an open descriptor each: never, prefer (where it can be done), mandatory (or not start), or auto. Bounds the open files of a guest that knows millions; needs CAP_DAC_READ_SEARCH. Where descriptors are spent, auto lets files go that the guest does not use; with never new files are ENFILE, but an overlayfs that the guest makes on the share meets no stale file. Default: auto, which is by descriptors; but by handles once three quarters of the files that may be open are, where the system allows fewer than 65,536 and the sandbox loses nothing by it (--sandbox none, or --modcaps with sys_admin or dac_read_search).",
 	  .choices = fs_handles_names, .old_choice = "fallback", .new_choice = "prefer" },
 	{ "migration-mode", 0, OPTION_CHOICE, AT(migration.mode), "MODE",
 	  "How virtiofsd names open files when the guest migrates: find-paths or file-handles. No effect: a guest is not migrated yet.",

@@ -43,6 +43,7 @@ struct config {
 	uint64_t thread_pool_size;
 	int inode_file_handles;		/* enum fs_handles */
 	bool file_handles_late;		/* decided, see main.c */
+	bool ids_stay;			/* the same: no file is let go before the guest forgets it */
 	uint64_t rlimit_nofile;		/* 0: leave as it is */
 	uint64_t window_size;		/* bytes; 0: no window */
 	uint64_t window_mappings;

@@ -74,6 +74,7 @@ static void choose_handles(struct config *config)
 	struct rlimit limit;
 	bool few;
 
+	config->ids_stay = config->inode_file_handles == FS_HANDLES_NEVER;
 	if (config->inode_file_handles != FS_HANDLES_AUTO)
 		return;
 	few = config->rlimit_nofile == UINT64_MAX && !getrlimit(RLIMIT_NOFILE, &limit) &&

@@ -326,6 +326,7 @@ int share_open(const struct config *config, struct sandbox_roots *roots, struct 
 		.allow_direct_io = config->allow_direct_io,
 		.handles = (enum fs_handles)config->inode_file_handles,
 		.handles_late = config->file_handles_late,
+		.ids_stay = config->ids_stay,
 		.dax_min_size = window_size ? DAX_MIN_FILE : 0, .dax_max_size = window_size,
 	};
 	int err;

@@ -183,7 +183,9 @@ int fs_new(const struct fs_config *config, struct fs **out)
 	memset(fs, 0, sizeof(*fs));
 	fs->config = *config;
 	fs->config.root_fd = -1;
-	fs->budget = (struct fd_budget){ .limit = fd_limit(), .reclaim = reclaim_files, .ctx = fs };
+	fs->budget = (struct fd_budget){
+		.limit = fd_limit(), .reclaim = config->ids_stay ? NULL : reclaim_files, .ctx = fs,
+	};
 	fs->listings.limit = DIR_STREAMS_BYTES;
 	fs->session = 1;
 	if (getrandom(&fs->number_seed, sizeof(fs->number_seed), 0) != sizeof(fs->number_seed))

@@ -325,8 +325,19 @@ bool inode_fd_certain(const struct inode *inode)
 	return has_descriptor(inode) || !inode_has(inode, INODE_DOUBT);
 }
 
+/* The last quarter of the budget is kept for open files. */
+static bool has_many_left(const struct fd_budget *budget)
+{
+	return __atomic_load_n(&budget->used, __ATOMIC_RELAXED) < budget->limit - budget->limit / 4;
+}
+
 static int hold_by_fd(struct inode_fds *fds, struct inode *inode, int *fd)
 {
+	/* Else what is known could not be opened any more. */
+	if (!fds->budget->reclaim && !has_many_left(fds->budget)) {
+		fd_budget_spent(fds->budget);
+		return -ENFILE;
+	}
 	if (!fd_budget_take(fds->budget))
 		return -ENFILE;
 	place_set(inode, PLACE_OWN | (uint32_t)take_fd(fd));
@@ -358,12 +369,6 @@ static int hold_for_now(struct inode_fds *fds, struct inode *inode, int *fd)
 	pthread_mutex_unlock(&shard->lock);
 	evicted_drop(&old);
 	return cell ? 0 : hold_by_handle(fds, inode, fd);
-}
-
-/* The last quarter of the budget is kept for open files. */
-static bool has_many_left(const struct fd_budget *budget)
-{
-	return __atomic_load_n(&budget->used, __ATOMIC_RELAXED) < budget->limit - budget->limit / 4;
 }
 
 int inode_hold(struct inode_fds *fds, struct inode *inode, int *fd, const struct statx *stx)

@@ -95,6 +95,16 @@ def test_a_name_that_ends_like_a_mode(root, end):
     assert result.returncode == 0 and (odd / "new").exists(), result
 
 
+def test_more_files_than_may_be_open(root):
+    """What was read before they were spent is there afterwards: an overlayfs does not mend a name that turned stale."""
+    (root / "many").mkdir()
+    for i in range(500):
+        (root / f"many/{i}").write_text("x\n")
+    script = "cat /etc/file; for i in 1 2 3; do cat /many/* >/dev/null 2>>/tmp/said; done; cat /etc/file; grep -c tale /tmp/said"
+    result = run(f"{root}:cow", script, before=["prlimit", "--nofile=300"])
+    assert result.stdout == "the host's\nthe host's\n0\n", result
+
+
 OWN_SYSTEM = """set -e
 test "$(id -u)" = 0
 echo harmless > /etc/casement-was-here; cat /etc/casement-was-here

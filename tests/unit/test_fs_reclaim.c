@@ -34,14 +34,13 @@ static int setup(void **state)
 {
 	struct rlimit few;
 
-	(void)state;
 	f = fixture_new(NULL);
 	for (unsigned int i = 0; i < FILES; i++)
 		host_write(f, name_of(i), name_of(i));
 	getrlimit(RLIMIT_NOFILE, &old);
 	few = (struct rlimit){ .rlim_cur = DESCRIPTORS, .rlim_max = old.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-	fs = fixture_serve(f, NULL);
+	fs = fixture_serve(f, *state);
 	return 0;
 }
 
@@ -216,6 +215,26 @@ static void what_is_mapped_stays(void **state)
 	assert_int_equal(is_known(mapped), 0);
 }
 
+/* As an overlayfs needs it, which does not look a name up again whose file turned stale. */
+static const struct fs_config staying = { .ids_stay = true };
+
+static void ids_stay_where_they_are_asked_to(void **state)
+{
+	struct fs_entry entry;
+	unsigned int n = 0;
+
+	(void)state;
+	while (n < FILES && fs_lookup(fs, FS_ROOT_NODE, name_of(n), &entry) == 0)
+		nodes[n++] = entry.node;
+	assert_in_range(n, DESCRIPTORS / 2, DESCRIPTORS * 3 / 4);
+	assert_int_equal(fs_lookup(fs, FS_ROOT_NODE, name_of(n), &entry), -ENFILE);
+	for (unsigned int i = 0; i < n; i++)
+		assert_int_equal(is_known(nodes[i]), 0);
+	/* What is known can be opened all the same. */
+	for (unsigned int i = 0; i < DESCRIPTORS / 8; i++)
+		must_open(fs, nodes[i], O_RDONLY);
+}
+
 /* By several queues at once: each finds room, and what each looked up a moment ago is there. */
 static void look_and_open(void *arg, unsigned int number)
 {
@@ -255,6 +274,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(all_that_costs_a_descriptor_finds_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(directories_have_an_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_mapped_stays, setup, teardown),
+		cmocka_unit_test_prestate_setup_teardown(ids_stay_where_they_are_asked_to, setup, teardown,
+							 (void *)&staying),
 		cmocka_unit_test_setup_teardown(several_threads_find_room, setup, teardown),
 	};
 
