@@ -327,6 +327,7 @@ int share_open(const struct config *config, struct sandbox_roots *roots, struct 
 		.handles = (enum fs_handles)config->inode_file_handles,
 		.handles_late = config->file_handles_late,
 		.ids_stay = config->ids_stay,
+		.links_stay = config->cache == CACHE_ALWAYS || config->cache == CACHE_METADATA,
 		.dax_min_size = window_size ? DAX_MIN_FILE : 0, .dax_max_size = window_size,
 	};
 	int err;

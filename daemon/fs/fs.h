@@ -108,6 +108,7 @@ struct fs_config {
 	enum fs_handles handles;
 	bool handles_late;	/* with FS_HANDLES_PREFER: by descriptors as long as there are many left */
 	bool ids_stay;		/* a file's id is never stale before the guest forgets it: ENFILE when descriptors are spent */
+	bool links_stay;	/* the same of a file with several names, as the guest believes attributes without end */
 	unsigned int kept_fds;	/* with handles: descriptors kept of files used lately; 0: as many as is good */
 	const struct xattr_map *xattr_map; /* of attributes' names; borrowed, outlives the fs; NULL: none */
 };

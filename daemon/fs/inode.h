@@ -20,6 +20,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #define INODE_ROOT_ID 1ULL
 #define INODE_SLAB_SHARDS 16u
@@ -43,9 +44,9 @@ struct inode_key {
 #define INODE_ELSEWHERE	   (1u << 6)	/* in a directory of another device; a directory: or of another mount */
 #define INODE_WAITS	   (1u << 7)	/* its file system is not known to be FS_KIND_LOCAL; [I] */
 
-/* inode.stay of a file that was looked up once, and of one that was looked up again. */
-#define INODE_STAY_NEW	1
-#define INODE_STAY_USED 2
+/* inode.stay is 0 of a file that is known from a listing alone; of one that was looked up by name; the most. */
+#define INODE_STAY_NAMED 2
+#define INODE_STAY_MAX	 3
 
 #define HANDLE_INLINE 20	/* bytes of a file handle that need no memory of their own */
 
@@ -149,6 +150,16 @@ static inline void inode_put_ptr(struct inode **inode)
 }
 
 #define cleanup_inode __attribute__((cleanup(inode_put_ptr)))
+
+/* A name led to it: it stays for longer than one that a listing brought along (reclaim.h). */
+static inline void inode_note_use(struct inode *inode)
+{
+	uint8_t stay = __atomic_load_n(&inode->stay, __ATOMIC_RELAXED);
+
+	if (!S_ISDIR(inode->type) && stay < INODE_STAY_MAX)
+		__atomic_store_n(&inode->stay, stay < INODE_STAY_NAMED ? INODE_STAY_NAMED : INODE_STAY_MAX,
+				 __ATOMIC_RELAXED);
+}
 
 static inline bool inode_has(const struct inode *inode, uint32_t flag)
 {

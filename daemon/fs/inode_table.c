@@ -117,13 +117,6 @@ bool inode_table_knows_local(struct inode_table *table, const struct statx *stx)
 	return local;
 }
 
-/* Found once more, it stays for longer than one that was looked up once: see reclaim.h. */
-static void note_use(struct inode *inode)
-{
-	if (inode->type != S_IFDIR && __atomic_load_n(&inode->stay, __ATOMIC_RELAXED) != INODE_STAY_USED)
-		__atomic_store_n(&inode->stay, INODE_STAY_USED, __ATOMIC_RELAXED);
-}
-
 /* The counted inode of these attributes, or NULL; with the key shard locked. */
 static struct inode *count_locked(const struct inode_table *table, const struct inode_shard *shard,
 				  uint64_t hash, const struct inode_key *key,
@@ -134,7 +127,6 @@ static struct inode *count_locked(const struct inode_table *table, const struct 
 	if (!inode || !same_file(inode, stx))
 		return NULL;
 	inode->nlookup++;
-	note_use(inode);
 	return inode_ref(inode);
 }
 
@@ -261,8 +253,6 @@ static int make(struct inode_table *table, int *fd, const struct statx *stx, str
 	inode->born = stx_born(stx);
 	inode->type = stx->stx_mode & S_IFMT;
 	inode->nlookup = 1;
-	if (inode->type != S_IFDIR)
-		inode->stay = INODE_STAY_NEW;
 	err = inode_hold(&table->fds, inode, fd, stx);
 	if (!err)
 		note_kind(inode);

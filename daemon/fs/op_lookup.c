@@ -107,7 +107,10 @@ int fs_enter_fd(struct fs *fs, int *fd, struct fs_entry *entry)
 
 	if (!err)
 		err = inode_table_add(&fs->inodes, fd, &entry->attr.stx, &inode);
-	return err ? err : fs_entry_complete(fs, inode, entry);
+	if (err)
+		return err;
+	inode_note_use(inode);
+	return fs_entry_complete(fs, inode, entry);
 }
 
 /*
@@ -231,6 +234,15 @@ int fs_lookup_child(struct fs *fs, const struct fs_at *dir, const char *name, en
 	return err ? err : complete_child(fs, dir, inode, fd < 0, entry);
 }
 
+/* Listings do not come by here: a walk through a tree must not let go of what other threads are about to open. */
+static void note_use(struct fs *fs, uint64_t node)
+{
+	cleanup_inode struct inode *inode = inode_table_get(&fs->inodes, node);
+
+	if (inode)
+		inode_note_use(inode);
+}
+
 int fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry *entry)
 {
 	cleanup_fs_at struct fs_at dir = FS_AT_NONE;
@@ -241,8 +253,10 @@ int fs_lookup(struct fs *fs, uint64_t parent, const char *name, struct fs_entry 
 	err = fs_at_get(fs, parent, &dir);
 	if (!err)
 		err = fs_lookup_child(fs, &dir, name, LOOK_BY_HABIT, entry);
-	if (!err)
+	if (!err) {
+		note_use(fs, entry->node);
 		fs_dax_looked_up(fs, entry);
+	}
 	return err;
 }
 

@@ -2,10 +2,12 @@
 /*
  * Descriptors of files that are not used; see reclaim.h. The choice is CLOCK's: a
  * hand goes round all slots and lets go of what it finds until there is room, but
- * passes a new file over once, and twice one that was looked up again.
+ * passes over twice what was looked up by name, so that it is there when it is
+ * opened, and once more what was looked up again.
  */
 #include "daemon/fs/reclaim.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -24,9 +26,28 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+/* By another of its names the guest would go on to see the attributes that the old id had. */
+static bool has_names(struct inode *inode)
+{
+	struct inode_fd at;
+	struct statx stx;
+	bool several;
+
+	if (inode_fd_get(inode, &at))
+		return true;
+	several = statx(at.fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK, &stx) || stx.stx_nlink > 1;
+	inode_fd_put(&at);
+	return several;
+}
+
+struct search {
+	const struct fs *fs;
+	bool links;	/* files with several names, too */
+};
+
 static bool is_spare(void *ctx, struct inode *inode)
 {
-	const struct fs *fs = ctx;
+	const struct search *search = ctx;
 	uint8_t stay;
 
 	if (!S_ISREG(inode->type) && !S_ISLNK(inode->type))
@@ -39,19 +60,27 @@ static bool is_spare(void *ctx, struct inode *inode)
 	/* To close a file of another machine's may wait for that. */
 	if (inode_has(inode, INODE_WAITS) && !patience_is_endless())
 		return false;
-	return inode_fd_is_own(inode) && !fs_is_mapped(fs, inode);
+	return inode_fd_is_own(inode) && !fs_is_mapped(search->fs, inode) &&
+	       (search->links || !has_names(inode));
 }
 
-/* From the hand to the last slot, and from the first one until nothing is passed over any more. */
+/*
+ * From the hand to the last slot, and from the first one until nothing is passed over any more; then, if
+ * there was nothing, files with several names.
+ */
 static uint64_t go_round(struct fs *fs, uint64_t most)
 {
-	const struct inode_pick spare = { .pick = is_spare, .ctx = fs };
+	struct search search = { .fs = fs };
+	const struct inode_pick spare = { .pick = is_spare, .ctx = &search };
 	uint32_t hand = __atomic_load_n(&fs->reclaim.hand, __ATOMIC_RELAXED);
 	uint64_t dropped = 0;
 
 	if (hand < INODE_SLOT_FIRST)
 		hand = INODE_SLOT_FIRST;
-	for (int round = 0; round < 2 + INODE_STAY_USED; round++) {
+	for (int round = 0; round < 3 + INODE_STAY_MAX; round++) {
+		search.links = round == 2 + INODE_STAY_MAX;
+		if (search.links && (dropped || fs->config.links_stay))
+			break;
 		dropped += inode_table_drop(&fs->inodes, &spare, &hand, most - dropped);
 		if (dropped >= most)
 			break;

@@ -7,7 +7,7 @@
  * them. To the guest their node ids are stale: Linux then looks the name up again by
  * itself, so that a program sees nothing of it.
  *
- * Regular files and symbolic links alone. A directory may be where a process of
+ * Regular files and symbolic links that have one name alone. A directory may be where a process of
  * the guest's is, a FIFO or a socket may be open in the guest without a word to
  * casementd: for these a new node id would be another file. So is a file that is
  * mapped through the window.

@@ -139,6 +139,75 @@ static void what_was_looked_up_lately_stays(void **state)
 	}
 }
 
+struct part {
+	uint64_t next;
+	unsigned int room;
+};
+
+static bool take(void *ctx, const struct fs_dirent *entry)
+{
+	struct part *part = ctx;
+
+	if (!part->room)
+		return false;
+	part->room--;
+	part->next = entry->next;
+	return true;
+}
+
+/* A walk through a large tree by listings lets go of what it found itself, and not soon of what was named. */
+static void listings_let_go_of_their_own(void **state)
+{
+	uint64_t named[10], listing;
+	struct part part = { 0 };
+
+	(void)state;
+	assert_int_equal(fs_opendir(fs, FS_ROOT_NODE, &listing), 0);
+	for (unsigned int i = 0; i < 10; i++)
+		named[i] = must_lookup(fs, FS_ROOT_NODE, name_of(i));
+	for (unsigned int round = 0; round < FILES / DESCRIPTORS; round++) {
+		part.room = DESCRIPTORS;
+		assert_int_equal(fs_readdir(fs, FS_ROOT_NODE, listing, part.next, true, 1 << 20, take, &part), 0);
+		assert_int_equal(part.room, 0);
+		for (unsigned int i = 0; i < 10; i++) {
+			assert_int_equal(is_known(named[i]), 0);
+			must_lookup(fs, FS_ROOT_NODE, name_of(i));
+		}
+	}
+	assert_int_equal(fs_releasedir(fs, listing), 0);
+}
+
+/* By its other name the guest would go on to see what the old id had: these go when there is nothing else. */
+static void files_with_several_names_go_last(void **state)
+{
+	struct fs_config believed = { .links_stay = true };
+	struct fs_entry entry;
+	uint64_t linked;
+	struct fs *believing;
+	int err = 0;
+
+	(void)state;
+	assert_int_equal(link(host_path(f, "0"), host_path(f, "other name")), 0);
+	linked = must_lookup(fs, FS_ROOT_NODE, "0");
+	learn_all();
+	learn_all();
+	assert_int_equal(is_known(linked), 0);
+	for (unsigned int i = 0; i < FILES; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "too-%u", i);
+		if (i)
+			assert_int_equal(link(host_path(f, name_of(i)), host_path(f, name)), 0);
+	}
+	learn_all();
+	/* Where the guest believes attributes without end, they do not go. */
+	believing = fixture_serve(f, &believed);
+	for (unsigned int i = 0; i < FILES && !err; i++)
+		err = fs_lookup(believing, FS_ROOT_NODE, name_of(i), &entry);
+	assert_int_equal(err, -ENFILE);
+	fs_free(believing);
+}
+
 /* New files, links and handles find room as look-ups do. */
 static void all_that_costs_a_descriptor_finds_room(void **state)
 {
@@ -271,6 +340,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(all_can_be_looked_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_in_use_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_looked_up_lately_stays, setup, teardown),
+		cmocka_unit_test_setup_teardown(listings_let_go_of_their_own, setup, teardown),
+		cmocka_unit_test_setup_teardown(files_with_several_names_go_last, setup, teardown),
 		cmocka_unit_test_setup_teardown(all_that_costs_a_descriptor_finds_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(directories_have_an_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_mapped_stays, setup, teardown),
