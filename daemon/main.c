@@ -208,7 +208,8 @@ static int serve_until_told(const struct config *config, struct share *share,
 /* The process that serves: its exit status. */
 static int serve(const struct config *config, struct listener *listener, int signal_fd)
 {
-	struct share share = { 0 };
+	/* A request that cannot be ended goes on with it until the process ends. */
+	static struct share share;
 	int err = open_share(config, &share);
 
 	if (err)
