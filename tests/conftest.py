@@ -11,6 +11,7 @@ import collections
 import json
 import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
@@ -24,6 +25,11 @@ BUILD = pathlib.Path(os.environ.get("CASEMENT_BUILD", TOP / "build"))
 SECONDS = collections.Counter()	# of each test, with its fixtures
 PROCESSOR = collections.Counter()	# seconds that this process and the children it has waited for used in it
 
+
+# A program keeps to what its starter ignores; what tests start is to end by signals, under nohup and in the background, too.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 # What Popen.wait(), communicate() and run() count their timeouts by; it is time.monotonic().
 assert callable(subprocess._time)

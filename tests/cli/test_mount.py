@@ -15,6 +15,7 @@ import pytest
 
 import limits
 from daemons import BUILD, CASEMENT, PATIENCE, find_virtiofsd, serving, share, shares  # noqa: F401
+from stopped import stop
 
 HERE = pathlib.Path(__file__).resolve().parent
 NOBODY = 65534
@@ -390,7 +391,7 @@ def wait_for_request(process):
 def test_a_stopped_daemon_is_waited_for_until_it_dies(share, mounts):
     """A request in flight at the daemon's death gets an error."""
     mounted = mounts(share)
-    os.kill(serving(share.daemon), signal.SIGSTOP)
+    stop(serving(share.daemon))
     reader = subprocess.Popen(["ls", mounted.dir / "name"], stderr=subprocess.PIPE, text=True)
     wait_for_request(reader)
     share.daemon.kill()

@@ -4,6 +4,8 @@ import os
 import pathlib
 import signal
 
+from stopped import stop
+
 # Only `t` (or what $tag says) moves; the guest's root and the folder with the module stay where they are. Before
 # requests under way are counted, `settle` waits for those of what was done before: nobody waits
 # for a RELEASE.
@@ -61,19 +63,6 @@ if grep -v ' bad=0 in_flight=[01] pending=0 orphans=0$' /tmp/statistics; then ex
 """
 
 
-def state(task):
-    """Of a thread: `X` when it has ended meanwhile."""
-    try:
-        return task.read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "X"
-
-
-def is_stopped(process):
-    """True when none of its threads runs any more."""
-    return all(state(task) in "TZX" for task in process.glob("task/*/stat"))
-
-
 def signal_daemon(share, number):
     """To each process of the daemon that serves it. After SIGSTOP all of them have stopped."""
     for process in pathlib.Path("/proc").glob("[0-9]*"):
@@ -83,7 +72,7 @@ def signal_daemon(share, number):
             continue
         if not words[0].endswith(b"casementd") or str(share).encode() not in words:
             continue
-        os.kill(int(process.name), number)
-        # Only a parent is told of it.
-        while number == signal.SIGSTOP and not is_stopped(process):
-            os.sched_yield()
+        if number == signal.SIGSTOP:
+            stop(int(process.name))
+        else:
+            os.kill(int(process.name), number)
