@@ -16,14 +16,15 @@
 #include "cli/bench_fault.h"
 #include "cli/bench_stop.h"
 #include "common/checked.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 #define BATCH_MAX 256u
 #define LOCAL_ROUND 16u			/* operations between two looks at the clock */
 #define COUNTED_NS 100000000u
 #define COUNTED_TRIES 3
-#define COUNTED_SLACK 20u		/* so much of a run may pass before the counter is read, as a divisor */
-#define LATEST 100u			/* times its length: when a run ends that got nothing done */
+#define COUNTED_SLACK 20u		/* a counter that is read later than a twentieth of the run does not count */
+#define LATEST 100u			/* a run without an operation ends after 100 times its length */
 #define NAP_NS 50000000u
 
 /* What a queue's thread knows. */
@@ -42,14 +43,6 @@ struct runner {
 	pthread_t thread;
 	bool started;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static bool counts(const struct runner *runner, uint64_t now)
 {
@@ -154,7 +147,7 @@ static void run_requests(struct runner *runner)
 {
 	struct casement_request *batch[BATCH_MAX];
 	unsigned int flying = runner->row->depth, n = flying;
-	uint64_t now = now_ns();
+	uint64_t now = clock_ns();
 
 	for (unsigned int i = 0; i < n; i++)
 		batch[i] = &runner->lanes[i]->request;
@@ -166,7 +159,7 @@ static void run_requests(struct runner *runner)
 			return;
 		}
 		stop_grant();
-		now = now_ns();
+		now = clock_ns();
 		n = take_all(runner, batch, (unsigned int)got, now);
 		flying -= (unsigned int)got - n;
 	}
@@ -176,14 +169,14 @@ static void touch_all(void *arg)
 {
 	struct runner *runner = arg;
 	struct bench_lane *lane = runner->lanes[0];
-	uint64_t before = now_ns(), now = before;
+	uint64_t before = clock_ns(), now = before;
 
 	while (!is_over(runner, now)) {
 		uint64_t bytes = 0;
 
 		for (unsigned int i = 0; i < LOCAL_ROUND; i++)
 			bytes += runner->row->work->touch(lane);
-		now = now_ns();
+		now = clock_ns();
 		wait_for_the_first(runner, now);
 		if (counts(runner, now)) {
 			hist_add(&runner->hist, (now - before) / LOCAL_ROUND, LOCAL_ROUND);
@@ -246,9 +239,9 @@ static void *runner_main(void *arg)
 /* In naps, as a signal may come to any thread, and an error from any queue. */
 static void sleep_until(const struct bench_how *how, struct bench_target *target, uint64_t when)
 {
-	while (!atomic_load(how->stop) && now_ns() < when &&
+	while (!atomic_load(how->stop) && clock_ns() < when &&
 	       !atomic_load_explicit(&target->failed, memory_order_relaxed)) {
-		uint64_t nap = MIN(when, now_ns() + NAP_NS);
+		uint64_t nap = MIN(when, clock_ns() + NAP_NS);
 		struct timespec ts = {
 			.tv_sec = (time_t)(nap / 1000000000u), .tv_nsec = (long)(nap % 1000000000u),
 		};
@@ -260,7 +253,7 @@ static void sleep_until(const struct bench_how *how, struct bench_target *target
 static int start(struct runner *runners, struct bench_target *target, const struct bench_row *row,
 		 const struct bench_how *how)
 {
-	uint64_t begin = now_ns() + how->warm_ns;
+	uint64_t begin = clock_ns() + how->warm_ns;
 	int err = 0;
 
 	atomic_store_explicit(&target->failed, false, memory_order_relaxed);
@@ -339,7 +332,7 @@ int bench_run(struct bench_target *target, const struct bench_row *row,
 int bench_run_local(struct bench_local *local, const struct bench_row *row,
 		    const struct bench_how *how, struct bench_result *result)
 {
-	uint64_t begin = now_ns() + how->warm_ns, end = begin + how->run_ns, first = 0, now, ops = 0;
+	uint64_t begin = clock_ns() + how->warm_ns, end = begin + how->run_ns, first = 0, now, ops = 0;
 	unsigned int rounds = row->block < 65536 ? LOCAL_ROUND : 1;
 	const struct bench_work *work = row->work;
 
@@ -348,7 +341,7 @@ int bench_run_local(struct bench_local *local, const struct bench_row *row,
 	pin(how, 0);
 	local->block = row->block;
 	local->offset = 0;
-	while (((now = now_ns()) < end || !first || !ops) && !atomic_load_explicit(how->stop, memory_order_relaxed)) {
+	while (((now = clock_ns()) < end || !first || !ops) && !atomic_load_explicit(how->stop, memory_order_relaxed)) {
 		if (now >= begin && !first) {
 			first = now;
 			ops = 0;
@@ -375,7 +368,7 @@ int bench_run_local(struct bench_local *local, const struct bench_row *row,
 /* What was to be done at `when` is done now: soon enough for a run of this length? */
 static bool is_in_time(uint64_t when, const struct bench_how *how)
 {
-	return now_ns() < when + how->run_ns / COUNTED_SLACK;
+	return clock_ns() < when + how->run_ns / COUNTED_SLACK;
 }
 
 /* One run under `counter`. RUN_NOT_COUNTED when nothing got done in it, or the counter was read late. */

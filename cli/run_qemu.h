@@ -26,8 +26,8 @@ unsigned int run_count_windows(const struct run_config *config, const struct run
 bool run_reboots_anew(const struct run_config *config, const struct run_parts *parts);
 
 /*
- * What QEMU inherits: a pipe for the kernel's log; connected sockets for the guest's two output
- * ports, its status and QEMU's own events.
+ * What QEMU inherits: a pipe for the kernel's log; connected sockets for the guest's ports of output, errors,
+ * input and init, and for QEMU's own events.
  */
 struct run_qemu_fds {
 	int log, out, err, in, init, events;

@@ -44,10 +44,9 @@ static enum log_level log_threshold = LOG_LEVEL_INFO;	/* [I] */
 static int log_socket = -1;				/* to syslog; -1: standard error it is [A] relaxed */
 static char log_ident[64];				/* [I] */
 
-
-static bool log_serving;				/* [I] the next four are used by a program that serves */
+static bool log_serving;				/* log_while_serving() was called: the next four are in use; [I] */
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;	/* held while a line is written */
-static bool syslog_is_full, stderr_is_full;		/* [L:log_lock] no room for the last line: the next waits no time */
+static bool syslog_is_full, stderr_is_full;		/* [L:log_lock] the last line found no room: the next does not wait */
 static unsigned int lines_lost;				/* [L:log_lock] since stderr_is_full */
 
 void log_setup(const char *program, enum log_level level)

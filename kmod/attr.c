@@ -4,9 +4,9 @@
  * way while this guest changed the inode may be older than the change: it is not
  * taken over. session->changes counts changes, requests and answers; an inode remembers its last change.
  *
- * Answers overtake each other, too. One that was asked for before the last that was taken over is not taken
- * over. Of two whose requests were under way at the same time neither is known to be the newer one: where
- * they differ, the attributes have to be asked for once more.
+ * Answers overtake each other, too. An answer is not taken over when its request is older than that of the last
+ * one that was. When both requests were under way at the same time, either answer may be the newer one: if they
+ * differ, the attributes are asked for once more.
  */
 #include <linux/jiffies.h>
 #include <linux/pagemap.h>

@@ -104,7 +104,7 @@ bool cs_inode_count(struct inode *inode, const struct fuse_entry_out *entry);
 
 /* ---- attr.c ---- */
 
-/* Taken before each request whose reply has attributes; it tells if we changed the inode since, or asked later. */
+/* Taken before each request whose reply has attributes; by it the reply is known to be older than a change of ours, or than a later request. */
 u64 cs_attr_snapshot(struct super_block *sb);
 
 /*
@@ -313,7 +313,7 @@ int cs_write_out_range(struct inode *inode, loff_t start, loff_t end);
  */
 int cs_pages_away(struct inode *inode, loff_t start, loff_t end);
 
-/* ---- drop.c: each 0, or -EINTR when the caller was killed, who may wait for folios that are being read ---- */
+/* ---- drop.c: each waits for folios that are being read. 0, or -EINTR when the caller was killed ---- */
 
 /*
  * What is cached of the range, from `start` to `end` itself, is read again when it is wanted, but for what

@@ -21,7 +21,7 @@
 struct reclaim {
 	uint32_t hand;	/* slot to look at next; [A] relaxed: a hint */
 	bool said;	/* the guest came to the end of descriptors; [A] relaxed */
-	uint64_t rest;	/* CLOCK_MONOTONIC, ns: nothing is to be found before this; [A] relaxed */
+	uint64_t rest;	/* CLOCK_MONOTONIC, ns: no search starts before this; [A] relaxed */
 };
 
 /*

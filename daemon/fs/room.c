@@ -6,10 +6,10 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "daemon/fs/inode_fd.h"
 #include "daemon/fs/inode_table.h"
 
-#define NS_PER_S 1000000000ULL
 /* 105 ms in all, each wait longer than the last: casement.ko gathers FORGETs for 50 ms. */
 #define TRIES 20u
 #define STEP_NS 500000L
@@ -23,14 +23,6 @@ void room_expected(struct room *room)
 	/* Many threads come by here: it is written only where somebody has used it up. */
 	if (__atomic_load_n(&room->tries, __ATOMIC_RELAXED) != TRIES)
 		__atomic_store_n(&room->tries, TRIES, __ATOMIC_RELAXED);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
 /* Take one of the tries that are left, but for `spare` ones, and wait for what it allows. */
@@ -77,13 +69,13 @@ static bool sweep_due(struct room *room, uint64_t now)
 static bool sweep(struct room *room, struct inode_table *inodes)
 {
 	const struct inode_pick removed = { .pick = is_removed };
-	uint64_t begin = now_ns(), end, dropped;
+	uint64_t begin = clock_ns(), end, dropped;
 	uint32_t from = INODE_SLOT_FIRST;
 
 	if (!sweep_due(room, begin))
 		return false;
 	dropped = inode_table_drop(inodes, &removed, &from, UINT64_MAX);
-	end = now_ns();
+	end = clock_ns();
 	__atomic_store_n(&room->sweep_at, end + (end - begin) * SWEEP_REST, __ATOMIC_RELAXED);
 	return dropped;
 }

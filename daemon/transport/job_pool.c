@@ -8,18 +8,19 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/deadline.h"
 #include "common/log.h"
 #include "daemon/transport/queue_worker.h"
 
-/* What is not done after so many milliseconds waits for something that may never answer. */
-#define STUCK_MS 2000
+/* A job that a thread has served for longer than this, in nanoseconds, is taken to wait without an end. */
+#define STUCK_NS 2000000000ULL
 
 struct pool_thread {
 	struct job_pool *pool;	/* [I] */
 	pthread_t thread;
 	struct job *job;	/* [L:lock] being served; NULL: none */
-	uint64_t since;		/* [L:lock] when it was taken, CLOCK_MONOTONIC, ms */
+	uint64_t since;		/* [L:lock] when it was taken, by clock_ns() */
 };
 
 struct job_pool {
@@ -49,14 +50,6 @@ int job_pool_new(const struct request_ops *ops, const struct job_pool_limits *li
 	pthread_cond_init(&pool->ended, NULL);
 	*out = pool;
 	return 0;
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* May one more job of this key have a thread? With the lock, as all that follow. */
@@ -109,7 +102,7 @@ static struct job *pool_take(struct pool_thread *self)
 		return NULL;
 	self->job = unlink_job(pool, link);
 	self->job->state = JOB_SERVED;
-	self->since = now_ms();
+	self->since = clock_ns();
 	return self->job;
 }
 
@@ -201,26 +194,26 @@ static int pool_wake(struct job_pool *pool)
 	return pool->n_threads ? 0 : err;
 }
 
-/* Jobs that have had a thread for long: of one key, or of all. */
+/* Jobs that threads have served for longer than STUCK_NS: those of one key, or all. */
 static unsigned int count_stuck(const struct job_pool *pool, const uint64_t *key)
 {
-	uint64_t now = now_ms();
+	uint64_t now = clock_ns();
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < pool->n_threads; i++) {
 		const struct pool_thread *thread = &pool->threads[i];
 
-		n += thread->job && (!key || thread->job->key == *key) && now - thread->since >= STUCK_MS;
+		n += thread->job && (!key || thread->job->key == *key) && now - thread->since >= STUCK_NS;
 	}
 	return n;
 }
 
-/* How many jobs that are stuck keep a new one without a thread; 0: others may end soon. */
+/* How many stuck jobs keep this one from a thread; 0: a thread may be free soon. */
 static unsigned int find_stuck(const struct job_pool *pool, const struct job *job)
 {
 	const struct job_pool_limits *limits = &pool->limits;
 
-	/* Where there is one key alone, all wait for what has an end. */
+	/* A pool that lets one key have all threads gives no warning. */
 	if (limits->threads_per_key == limits->threads)
 		return 0;
 	if (count_stuck(pool, &job->key) == limits->threads_per_key)

@@ -12,11 +12,11 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/stop_token.h"
 #include "daemon/transport/virtqueue.h"
 
@@ -48,14 +48,6 @@ static void count_processors(void)
 	/* Who was given one of several has it for himself, as a rule; looks in vain tell if not. */
 	if (!looking_max && sysconf(_SC_NPROCESSORS_ONLN) > 1)
 		looking_max = 1;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 static int watch(int epoll_fd, int fd, uint32_t events)
@@ -171,7 +163,7 @@ static bool look(struct queue_wait *wait, const struct virtqueue *vq)
 				return true;
 			cpu_relax();
 		}
-		now = now_ns();
+		now = clock_ns();
 		if (now - before > BREAK_NS) {
 			wait->barred_until = now + BARRED_NS;
 			wait->look_ns = 0;
@@ -189,7 +181,7 @@ static bool look(struct queue_wait *wait, const struct virtqueue *vq)
 static void judge(struct queue_wait *wait, bool found)
 {
 	if (found) {
-		wait->found = now_ns();
+		wait->found = clock_ns();
 		wait->vain = 0;
 		wait->vain_barred_ns = BARRED_NS;
 		return;
@@ -198,7 +190,7 @@ static void judge(struct queue_wait *wait, bool found)
 		return;
 	wait->vain = 0;
 	wait->look_ns = 0;
-	wait->barred_until = MAX(wait->barred_until, now_ns() + wait->vain_barred_ns);
+	wait->barred_until = MAX(wait->barred_until, clock_ns() + wait->vain_barred_ns);
 	wait->vain_barred_ns = MIN(2 * wait->vain_barred_ns, (uint64_t)VAIN_BARRED_MAX_NS);
 }
 
@@ -208,7 +200,7 @@ bool queue_wait_look(struct queue_wait *wait, const struct virtqueue *vq)
 
 	if (!wait->max_ns)
 		return false;
-	wait->began = now_ns();
+	wait->began = clock_ns();
 	if (!wait->look_ns || wait->began < wait->barred_until)
 		return false;
 	if (atomic_fetch_add_explicit(&looking, 1, memory_order_relaxed) < looking_max) {
@@ -222,7 +214,7 @@ bool queue_wait_look(struct queue_wait *wait, const struct virtqueue *vq)
 /* What the sleep that just ended says about the next look. */
 static void adapt(struct queue_wait *wait)
 {
-	uint64_t waited = now_ns() - wait->began;
+	uint64_t waited = clock_ns() - wait->began;
 
 	if (waited > wait->max_ns)
 		wait->look_ns = 0;

@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/checked.h"
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 /* Replies kept back to be shown to the guest together: at most this many, at most this long. */
@@ -60,14 +60,6 @@ void queue_worker_set_call(struct queue_worker *worker, int fd)
 	pthread_mutex_unlock(&worker->call_lock);
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* Show the guest the replies that were held back. */
 static void worker_publish(struct queue_worker *worker)
 {
@@ -86,7 +78,7 @@ static void worker_publish(struct queue_worker *worker)
 static void worker_push(struct queue_worker *worker, uint16_t head, long written)
 {
 	if (!worker->held++)
-		worker->held_since = now_ns();
+		worker->held_since = clock_ns();
 	virtqueue_push(worker->vq, head, written < 0 ? 0 : (uint32_t)written);
 }
 
@@ -197,7 +189,7 @@ static void worker_learn_answer(struct queue_worker *worker)
 static void worker_learn_service(struct queue_worker *worker, unsigned int served)
 {
 	if (served && worker_knows_when(worker))
-		learn(&worker->serve_ns, (int64_t)(now_ns() - worker->wait.found) / served);
+		learn(&worker->serve_ns, (int64_t)(clock_ns() - worker->wait.found) / served);
 }
 
 /*
@@ -221,7 +213,7 @@ static bool worker_is_due(struct queue_worker *worker)
 		worker->told = worker->held_since;
 		return true;
 	}
-	return now_ns() - worker->held_since > BATCH_NS;
+	return clock_ns() - worker->held_since > BATCH_NS;
 }
 
 /*

@@ -80,7 +80,7 @@ def on_terminal(*args, until=None, **more):
     while not found:
         try:
             piece = os.read(master, 65536)
-        except OSError:		# EIO: nobody has it open any more
+        except OSError:		# EIO: no process has it open any more
             break
         output += piece
         found = until and re.search(until, output)

@@ -17,7 +17,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for a /de
 
 
 def fill(fd):
-    """What nobody reads until the test ends."""
+    """Fill the pipe: nothing is read from it until the test ends."""
     os.set_blocking(fd, False)
     for size in (512, 1):
         with contextlib.suppress(BlockingIOError):

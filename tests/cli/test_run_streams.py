@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""casement run's streams: input with its end, output to whoever takes it, and a terminal's keys."""
+"""casement run's streams: input with its end, output to its reader, and a terminal's keys."""
 import array
 import fcntl
 import hashlib
@@ -192,7 +192,7 @@ class Terminal:
         assert select.select([self.master], [], [], PATIENCE)[0], self.output
         try:
             self.output += os.read(self.master, 4096)
-        except OSError:     # EIO: nobody has it open any more
+        except OSError:     # EIO: no process has it open any more
             return False
         return True
 
@@ -313,7 +313,7 @@ def test_no_key_stops_the_boot():
 
 @pytest.mark.parametrize("controlling", [True, False])
 def test_a_terminal_that_goes_away(controlling):
-    """Also where nobody is told of it, as by sshd for a command without job control."""
+    """Also when no process gets SIGHUP, as with sshd and a command without job control."""
     terminal = Terminal(*words_of("uml", "sh", "-c", "echo 'rea'dy; read line; while :; do read never < /dev/zero; done"),
                         controlling=controlling)
     terminal.read_until(b"ready")

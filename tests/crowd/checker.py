@@ -43,7 +43,7 @@ def join(directory, mine, count, where="start", over=False):
             memoryview(pages)[mine * size:(mine + 1) * size] as page:
         os.preadv(fd, [pages], 0)
         numbers[mine * size // 8] += 1
-        # What the host has said it goes on to say: one who comes late to this point may read its page of the next.
+        # The host repeats its last word: a process that comes late to this point may read the page of the next point.
         numbers[mine * size // 8 + 1] |= over
         os.pwritev(fd, [page], mine * size)
         while missing := [other for other in range(count) if numbers[other * size // 8] < numbers[mine * size // 8]]:
@@ -73,7 +73,7 @@ def operations(seconds, least):
 
 
 def end_of_patience():
-    """Seconds in which any operation ends, and those who wait for it do not give up before."""
+    """Seconds within which each operation ends. Processes that wait for it give up later."""
     return min(patience, LONGEST_OPERATION) * 0.8
 
 

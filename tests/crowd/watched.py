@@ -127,7 +127,7 @@ class Watched:
         os._exit(0)
 
     def stands_still(self, patience):
-        """It wrote nothing for so many seconds, as many looks: none is counted while the machine itself stands."""
+        """True when it wrote nothing at `patience` looks, one a second; a look does not count while the machine itself stands."""
         count = self.journal.get()[0]
         self.looks = self.looks + 1 if count == self.seen else 0
         self.seen = count

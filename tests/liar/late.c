@@ -4,7 +4,7 @@
  * answers those of one kind when it is told to. Linked in front of virtqueue_pop(), server_handle()
  * and virtqueue_push().
  *
- * The file .late in the shared directory says what is kept: "request OPCODE NUMBER", the next so many
+ * The file .late in the shared directory says what is kept: "request OPCODE NUMBER", the next NUMBER
  * requests of that opcode, before they are served; or "reply OPCODE NUMBER", their replies, when they
  * have been served. Without the file nothing is kept, and what was is served, or sent, with the next
  * request of the same queue.

@@ -47,7 +47,7 @@ class Kept:
 
 
 UNDER_WAY = "until grep -q 'in_flight=[1-9]' $sysfs/statistics; do :; done\n"
-# Begin a command in the background whose requests are all answered, but which waits all the same: for what another does.
+# Begin a command in the background. All its requests are answered, and it waits for what another process does.
 # The first of them is sent after `before`, for its program is read from elsewhere.
 SENT = r"""
 sent() { sed -n 's/^request.* sent=\([0-9]*\) .*/\1/p' $sysfs/statistics; }
@@ -85,7 +85,7 @@ def begin_calls(agent, share, name):
 @WAYS
 def test_what_is_written_while_a_smaller_size_is_taken_over(late, share, args):
     """The host cuts the file and makes it long again. What the guest writes then is past an end that is none any more:
-    it stays, though whoever was told of the cut still waits for a page that is being read."""
+    it stays, though the process that was told of the cut still waits for a page that is being read."""
     agent = late(*args)
     begin_calls(agent, share, "cut")
     agent.ask("call 'load(3)'")
