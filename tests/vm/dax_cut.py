@@ -8,6 +8,7 @@ import mmap
 import os
 import random
 import sys
+import traceback
 
 SIZE = 16 << 20
 PAGE = 4096
@@ -36,10 +37,11 @@ def store(pages, source, rounds=300):
 
 def mapped(prot, flags, use, populate=False):
     """A user of a mapping, whose private pages go again and again."""
-    def run(fd):
+    def run(fd, ready):
         memory = os.memfd_create("memory")
         os.pwrite(memory, bytes(PAGE), 0)
         with mmap.mmap(fd, SIZE, flags, prot) as pages:
+            os.write(ready, b".")
             while True:
                 pages.madvise(mmap.MADV_DONTNEED)
                 if populate:
@@ -51,8 +53,9 @@ def mapped(prot, flags, use, populate=False):
     return run
 
 
-def called(fd):
+def called(fd, ready):
     """read(2) and write(2)."""
+    os.write(ready, b".")
     while True:
         at = random.randrange(SIZE)
         os.pread(fd, 100000, at)
@@ -75,20 +78,27 @@ USERS = [
 name, cuts = sys.argv[1], int(sys.argv[2])
 file = os.open(name, os.O_RDWR)
 children = []
+begun, ready = os.pipe()
 for user in USERS:
     child = os.fork()
     if not child:
         try:
-            user(file)
+            user(file, ready)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)
     children.append(child)
+os.close(ready)
+# Python maps no more than the file has: all map it before it is cut.
+for user in USERS:
+    assert os.read(begun, 1) == b".", "a user of the file did not begin"
 for _ in range(cuts):
     os.truncate(name, random.choice([0, 65536, random.randrange(SIZE)]))
     os.truncate(name, SIZE)
     os.sched_yield()
-for child in children:
-    assert os.waitpid(child, os.WNOHANG) == (0, 0)
+for number, child in enumerate(children):
+    assert os.waitpid(child, os.WNOHANG) == (0, 0), f"user {number} of the file ended"
     os.kill(child, 9)
     os.waitpid(child, 0)
 print("lives")
