@@ -159,7 +159,8 @@ int bench_main(int argc, char **argv)
 	if (result == OPTIONS_GO) {
 		bench->how = (struct bench_how){
 			.warm_ns = config->warm_ms * 1000000,
-			.run_ns = config->time_ms * 1000000, .cpus = config->cpus,
+			.run_ns = config->time_ms * 1000000,
+			.batch = (unsigned int)config->batch, .cpus = config->cpus,
 			.n_cpus = config->n_cpus, .stop = stop_flag(),
 		};
 		bench->sets = calloc(config->n_rows, sizeof(bench->sets[0]));

@@ -37,6 +37,9 @@ static const struct option_row rows[] = {
 	  "Requests in flight on each queue. Default: 1.", .min = 1, .max = DEPTH_MAX },
 	{ "block-size", 'b', OPTION_SIZE, AT(block_size), "SIZE",
 	  "Bytes of a READ or WRITE. Default: 4K.", .min = 1, .max = BLOCK_MAX },
+	{ "batch", 0, OPTION_NUMBER, AT(batch), "N",
+	  "Answers taken at most before requests are sent in their place. 1 is what a guest does with asynchronous I/O; with the depth, all that are there are taken, and then all are sent. Default: 1.",
+	  .min = 1, .max = DEPTH_MAX },
 	{ "queues", 'q', OPTION_NUMBER, AT(queues), "N",
 	  "Request queues, each with a thread here. The daemon must have as many. Default: 1.",
 	  .min = 1, .max = BENCH_QUEUES_MAX },
@@ -184,7 +187,7 @@ enum options_result bench_config_parse(int argc, char **argv, struct bench_confi
 	int at = 0, first;
 
 	*config = (struct bench_config){
-		.depth = 1, .block_size = 4096, .queues = 1, .time_ms = 500, .warm_ms = 100,
+		.depth = 1, .block_size = 4096, .batch = 1, .queues = 1, .time_ms = 500, .warm_ms = 100,
 		.file_size = 64u << 20, .entries = 10000,
 	};
 	/* Options end at the first other word: the socket, after which there may be more. */

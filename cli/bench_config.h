@@ -18,7 +18,7 @@ struct bench_config {
 	const char *local;		/* a directory of the host; NULL: none */
 	const char *json;		/* a file for the results; NULL: none */
 	const char *work;		/* as given */
-	uint64_t depth, block_size, queues;
+	uint64_t depth, block_size, batch, queues;
 	uint64_t runs;
 	uint64_t time_ms, warm_ms;	/* of each run */
 	uint64_t file_size, entries;

@@ -105,10 +105,10 @@ static int send(struct runner *runner, struct casement_request **requests, unsig
 	return runner->err ? runner->err : -EAGAIN;
 }
 
-/* At least one answer. Their number, or -errno, logged. */
+/* At least one answer, at most how->batch. Their number, or -errno, logged. */
 static int receive(struct runner *runner, struct casement_request **done)
 {
-	int n = casement_complete(runner->queue, done, BATCH_MAX, -1);
+	int n = casement_complete(runner->queue, done, runner->how->batch, -1);
 
 	if (n < 0 && n != -ECANCELED)
 		log_error("%s: no answer: %s", runner->target->socket, casement_error());

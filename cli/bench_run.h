@@ -25,6 +25,7 @@ struct bench_row {
 
 struct bench_how {
 	uint64_t warm_ns, run_ns;	/* time before what counts, and of what counts */
+	unsigned int batch;		/* answers taken at most before requests are sent again */
 	const int *cpus;		/* thread i runs on cpus[i % n_cpus] */
 	unsigned int n_cpus;		/* 0: anywhere */
 	const atomic_bool *stop;	/* when true: end early */
