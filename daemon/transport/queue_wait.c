@@ -181,7 +181,6 @@ static bool look(struct queue_wait *wait, const struct virtqueue *vq)
 static void judge(struct queue_wait *wait, bool found)
 {
 	if (found) {
-		wait->found = clock_ns();
 		wait->vain = 0;
 		wait->vain_barred_ns = BARRED_NS;
 		return;

@@ -47,7 +47,6 @@ struct queue_wait {
 	uint64_t barred_until;	/* CLOCK_MONOTONIC, ns: the processor was wanted elsewhere */
 	unsigned int vain;	/* looks that found nothing, one after the other */
 	uint64_t vain_barred_ns; /* how long there is none after too many of them */
-	uint64_t found;		/* CLOCK_MONOTONIC, ns: when a look last found something; after `began`: the last look */
 	uint64_t began;		/* CLOCK_MONOTONIC, ns: of the wait at hand */
 };
 

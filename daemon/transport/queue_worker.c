@@ -14,9 +14,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-/* Replies kept back to be shown to the guest together: at most this many, at most this long. */
-#define BATCH_MAX 32
-#define BATCH_NS 50000
+/* At least once in so many replies the guest's wish is read with a fence: used indexes have 16 bits. */
+#define UNDECIDED_MAX 256
 /* Segments a request may have beyond one per ring entry: buffers that cross regions. */
 #define CHAIN_SLACK 64
 /* An indirect table may be longer than a small ring; a FUSE request of 256 pages needs this. */
@@ -60,26 +59,30 @@ void queue_worker_set_call(struct queue_worker *worker, int fd)
 	pthread_mutex_unlock(&worker->call_lock);
 }
 
-/* Show the guest the replies that were held back. */
-static void worker_publish(struct queue_worker *worker)
+/* Notify the guest of the replies that it was shown, if it waits. */
+static void worker_notify(struct queue_worker *worker)
 {
-	if (!worker->held)
+	unsigned int left;
+
+	if (!worker->undecided)
 		return;
-	worker->held = 0;
-	if (!virtqueue_publish(worker->vq))
+	worker->undecided = 0;
+	if (!virtqueue_must_notify(worker->vq))
 		return;
+	left = virtqueue_count(worker->vq);
+	notify_sent(&worker->notify, (uint16_t)(worker->vq->last_avail + left), left);
 	pthread_mutex_lock(&worker->call_lock);
 	if (worker->call_fd >= 0 && eventfd_write(worker->call_fd, 1) && errno != EAGAIN)
 		log_guest(LOG_LEVEL_WARN, "queue %u: cannot interrupt the guest: %m", worker->index);
 	pthread_mutex_unlock(&worker->call_lock);
 }
 
-/* A reply for the ring. */
+/* A reply for the ring: a guest that is awake finds it there. */
 static void worker_push(struct queue_worker *worker, uint16_t head, long written)
 {
-	if (!worker->held++)
-		worker->held_since = clock_ns();
 	virtqueue_push(worker->vq, head, written < 0 ? 0 : (uint32_t)written);
+	virtqueue_show(worker->vq);
+	worker->undecided++;
 }
 
 /* Take the replies of what was served elsewhere; to a ring that is lost they cannot go. */
@@ -139,7 +142,7 @@ static bool worker_send(struct queue_worker *worker, long *written)
 		if (!offload_send(&worker->offload, worker->table, &worker->chain, &worker->place, what))
 			return true;
 		/* All others wait for this one, but not those that are done. */
-		worker_publish(worker);
+		worker_notify(worker);
 		*written = what == REQUEST_WAITS_DISK ? worker->ops->resume(worker->place, what) :
 			   worker->ops->refuse(worker->place);
 	}
@@ -165,83 +168,49 @@ static bool worker_stopping(struct queue_worker *worker)
 	return atomic_load_explicit(&worker->stop.fired, memory_order_relaxed);
 }
 
-/* Bring an average up to date. */
-static void learn(int64_t *average, int64_t value)
-{
-	*average += (value - *average) / 8;
-}
-
-/* True when a look, and not a kick, found the batch at hand: then it is known when that was. */
-static bool worker_knows_when(const struct queue_worker *worker)
-{
-	return worker->wait.found > worker->wait.began;
-}
-
-static void worker_learn_answer(struct queue_worker *worker)
-{
-	uint64_t told = worker->told ? worker->told : worker->wait.began;
-
-	worker->told = 0;
-	if (worker_knows_when(worker))
-		learn(&worker->answer_ns, (int64_t)(worker->wait.found - told));
-}
-
-static void worker_learn_service(struct queue_worker *worker, unsigned int served)
-{
-	if (served && worker_knows_when(worker))
-		learn(&worker->serve_ns, (int64_t)(clock_ns() - worker->wait.found) / served);
-}
-
-/*
- * A guest that sleeps takes a while to come back when it is told. When that is
- * well longer than what is left of the batch, it may be told now: it will find
- * all of it done. Else it would come too early, and for each part of the batch.
- */
-static bool worker_may_tell(const struct queue_worker *worker)
-{
-	return (int64_t)virtqueue_count(worker->vq) * worker->serve_ns < worker->answer_ns / 4;
-}
-
-/* True when the replies that are held back should be held no longer. */
+/* True when a guest that waits for replies should wait no longer. */
 static bool worker_is_due(struct queue_worker *worker)
 {
-	if (!worker->held)
+	unsigned int left;
+
+	if (!worker->undecided)
 		return false;
-	if (worker->held == BATCH_MAX || !virtqueue_pending(worker->vq))
+	left = virtqueue_count(worker->vq);
+	if (!left || worker->undecided >= UNDECIDED_MAX)
 		return true;
-	if (!worker->told && worker_may_tell(worker)) {
-		worker->told = worker->held_since;
-		return true;
-	}
-	return clock_ns() - worker->held_since > BATCH_NS;
+	if (virtqueue_seems_to_wait(worker->vq))
+		return notify_is_due(&worker->notify, left, clock_ns());
+	notify_awake(&worker->notify);
+	return false;
 }
 
-/*
- * Serve what is in the ring. Replies are shown in batches: one index store and
- * at most one interrupt for several, but never held back long behind a slow
- * request. 0, or -errno when the ring is broken.
- */
+static void worker_learn(struct queue_worker *worker)
+{
+	unsigned int left = virtqueue_count(worker->vq);
+
+	notify_learn(&worker->notify, (uint16_t)(worker->vq->last_avail + left), left);
+}
+
+/* Serve what is in the ring. 0, or -errno when the ring is broken. */
 static int worker_drain(struct queue_worker *worker)
 {
-	unsigned int served = 0;
 	int got = 0;
 
-	worker_learn_answer(worker);
 	while (!worker_stopping(worker)) {
 		got = worker_refresh(worker);
 		if (got)
 			return got;
 		worker_collect(worker, false);
+		worker_learn(worker);
 		got = virtqueue_pop(worker->vq, worker->table, &worker->chain);
 		if (got <= 0)
 			break;
 		worker_serve(worker);
-		served++;
+		notify_served(&worker->notify);
 		if (worker_is_due(worker))
-			worker_publish(worker);
+			worker_notify(worker);
 	}
-	worker_publish(worker);
-	worker_learn_service(worker, served);
+	worker_notify(worker);
 	return got < 0 ? got : 0;
 }
 
@@ -256,8 +225,8 @@ static void worker_finish(struct queue_worker *worker, int err)
 		worker_collect(worker, lost);
 	}
 	if (!lost)
-		worker_publish(worker);
-	worker->held = 0;
+		worker_notify(worker);
+	worker->undecided = 0;
 }
 
 static void *worker_main(void *arg)

@@ -13,6 +13,7 @@
 #include "common/iov_cursor.h"
 #include "common/stop_token.h"
 #include "daemon/transport/guest_mem.h"
+#include "daemon/transport/notify.h"
 #include "daemon/transport/offload.h"
 #include "daemon/transport/queue_wait.h"
 #include "daemon/transport/virtqueue.h"
@@ -84,11 +85,8 @@ struct queue_worker {
 	struct guest_table *table;	/* [Q] counted */
 	unsigned int generation;	/* [Q] of `table` */
 	struct vq_chain chain;		/* [Q] */
-	unsigned int held;		/* [Q] replies that the guest was not shown yet */
-	uint64_t held_since;		/* [Q] CLOCK_MONOTONIC, ns; of the first of them */
-	uint64_t told;			/* [Q] when the guest was told before the batch was done; 0: it was not */
-	int64_t serve_ns;		/* [Q] what a request takes, on average */
-	int64_t answer_ns;		/* [Q] what the guest takes to come back once it is told, on average */
+	unsigned int undecided;		/* [Q] replies shown since it was last decided whether to notify the guest */
+	struct notify notify;		/* [Q] */
 	struct offload offload;		/* [Q] but for what comes back */
 };
 

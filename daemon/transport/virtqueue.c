@@ -256,20 +256,28 @@ void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len)
 	vq->used_idx++;
 }
 
-bool virtqueue_publish(struct virtqueue *vq)
+void virtqueue_show(struct virtqueue *vq)
 {
-	uint16_t old = vq->notified_idx, event;
-	bool valid = vq->notified_valid;
-
 	RING_STORE_RELEASE(vq->used->idx, vq->used_idx);
-	/* Pairs with the guest's barrier between setting used_event or flags and reading used->idx. */
-	atomic_thread_fence(memory_order_seq_cst);
+}
+
+bool virtqueue_seems_to_wait(const struct virtqueue *vq)
+{
 	if (!vq->event_idx)
 		return !(RING_LOAD(vq->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
+	return !vq->notified_valid || vring_need_event(RING_LOAD(*used_event(vq)), vq->used_idx, vq->notified_idx);
+}
+
+bool virtqueue_must_notify(struct virtqueue *vq)
+{
+	bool waits;
+
+	/* Pairs with the guest's barrier between setting used_event or flags and reading used->idx. */
+	atomic_thread_fence(memory_order_seq_cst);
+	waits = virtqueue_seems_to_wait(vq);
 	vq->notified_idx = vq->used_idx;
 	vq->notified_valid = true;
-	event = RING_LOAD(*used_event(vq));
-	return !valid || vring_need_event(event, vq->used_idx, old);
+	return waits;
 }
 
 bool virtqueue_enable_kick(struct virtqueue *vq)

@@ -29,7 +29,7 @@ struct virtqueue {
 	struct vring_used *used;
 
 	uint16_t last_avail;	/* next avail entry to take */
-	uint16_t used_idx;	/* next used entry to fill; published by virtqueue_publish() */
+	uint16_t used_idx;	/* next used entry to fill; shown by virtqueue_show() */
 	uint16_t notified_idx;	/* used_idx at the last decision to notify */
 	bool notified_valid;
 	uint16_t prefetched;	/* avail entries before it are on their way into our cache */
@@ -60,10 +60,14 @@ unsigned int virtqueue_count(const struct virtqueue *vq);
 /* True when it would find one. */
 bool virtqueue_pending(const struct virtqueue *vq);
 
-/* Return a request, `len` bytes written. Seen by the guest after virtqueue_publish(). */
+/* Return a request, `len` bytes written. Seen by the guest after virtqueue_show(). */
 void virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len);
-/* Show all pushed entries to the guest. True when it wants to be told. */
-bool virtqueue_publish(struct virtqueue *vq);
+/* Show all pushed entries to the guest, which finds them when it looks. */
+void virtqueue_show(struct virtqueue *vq);
+/* True when the guest seems to wait for a notification of what was shown: without a fence, so it may have begun since. */
+bool virtqueue_seems_to_wait(const struct virtqueue *vq);
+/* Decide about all that was shown: true when the guest waits, and is to be notified now. */
+bool virtqueue_must_notify(struct virtqueue *vq);
 
 /* Ask to be kicked for new requests. True when one is there already: do not sleep. */
 bool virtqueue_enable_kick(struct virtqueue *vq);

@@ -92,12 +92,13 @@ static void serve(struct virtqueue *vq, struct vq_chain *chain)
 			continue;
 		}
 		virtqueue_push(vq, chain->head, 16);
+		virtqueue_show(vq);
 		if (pops % 3 == 0)
-			virtqueue_publish(vq);
+			virtqueue_must_notify(vq);
 		/* A hostile driver, too, sees no more than the ring holds per index it moves. */
 		FUZZ_CHECK(pops <= 2u * vq->num + 2, "%u pops of %u", pops, vq->num);
 	}
-	virtqueue_publish(vq);
+	virtqueue_must_notify(vq);
 	virtqueue_enable_kick(vq);
 	virtqueue_disable_kick(vq);
 }
