@@ -98,6 +98,8 @@ static void test_nobody_reads(void **state)
 	(void)state;
 	daemon_start(&daemon, NULL);
 	sock = daemon_socket(&daemon);
+	while (!daemon_logged(&daemon, "the VMM connected"))
+		sched_yield();
 	/* Until neither side has room: it was said for a while. */
 	while (quiet < 10) {
 		struct timespec pause = { .tv_nsec = 1000000 };
