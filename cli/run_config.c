@@ -34,7 +34,7 @@ static bool cut_end(char *text, const char *end)
 	return true;
 }
 
-/* A tag is a folder's name in the guest and a word in QEMU's options. */
+/* What the command line names is a folder of the guest, and a word in QEMU's options. */
 static const char *tag_problem(const char *tag)
 {
 	if (!*tag || !strcmp(tag, ".") || !strcmp(tag, ".."))
@@ -49,12 +49,15 @@ static const char *tag_problem(const char *tag)
 	return NULL;
 }
 
-const char *run_default_tag(const char *dir)
+void run_share_name(struct run_share *share, unsigned int number)
 {
-	char *path = realpath(dir, NULL);
+	char *path = realpath(share->dir, NULL), *tag;
 	const char *base = path ? strrchr(path, '/') + 1 : "";
 
-	return tag_problem(base) ? "share" : base;
+	share->name = share->tag = *base ? base : "share";
+	/* No tag of the command line's begins so. */
+	if (tag_problem(base) && asprintf(&tag, "casement.share%u", number) >= 0)
+		share->tag = tag;
 }
 
 /* The colon before the tag, or NULL. A directory may have one in its name: then DIR alone is not there. */
@@ -90,17 +93,20 @@ static int add_share(struct run_config *config, const char *argument, bool is_9p
 		log_error("--%s %s: names no directory; give DIR[:TAG][:ro]", option, argument);
 		return -EINVAL;
 	}
-	share->tag = colon ? colon + 1 : run_default_tag(text);
-	problem = tag_problem(share->tag);
+	if (colon)
+		share->name = share->tag = colon + 1;
+	else
+		run_share_name(share, config->n_shares);
+	problem = colon ? tag_problem(share->tag) : NULL;
 	if (problem) {
 		log_error("--%s %s: the tag \"%s\" cannot be used: %s; give DIR:TAG", option, argument,
 			  share->tag, problem);
 		return -EINVAL;
 	}
 	for (unsigned int i = 0; i < config->n_shares; i++) {
-		if (!strcmp(config->shares[i].tag, share->tag)) {
+		if (!strcmp(config->shares[i].name, share->name)) {
 			log_error("--%s %s: another share has the tag \"%s\" already; give DIR:TAG",
-				  option, argument, share->tag);
+				  option, argument, share->name);
 			return -EEXIST;
 		}
 	}

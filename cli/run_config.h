@@ -19,7 +19,8 @@
 
 struct run_share {
 	const char *dir;
-	const char *tag;
+	const char *name;	/* its folder in the guest's GUEST_MOUNT_DIR */
+	const char *tag;	/* of its device; differs from `name` where that has what a tag cannot have */
 	bool readonly;
 	bool is_9p;	/* served by QEMU's virtio-9p, for comparison */
 	const char *args[RUN_SHARE_ARGS_MAX];	/* further words for its casementd */
@@ -74,8 +75,11 @@ enum run_net { RUN_NET_NONE, RUN_NET_USER };
 enum run_driver { RUN_DRIVER_MAINLINE, RUN_DRIVER_CASEMENT };
 enum run_accel { RUN_ACCEL_AUTO, RUN_ACCEL_KVM, RUN_ACCEL_TCG, RUN_ACCEL_UML };
 
-/* The last part of the path where it can be a tag, else "share". */
-const char *run_default_tag(const char *dir);
+/*
+ * Name a share, of which `dir` is set, after its directory's last part, or "share" where that is /.
+ * `number` tells it from the other shares. What it allocates lives as long as the process.
+ */
+void run_share_name(struct run_share *share, unsigned int number);
 
 /* OPTIONS_GO, or what to exit with; what is wrong was logged. */
 enum options_result run_config_parse(int argc, char **argv, struct run_config *config);

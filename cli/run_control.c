@@ -178,8 +178,8 @@ static void put_share(FILE *file, const struct run_config *config, const struct 
 		snprintf(options, sizeof(options), "trans=virtio,version=9p2000.L,msize=512000,cache=none");
 	else if (config->dax && run_share_has_window(parts, share))
 		snprintf(options, sizeof(options), "dax=%s", run_dax_names[config->dax]);
-	fprintf(file, "mount=%s,%s,%s,%s%c", type, share->tag,
-		share->readonly ? "ro" : "rw", options, '\0');
+	fprintf(file, "mount=%s,%s,%s,%s/%s%c", type, share->tag,
+		share->readonly ? "ro" : "rw", options, share->name, '\0');
 }
 
 /* A shell where nothing else was asked for. */

@@ -73,9 +73,10 @@ int run_start_choose(struct run_config *config)
 			 strerror(errno));
 		return 0;
 	}
+	config->shares[0] = (struct run_share){ .dir = here };
+	run_share_name(&config->shares[config->n_shares++], 0);
 	if (isatty(STDERR_FILENO))
-		log_info("the guest has %s at /mnt/%s (--no-share: not)", here, run_default_tag(here));
-	config->shares[config->n_shares++] = (struct run_share){ .dir = here, .tag = run_default_tag(here) };
+		log_info("the guest has %s at /mnt/%s (--no-share: not)", here, config->shares[0].name);
 	take_ptr(here);
 	return 0;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -18,6 +19,7 @@
 #include "guest/root.h"
 
 #define NEW_ROOT "/" GUEST_ROOT_MOUNT
+#define SHARE_PATH_SIZE (sizeof(GUEST_MOUNT_DIR "/") + NAME_MAX)
 
 /* Pseudo file systems that move from the boot share to the real root. */
 static const struct pseudo {
@@ -117,14 +119,14 @@ static void load_9p(void)
 
 static void share_path(const struct guest_mount *share, char *path, size_t size)
 {
-	snprintf(path, size, GUEST_MOUNT_DIR "/%s", share->tag);
+	snprintf(path, size, GUEST_MOUNT_DIR "/%s", share->name);
 }
 
 void mounts_shares(const struct guest_params *params)
 {
 	for (unsigned int i = 0; i < params->n_mounts; i++) {
 		const struct guest_mount *share = &params->mounts[i];
-		char path[256];
+		char path[SHARE_PATH_SIZE];
 
 		if (!strcmp(share->type, "9p"))
 			load_9p();
@@ -132,16 +134,16 @@ void mounts_shares(const struct guest_params *params)
 		if (mkdir(path, 0755) || mount(share->tag, path, share->type,
 					       share->readonly ? MS_RDONLY : 0, share->options))
 			report_failure("the guest cannot mount %s as %s with options \"%s\": %s",
-				       share->tag, share->type, share->options, strerror(errno));
+				       share->name, share->type, share->options, strerror(errno));
 	}
 }
 
 int mounts_enter(const struct guest_params *params, const char **where)
 {
-	char path[256];
+	char path[SHARE_PATH_SIZE];
 
 	if (params->n_mounts) {
-		*where = params->mounts[0].tag;
+		*where = params->mounts[0].name;
 		share_path(&params->mounts[0], path, sizeof(path));
 		if (chdir(path))
 			return -errno;
@@ -155,7 +157,7 @@ void mounts_release(const struct guest_params *params)
 	if (chdir("/"))
 		return;
 	for (unsigned int i = params->n_mounts; i-- > 0;) {
-		char path[256];
+		char path[SHARE_PATH_SIZE];
 
 		share_path(&params->mounts[i], path, sizeof(path));
 		/* Still busy if the command mounted something on it; sync(2) follows anyway. */

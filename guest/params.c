@@ -41,7 +41,7 @@ static int read_file(const char *path, char **text, size_t *size)
 	return 0;
 }
 
-/* "TYPE,TAG,ro|rw,OPTIONS"; the options may hold commas. */
+/* "TYPE,TAG,ro|rw,OPTIONS/NAME"; the options may hold commas, the name all but a slash. */
 static int parse_mount(char *value, struct guest_params *params)
 {
 	struct guest_mount *mount = &params->mounts[params->n_mounts];
@@ -52,10 +52,11 @@ static int parse_mount(char *value, struct guest_params *params)
 	mount->type = strsep(&value, ",");
 	mount->tag = strsep(&value, ",");
 	mode = strsep(&value, ",");
+	mount->options = strsep(&value, "/");
 	if (!mode || !value)
 		return -EINVAL;
 	mount->readonly = !strcmp(mode, "ro");
-	mount->options = value;
+	mount->name = value;
 	params->n_mounts++;
 	return 0;
 }

@@ -12,7 +12,7 @@
  *   ports=serial                  the ports are serial lines; without: a virtio console's
  *   hostname=NAME
  *   terminal=ROWSxCOLUMNS         the command gets a terminal; without: pipes
- *   mount=TYPE,TAG,ro|rw,OPTIONS  a share, mounted at GUEST_MOUNT_DIR/TAG; in order
+ *   mount=TYPE,TAG,ro|rw,OPTIONS/NAME  a share, mounted at GUEST_MOUNT_DIR/NAME; in order
  *   net=                          there is a network, GUEST_NET_NET
  *   user=NAME:UID:GID:HOME:SHELL  whom the command runs as; without: root
  *   group=NAME:GID                the groups of that user
@@ -79,6 +79,7 @@ struct guest_mount {
 	const char *tag;
 	bool readonly;
 	const char *options;	/* for mount(2), may be empty */
+	const char *name;	/* its folder in GUEST_MOUNT_DIR */
 };
 
 struct guest_user {

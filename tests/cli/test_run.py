@@ -88,7 +88,7 @@ def test_a_share_whose_name_has_a_colon(tmp_path):
         (tmp_path / name / name.replace(":", "-")).touch()
     result = run("run", "--accel", "uml", "--share", "a:b", "--share", "c:d", "--share", "plain:rw", "--share", "./plain:t:rw",
                  "--share", "a:b:e:ro", "--", "sh", "-c", "cd /mnt; ls -d */*; touch plain/x t/y; touch e/z", cwd=tmp_path)
-    assert result.stdout.split() == ["d/c", "e/a-b", "plain/plain", "share/a-b", "t/plain"], result
+    assert result.stdout.split() == ["a:b/a-b", "d/c", "e/a-b", "plain/plain", "t/plain"], result
     assert "Read-only" in result.stderr and {"x", "y"} <= set(os.listdir(tmp_path / "plain")), result
 
 

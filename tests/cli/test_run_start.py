@@ -33,11 +33,24 @@ def said(result):
 
 
 def test_the_current_directory_is_shared(here):
-    """A name that can be no tag is called share, and what it looks like means nothing."""
-    assert said(run("pwd; cat file; echo guest > made; echo *")) == ["/mnt/share", "host", "file made sub"]
+    """By its own name, in which what looks like an option means nothing."""
+    assert said(run("pwd; cat file; echo guest > made; echo *")) == ["/mnt/my work:ro", "host", "file made sub"]
     assert (here / "made").read_text() == "guest\n"
     os.chdir("sub")
     assert said(run("pwd")) == ["/mnt/sub"]
+
+
+def test_names_that_are_no_tags(here):
+    """Shares keep the names of their directories, as long and as odd as a file system takes them."""
+    names = ["a:b", "c,d=e", "line\nfeed", "casement.boot", "share", "n" * 255, "\udcff"]
+    for name in names:
+        (here / name).mkdir()
+        (here / name / "file").write_bytes(os.fsencode(name))
+    result = run('cd ..; for dir in *; do test "$(cat "$dir/file")" = "$dir" && echo good; done; ls -d "$PWD"/share',
+                 *(word for name in names for word in ("--share", here / name)))
+    assert said(result) == ["good"] * len(names) + ["/mnt/share"]
+    result = run("true", "--share", here / "a:b", "--share", f"{here}/sub/../a:b", boots=False)
+    assert result.returncode == 2 and "another share has the tag" in result.stderr, result
 
 
 def test_it_is_not_when_something_is(here):
@@ -89,7 +102,7 @@ def test_in_a_root_that_has_its_own_there(here):
 
 def test_another_directory(here):
     assert said(run("pwd", "--cwd", "/usr/lib")) == ["/usr/lib"]
-    assert said(run("pwd", "-C", "sub")) == ["/mnt/share/sub"]
+    assert said(run("pwd", "-C", "sub")) == ["/mnt/my work:ro/sub"]
     assert said(run("pwd", "-C", "../..", "--share", f"{here}:t")) == ["/"]
     result = run("pwd", "--cwd", "none/such")
     assert (result.returncode, result.stdout) == (126, "") and "none/such: cannot be entered: No such file" in result.stderr, result
