@@ -186,6 +186,7 @@ int handle_table_add(struct handle_table *table, const struct handle_parts *part
 	handle->uid = parts->uid;
 	handle->gid = parts->gid;
 	handle->no_nowait = false;
+	handle->only_appends = parts->only_appends;
 	handle->sample = 0;
 	generation = __atomic_load_n(&handle->state, __ATOMIC_RELAXED) >> GENERATION_SHIFT;
 	/* Generation 0 is never given out: the number 0 is no handle. */

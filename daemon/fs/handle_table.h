@@ -43,6 +43,7 @@ struct handle {
 	bool append;			/* the guest opened it O_APPEND, the host's descriptor is not */
 	bool reader;			/* came by OPEN, read-only: see op_keep.c */
 	bool no_nowait;			/* [A] relaxed: its file system does not know RWF_NOWAIT */
+	bool only_appends;		/* the host's descriptor is O_APPEND: its file has that attribute, or had it */
 	/* Set before the handle is given out, valid for its users: */
 	int fd;				/* owned; never O_DIRECT */
 	int direct_fd;			/* the same file O_DIRECT, owned, or HANDLE_NO_*; see fs_data_fd(); [A] */
@@ -81,7 +82,7 @@ struct handle_parts {
 	struct dir_stream *dir;	/* taken on success; NULL for a file */
 	const int *direct_fd;	/* handle.direct_fd, taken on success with its unit of the budget; NULL: none */
 	uint32_t uid, gid;
-	bool append, reader;
+	bool append, reader, only_appends;
 };
 
 /* 0, -ENFILE or -ENOMEM; on error everything stays the caller's. */

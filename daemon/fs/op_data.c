@@ -23,6 +23,11 @@
 /* One call moves at most this much, whatever is asked. */
 #define COPY_MAX (1ULL << 30)
 
+/* Of linux/fs.h, for C libraries before it. */
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20
+#endif
+
 /* Offset and length as the kernel takes them: off_t, with no wrap. -1 would mean "the position". */
 static int check_range(uint64_t offset, uint64_t len)
 {
@@ -159,6 +164,20 @@ static int write_as(const struct fs *fs, const struct handle *open, const struct
 			 setid_of(how->kill_suidgid), as);
 }
 
+/*
+ * To the file's end, or to its place. A descriptor that is O_APPEND since its file only may be appended to
+ * needs a word for that, which is refused as long as the file has the attribute.
+ */
+static ssize_t write_there(struct fs *fs, struct handle *open, bool append, uint64_t offset, size_t size,
+			   struct iov_cursor *from, bool direct)
+{
+	int flags = append ? RWF_APPEND : open->only_appends ? RWF_NOAPPEND : 0;
+	ssize_t n = write_all(fs, fs_data_fd(fs, open, direct), offset, size, from, flags);
+
+	/* A host before Linux 6.9 has no such word. */
+	return n == -EOPNOTSUPP && flags == RWF_NOAPPEND ? -EPERM : n;
+}
+
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
 		 struct iov_cursor *from, const struct fs_write *how)
 {
@@ -186,7 +205,7 @@ ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset,
 	err = append ? 0 : fs_watch_growth(fs, open->inode, offset);
 	if (err)
 		return err;
-	n = write_all(fs, fs_data_fd(fs, open, how->direct), offset, size, from, append ? RWF_APPEND : 0);
+	n = write_there(fs, open, append, offset, size, from, how->direct);
 	if (n > 0)
 		err = announce_written(fs, open, offset + (uint64_t)n, append);
 	return err ? err : n;

@@ -60,7 +60,7 @@ int fs_open_flags(const struct fs *fs, uint32_t flags, bool *append)
  * place. A file with the append-only attribute insists on it, though. And
  * O_NOATIME is only a wish.
  */
-static int open_with_fallbacks(struct inode *inode, int flags, bool append)
+static int open_with_fallbacks(struct inode *inode, int flags, struct handle_parts *parts)
 {
 	int fd = inode_fd_open(inode, flags);
 
@@ -68,8 +68,10 @@ static int open_with_fallbacks(struct inode *inode, int flags, bool append)
 		flags &= ~O_NOATIME;
 		fd = inode_fd_open(inode, flags);
 	}
-	if (fd == -EPERM && append)
+	if (fd == -EPERM && parts->append) {
+		parts->only_appends = true;
 		fd = inode_fd_open(inode, flags | O_APPEND);
+	}
 	return fd;
 }
 
@@ -191,7 +193,7 @@ int fs_open_inode(struct fs *fs, const struct fs_caller *caller, struct inode *i
 				CREDS_SETID_KEEP, &as);
 	if (err)
 		return err;
-	fd = open_with_fallbacks(inode, host_flags, parts.append);
+	fd = open_with_fallbacks(inode, host_flags, &parts);
 	if (fd < 0)
 		return fd;
 	err = fs_open_direct(fs, fd, flags, &direct_fd);

@@ -111,10 +111,20 @@ static void everything_can_be_given_away(void **state)
 	assert_false(has("0"));
 }
 
+static ssize_t write_in_place(uint64_t handle)
+{
+	struct iovec iov = { (char[]){ '!' }, 1 };
+	struct iov_cursor from;
+
+	iov_cursor_init(&from, &iov, 1);
+	return fs_write(fs, 0, handle, 0, 1, &from, &(struct fs_write){ .place = FS_PLACE_OFFSET });
+}
+
 /* A file of the attribute +a may grow, and its attributes may not change. */
 static void an_append_only_file_is_appended_to(void **state)
 {
 	uint64_t node, handle;
+	ssize_t done;
 
 	(void)state;
 	need_attributes();
@@ -126,7 +136,13 @@ static void an_append_only_file_is_appended_to(void **state)
 	node = must_lookup(fs, 1, "log");
 	handle = must_open(fs, node, O_WRONLY | O_APPEND);
 	assert_int_equal(write_at(fs, handle, 0, "2", 1), 1);
+	/* A descriptor whose O_APPEND was taken away, or a page of a mapping: it has its place, and no right to it. */
+	assert_int_equal(write_in_place(handle), -EPERM);
+	assert_int_equal(host_stat(f, "log").st_size, 2);
 	assert_int_equal(set_append_only("log", false), 0);
+	/* Before Linux 6.9 the descriptor cannot be used in any other way. */
+	done = write_in_place(handle);
+	assert_true(done == 1 || done == -EPERM);
 	assert_int_equal(host_stat(f, "log").st_size, 2);
 	/* One that has a capability must not change, if that cannot be taken away. */
 	assert_int_equal(set_append_only("program", true), 0);
