@@ -167,7 +167,7 @@ static void set_args(struct cs_request *request, struct kiocb *iocb, loff_t pos,
 
 	if (write) {
 		cs_write_args(request, open, pos, request->data_len, 0);
-		cs_write_flags(request, iocb->ki_filp);
+		cs_write_flags(request, iocb);
 		return;
 	}
 	in->fh = open->fh;

@@ -363,7 +363,10 @@ struct cs_request *cs_write_reserved(struct inode *inode);
 /* What its reply says was written; 0 for more than there was. */
 u32 cs_write_done(struct cs_request *request);
 
-/* Tell open(2)'s flags of now with it: fcntl(2) may have changed O_APPEND. */
-void cs_write_flags(struct cs_request *request, const struct file *file);
+/*
+ * Tell open(2)'s flags of now with it: fcntl(2) may have changed them, and pwritev2(2) has its own word
+ * for O_APPEND.
+ */
+void cs_write_flags(struct cs_request *request, const struct kiocb *iocb);
 
 #endif

@@ -23,9 +23,12 @@ void cs_write_args(struct cs_request *request, const struct cs_file *open, loff_
 	in->write_flags = flags;
 }
 
-void cs_write_flags(struct cs_request *request, const struct file *file)
+void cs_write_flags(struct cs_request *request, const struct kiocb *iocb)
 {
-	((struct fuse_write_in *)cs_request_args(request))->flags = file->f_flags;
+	u32 flags = iocb->ki_filp->f_flags & ~O_APPEND;
+
+	((struct fuse_write_in *)cs_request_args(request))->flags =
+		iocb->ki_flags & IOCB_APPEND ? flags | O_APPEND : flags;
 }
 
 u32 cs_write_done(struct cs_request *request)
@@ -207,7 +210,7 @@ static ssize_t write_some(struct kiocb *iocb, struct iov_iter *from)
 	}
 	len = request->data_len;
 	cs_write_args(request, open, iocb->ki_pos, len, 0);
-	cs_write_flags(request, iocb->ki_filp);
+	cs_write_flags(request, iocb);
 	request->before_wake = unlock_folios;
 	done = cs_device_call(open->session->device, request);
 	/* Of a u32 and an int a conditional makes a u32: -EIO would be four gigabytes written. */

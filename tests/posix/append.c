@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* O_APPEND: each write at the end as it is then, also of several processes. */
 #include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +17,11 @@
 #define WRITERS 4
 #define LINES 50
 #define LINE_SIZE 32
+
+/* Of linux/fs.h, since Linux 6.9: in place, although the file is open with O_APPEND. */
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20
+#endif
 
 static void check_place(void)
 {
@@ -94,12 +102,69 @@ static void check_processes(void)
 	check(whole, WRITERS * LINES, "processes-lines-whole-and-in-order");
 }
 
+/* One byte at place 1, by a call that has a word of its own for that. */
+static long by_pwritev2(int fd, char *byte, int flags)
+{
+	struct iovec part = { byte, 1 };
+
+	return rc(pwritev2(fd, &part, 1, 1, flags));
+}
+
+static long by_io_submit(int fd, char *byte, int flags)
+{
+	struct iocb iocb = { .aio_fildes = (uint32_t)fd, .aio_lio_opcode = IOCB_CMD_PWRITE, .aio_offset = 1,
+			     .aio_buf = (uintptr_t)byte, .aio_nbytes = 1, .aio_rw_flags = flags };
+	struct iocb *one = &iocb;
+	aio_context_t context = 0;
+	struct io_event event;
+	long result;
+
+	if (syscall(SYS_io_setup, 1, &context))
+		return -errno;
+	result = rc(syscall(SYS_io_submit, context, 1, &one));
+	if (result == 1)
+		result = syscall(SYS_io_getevents, context, 1, 1, &event, NULL) == 1 ? event.res : -errno;
+	syscall(SYS_io_destroy, context);
+	return result;
+}
+
+/* A call says where its bytes go, whatever the file was opened for. */
+static void check_calls(void)
+{
+	static const struct {
+		const char *name, *how, *holds;
+		int open, flags;
+		long (*write)(int fd, char *byte, int flags);
+	} rows[] = {
+		{ "append-word", "pwritev2", "old+", 0, RWF_APPEND, by_pwritev2 },
+		{ "append-word", "io_submit", "old+", 0, RWF_APPEND, by_io_submit },
+		{ "no-append-word", "pwritev2", "o+d", O_APPEND, RWF_NOAPPEND, by_pwritev2 },
+		{ "no-append-word", "io_submit", "o+d", O_APPEND, RWF_NOAPPEND, by_io_submit },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int fd = open("call", O_CREAT | O_TRUNC | O_RDWR | rows[i].open, 0600);
+		long done;
+
+		write(fd, "old", 3);
+		done = rows[i].write(fd, (char[]){ '+' }, rows[i].flags);
+		if (done == -EOPNOTSUPP) {
+			check_skip("this kernel has no such flag", "%s-%s", rows[i].name, rows[i].how);
+		} else {
+			check(done, 1, "%s-%s", rows[i].name, rows[i].how);
+			check(op_holds("call", rows[i].holds, 0), 1, "%s-%s-place", rows[i].name, rows[i].how);
+		}
+		close(fd);
+	}
+}
+
 static void run(void)
 {
 	struct iovec parts[2] = { { (char[]){ 'a', 'b' }, 2 }, { (char[]){ 'c' }, 1 } };
 	int fd;
 
 	check_place();
+	check_calls();
 	check_processes();
 	fd = open("vector", O_CREAT | O_WRONLY | O_APPEND, 0600);
 	check(rc(writev(fd, parts, 2)), 3, "writev");
