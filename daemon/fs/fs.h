@@ -325,7 +325,10 @@ struct fs_write {
 	bool direct;		/* as FS_READ_DIRECT */
 	bool kill_suidgid;	/* strip set-id bits */
 };
-/* Write exactly `size` bytes of `from`: bytes written, or -errno if none was. */
+/*
+ * Write exactly `size` bytes of `from`: bytes written, or -errno if none was. To a page cache, which has no
+ * use for a part and may take it for the whole, -errno unless all were.
+ */
 ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, size_t size,
 		 struct iov_cursor *from, const struct fs_write *how);
 int fs_fallocate(struct fs *fs, const struct fs_caller *caller, uint64_t node, uint64_t handle,

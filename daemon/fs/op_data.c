@@ -106,8 +106,9 @@ ssize_t fs_read(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset, 
 	return (ssize_t)done;
 }
 
-/* All of it, or what went before the first error. */
-static ssize_t write_all(struct fs *fs, int fd, uint64_t offset, size_t size, struct iov_cursor *from, int flags)
+/* All of it, or what went before the first error; or, with `whole`, that error. */
+static ssize_t write_all(struct fs *fs, int fd, uint64_t offset, size_t size, struct iov_cursor *from, int flags,
+			 bool whole)
 {
 	struct iovec iov[IOV_BATCH];
 	size_t done = 0;
@@ -118,7 +119,7 @@ static ssize_t write_all(struct fs *fs, int fd, uint64_t offset, size_t size, st
 
 		if (n < 0 && (errno == EINTR || fs_wait_for_room(fs, -errno)))
 			continue;
-		if (n < 0 && !done)
+		if (n < 0 && (whole || !done))
 			return -errno;
 		if (n <= 0)
 			break;
@@ -169,10 +170,10 @@ static int write_as(const struct fs *fs, const struct handle *open, const struct
  * needs a word for that, which is refused as long as the file has the attribute.
  */
 static ssize_t write_there(struct fs *fs, struct handle *open, bool append, uint64_t offset, size_t size,
-			   struct iov_cursor *from, bool direct)
+			   struct iov_cursor *from, const struct fs_write *how)
 {
 	int flags = append ? RWF_APPEND : open->only_appends ? RWF_NOAPPEND : 0;
-	ssize_t n = write_all(fs, fs_data_fd(fs, open, direct), offset, size, from, flags);
+	ssize_t n = write_all(fs, fs_data_fd(fs, open, how->direct), offset, size, from, flags, !how->caller);
 
 	/* A host before Linux 6.9 has no such word. */
 	return n == -EOPNOTSUPP && flags == RWF_NOAPPEND ? -EPERM : n;
@@ -205,9 +206,12 @@ ssize_t fs_write(struct fs *fs, uint64_t node, uint64_t handle, uint64_t offset,
 	err = append ? 0 : fs_watch_growth(fs, open->inode, offset);
 	if (err)
 		return err;
-	n = write_there(fs, open, append, offset, size, from, how->direct);
+	n = write_there(fs, open, append, offset, size, from, how);
 	if (n > 0)
 		err = announce_written(fs, open, offset + (uint64_t)n, append);
+	else if (n < 0 && !how->caller)
+		/* Some of it may be there. */
+		announce_written(fs, open, 0, true);
 	return err ? err : n;
 }
 

@@ -203,8 +203,10 @@ static void copies_between_files(void **state)
 /* A full disk is an error to the guest and leaves what was written. */
 static void a_full_disk_is_a_clean_error(void **state)
 {
+	const struct fs_write cached = { .place = FS_PLACE_OFFSET };
 	char *buf = calloc(1, MIB);
 	uint64_t dir, node, handle;
+	struct iov_cursor from;
 	struct fs_entry entry;
 
 	(void)state;
@@ -218,6 +220,11 @@ static void a_full_disk_is_a_clean_error(void **state)
 	assert_int_equal(write_at(fs, handle, 0, buf, MIB), MIB);
 	assert_in_range(write_at(fs, handle, MIB, buf, MIB), 4096, MIB - 1);
 	assert_int_equal(write_at(fs, handle, 4 * MIB, buf, MIB), -ENOSPC);
+	/* A page cache is told of no part. */
+	assert_int_equal(truncate(host_path(f, "mnt/a"), MIB), 0);
+	iov_cursor_init(&from, &(struct iovec){ buf, MIB }, 1);
+	assert_int_equal(fs_write(fs, node, handle, MIB, MIB, &from, &cached), -ENOSPC);
+	assert_in_range(host_stat(f, "mnt/a").st_size, MIB + 4096, 2 * MIB - 1);
 	assert_int_equal(fs_fallocate(fs, &root_caller, node, handle, 0, 0, 4 * MIB), -ENOSPC);
 	assert_int_equal(fs_rename(fs, &root_caller, dir, "a", FS_ROOT_NODE, "a", 0), -EXDEV);
 	assert_int_equal(fs_link(fs, &root_caller, node, FS_ROOT_NODE, "l", &entry), -EXDEV);
