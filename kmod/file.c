@@ -217,7 +217,8 @@ static int flush(struct file *file, fl_owner_t id)
 
 	if (file->f_mode & FMODE_WRITE) {
 		cs_write_out(inode);
-		err = file_check_and_advance_wb_err(file);
+		/* It stays what the next fsync(2) says: a process that has the same open file may just be ending. */
+		err = filemap_check_wb_err(inode->i_mapping, READ_ONCE(file->f_wb_err));
 	}
 	/* After an error, too: it is how the daemon knows whose locks are gone. */
 	if ((open->flags & FOPEN_NOFLUSH) || READ_ONCE(open->session->no_flush))

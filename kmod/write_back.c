@@ -27,9 +27,25 @@ struct batch {
 	loff_t end;			/* of its data */
 };
 
+/*
+ * What became of all that was sent. Of a disk that took a part the page cache cannot tell which pages are
+ * there, and such a disk is full, whatever would be said of the rest.
+ */
+static int error_of(struct cs_request *request)
+{
+	u32 done;
+
+	if (request->error)
+		return request->error;
+	done = cs_write_done(request);
+	if (done == request->data_len)
+		return 0;
+	return done ? -ENOSPC : -EIO;
+}
+
 static void end_writeback(struct cs_request *request)
 {
-	int err = request->error ?: (cs_write_done(request) == request->data_len ? 0 : -EIO);
+	int err = error_of(request);
 	struct cs_file *open = request->private;
 	unsigned int n = request->n_data;
 

@@ -110,6 +110,15 @@ def gone():
     os.close(fd)
 
 
+def error_of(call, *args):
+    """What it fails by, or 0."""
+    try:
+        call(*args)
+        return 0
+    except OSError as error:
+        return error.errno
+
+
 def full(directory):
     """No room: told at fsync(), or at once if nothing is cached; and once. The file stays usable."""
     fd = os.open(f"{directory}/full", os.O_RDWR | os.O_CREAT)
@@ -128,7 +137,24 @@ def full(directory):
         assert file.read() == b"fits"
 
 
+def full_and_shared(directory):
+    """Who closes a file, or just ends, takes nobody's error away: each open file's fsync() tells what was not kept."""
+    fd, other = (os.open(f"{directory}/full", os.O_RDWR | os.O_CREAT) for _ in range(2))
+    os.ftruncate(fd, 4 << 20)
+    with mmap.mmap(fd, 4 << 20) as pages:
+        for at in range(0, 4 << 20, 4096):
+            pages[at] = 1
+    if not os.fork():
+        os._exit(0)
+    os.wait()
+    said = [error_of(os.close, os.dup(fd)), *(error_of(os.fsync, file) for file in (fd, fd, other, other))]
+    assert said == [errno.ENOSPC, errno.ENOSPC, 0, errno.ENOSPC, 0], said
+    os.close(fd)
+    os.close(other)
+
+
 for check in (times_stay, sizes_and_holes, parts_of_pages, appends, holes, gone):
     check()
 if os.path.isdir("small"):
     full("small")
+    full_and_shared("small")
