@@ -270,6 +270,16 @@ def test_a_temporary_folder_of_others(vm_root, tmp_path):
     assert "TMPDIR=\n" in vm_root.notes()
 
 
+def test_a_temporary_folder_that_is_not_there(vm_root, tmp_path):
+    """It is of no use, and that is nothing to complain of."""
+    (tmp_path / "file").touch()
+    for no_folder in (tmp_path / "gone", tmp_path / "file"):
+        assert printed_root(vm_root("--print", "guest", TMPDIR=str(no_folder)))
+        result = vm_root("--print", "guest", TMPDIR=str(no_folder))
+        assert (result.returncode, result.stderr) == (0, ""), result
+    assert "TMPDIR=\n" in vm_root.notes()
+
+
 @ROOT_ONLY
 def test_a_user_without_a_home(tmp_path):
     """The password file says where it is; where it says nothing, so does vm-root."""
