@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """casement-matrix: commands and kernels of a casement.toml, and files that are wrong."""
+import os
 import subprocess
 import sys
 
@@ -20,22 +21,24 @@ loud = { append = "loglevel=7", env = ["B=kernel"] }
 
 [commands]
 good = "test $A-$B = run- || test $A-$B = run-kernel; touch made-$B"
-words = ["sh", "-c", "echo said; exit 3"]
+words = ["sh", "-c", '''printf "said\\033]0;title\\007 \\302\\233 \\342\\200\\256 \\377 \\342\\234\\223\\n"; exit 3''']
 bad = { command = "echo \\"$A $B $C\\"; exec sleep 1000", env = ["C=command"], timeout = 3 }
 """
 
 
-def matrix(tmp_path, *words, text=MATRIX, boots=0):
+def matrix(tmp_path, *words, text=MATRIX, boots=0, env=None):
     BOOTED["native"] += boots
     (tmp_path / "casement.toml").write_text(text)
     return subprocess.run([sys.executable, TOP / "scripts/casement-matrix", *words], cwd=tmp_path, stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
+                          capture_output=True, text=True, timeout=2 * PATIENCE, check=False, env=env)
 
 
 def test_the_cells_of_a_matrix(tmp_path):
-    result = matrix(tmp_path, "-j2", "good", "loud/words", boots=3)
+    """What a failed one said does nothing to the terminal, whichever characters that has."""
+    result = matrix(tmp_path, "-j2", "good", "loud/words", boots=3, env={**os.environ, "PYTHONIOENCODING": "ascii"})
     lines = [line.split(" (")[0] for line in result.stdout.splitlines()]
-    assert lines == ["ok     plain/good", "ok     loud/good", "FAILED loud/words", "    | said", "    |", "2 of 3 went well"], result
+    assert lines == ["ok     plain/good", "ok     loud/good", "FAILED loud/words",
+                     r"    | said\033]0;title\007 \302\233 \342\200\256 \ufffd \u2713", "    |", "2 of 3 went well"], result
     assert result.returncode == 1 and "(status 3)" in result.stdout
     assert (tmp_path / "made-").exists() and (tmp_path / "made-kernel").exists()
     result = matrix(tmp_path, "plain/good", "plain/good", boots=1)
