@@ -20,6 +20,15 @@
 #include "guest/streams.h"
 #include "guest/user.h"
 
+static const char *why_not(const char *program, int err)
+{
+	if (err != ENOENT)
+		return strerror(err);
+	if (strchr(program, '/') && !access(program, F_OK))
+		return "the guest does not have the interpreter or loader that this file names";
+	return "not found in the guest";
+}
+
 static void __attribute__((noreturn))
 child_exec(const struct guest_params *params, const struct streams *streams)
 {
@@ -47,8 +56,7 @@ child_exec(const struct guest_params *params, const struct streams *streams)
 	}
 	execvp(params->argv[0], params->argv);
 	code = errno == ENOENT ? 127 : 126;
-	dprintf(STDERR_FILENO, "casement: %s: %s\n", params->argv[0],
-		code == 127 ? "not found in the guest" : strerror(errno));
+	dprintf(STDERR_FILENO, "casement: %s: %s\n", params->argv[0], why_not(params->argv[0], errno));
 	_exit(code);
 }
 

@@ -116,6 +116,15 @@ def test_streams_and_status(temporary, accel):
     assert result.returncode == 127, result.stderr
 
 
+def test_a_script_whose_interpreter_is_not_there(tmp_path):
+    """What is missing is not the file that the user looks at."""
+    (tmp_path / "script").write_text("#!/no/such/interpreter\n")
+    (tmp_path / "script").chmod(0o755)
+    result = run("run", "--accel", "uml", "--", "./script", cwd=tmp_path)
+    assert result.returncode == 127, result
+    assert result.stderr == "casement: ./script: the guest does not have the interpreter or loader that this file names\n"
+
+
 def test_much_output_arrives_whole(temporary):
     result = run("run", "--accel", "uml", "--", "seq", "300000")
     assert result.stdout == "".join(f"{number}\n" for number in range(1, 300001))
