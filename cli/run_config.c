@@ -60,22 +60,46 @@ void run_share_name(struct run_share *share, unsigned int number)
 		share->tag = tag;
 }
 
-/* The colon before the tag, or NULL. A directory may have one in its name: then DIR alone is not there. */
+/* True where a directory has in its name what could be an option: then DIR alone is not there. */
+static bool is_whole(const char *argument, const char *dir)
+{
+	return access(dir, F_OK) && !access(argument, F_OK);
+}
+
+/* The colon before the tag, or NULL. */
 static char *find_tag(const char *text)
 {
 	char *colon = strrchr(text, ':');
 	char *dir = colon ? strndup(text, (size_t)(colon - text)) : NULL;
-	bool whole = dir && access(dir, F_OK) && !access(text, F_OK);
+	bool whole = dir && is_whole(text, dir);
 
 	free(dir);
 	return whole ? NULL : colon;
+}
+
+/* Cut what follows DIR in `text`, a copy of `argument`, unless that whole is what is there. The tag, or NULL. */
+static char *split_share(const char *argument, char *text, struct run_share *share)
+{
+	char *colon;
+
+	share->readonly = cut_end(text, ":ro");
+	if (!share->readonly)
+		cut_end(text, ":rw");
+	colon = find_tag(text);
+	if (colon)
+		*colon = '\0';
+	if (!is_whole(argument, text))
+		return colon ? colon + 1 : NULL;
+	strcpy(text, argument);
+	share->readonly = false;
+	return NULL;
 }
 
 static int add_share(struct run_config *config, const char *argument, bool is_9p)
 {
 	const char *option = is_9p ? "9p" : "share";
 	struct run_share *share = &config->shares[config->n_shares];
-	char *text = strdup(argument), *colon;
+	char *text = strdup(argument), *tag;
 	const char *problem;
 
 	if (!text || config->n_shares == RUN_SHARES_MAX) {
@@ -83,21 +107,16 @@ static int add_share(struct run_config *config, const char *argument, bool is_9p
 		return -E2BIG;
 	}
 	*share = (struct run_share){ .dir = text, .is_9p = is_9p };
-	share->readonly = cut_end(text, ":ro");
-	if (!share->readonly)
-		cut_end(text, ":rw");
-	colon = find_tag(text);
-	if (colon)
-		*colon = '\0';
+	tag = split_share(argument, text, share);
 	if (!*text) {
 		log_error("--%s %s: names no directory; give DIR[:TAG][:ro]", option, argument);
 		return -EINVAL;
 	}
-	if (colon)
-		share->name = share->tag = colon + 1;
+	if (tag)
+		share->name = share->tag = tag;
 	else
 		run_share_name(share, config->n_shares);
-	problem = colon ? tag_problem(share->tag) : NULL;
+	problem = tag ? tag_problem(tag) : NULL;
 	if (problem) {
 		log_error("--%s %s: the tag \"%s\" cannot be used: %s; give DIR:TAG", option, argument,
 			  share->tag, problem);
@@ -137,9 +156,10 @@ static int call_root(void *opaque, const char *argument)
 
 		snprintf(end, sizeof(end), ":%s", run_root_names[i]);
 		config->root_mode = i;
-		if (cut_end(text, end))
+		if (cut_end(text, end) && !is_whole(argument, text))
 			return 0;
 	}
+	strcpy(text, argument);
 	config->root_mode = RUN_ROOT_READONLY;
 	return 0;
 }
@@ -266,7 +286,7 @@ static const struct option_row rows[] = {
 	{ "queues", 0, OPTION_NUMBER, AT(queues), "N", "Request queues of each share. Default: 1.",
 	  .min = 1, .max = 64 },
 	{ "root", 0, OPTION_CALL, 0, "DIR[:rw|:cow]",
-	  "The guest's root file system, which the guest cannot change. With rw it can, and DIR is changed. With cow it can, too, but what it changes is in its memory, at most half of that, and is gone with it: --root /:cow is this very system, in a machine. /proc, /sys, /dev, /run, /tmp and /mnt are the guest's own. A DIR that ends in :ro, :rw or :cow itself needs a slash after it. Default: a small Debian 13, made once and read-only.",
+	  "The guest's root file system, which the guest cannot change. With rw it can, and DIR is changed. With cow it can, too, but what it changes is in its memory, at most half of that, and is gone with it: --root /:cow is this very system, in a machine. /proc, /sys, /dev, /run, /tmp and /mnt are the guest's own. A DIR that ends in :ro, :rw or :cow itself needs a slash after it where there is another without that. Default: a small Debian 13, made once and read-only.",
 	  .call = call_root },
 	{ "include", 0, OPTION_CALL, 0, "PACKAGE,...",
 	  "Give the small Debian these packages of Debian 13's, too. Each list of packages makes a root of its own, once: packages are unpacked, and their set-up scripts are not run. May be repeated.",

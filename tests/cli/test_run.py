@@ -83,12 +83,13 @@ def test_help_for_a_subcommand():
 
 def test_a_share_whose_name_has_a_colon(tmp_path):
     """The whole is the directory where what is before the colon is none. :rw is what a share is without :ro."""
-    for name in ("a:b", "c:d", "c", "plain"):
+    for name in ("a:b", "c:d", "c", "plain", "e:ro"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name.replace(":", "-")).touch()
     result = run("run", "--accel", "uml", "--share", "a:b", "--share", "c:d", "--share", "plain:rw", "--share", "./plain:t:rw",
-                 "--share", "a:b:e:ro", "--", "sh", "-c", "cd /mnt; ls -d */*; touch plain/x t/y; touch e/z", cwd=tmp_path)
-    assert result.stdout.split() == ["a:b/a-b", "d/c", "e/a-b", "plain/plain", "t/plain"], result
+                 "--share", "a:b:e:ro", "--share", "e:ro", "--", "sh", "-c",
+                 "cd /mnt; ls -d */*; touch plain/x t/y e:ro/y; touch e/z", cwd=tmp_path)
+    assert result.stdout.split() == ["a:b/a-b", "d/c", "e/a-b", "e:ro/e-ro", "plain/plain", "t/plain"], result
     assert "Read-only" in result.stderr and {"x", "y"} <= set(os.listdir(tmp_path / "plain")), result
 
 
