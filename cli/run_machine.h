@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "cli/child.h"
 #include "cli/run_config.h"
 #include "cli/run_console.h"
 #include "cli/run_control.h"
@@ -14,6 +15,7 @@
 #include "cli/run_init.h"
 #include "cli/run_log.h"
 #include "cli/run_parts.h"
+#include "cli/words.h"
 
 /* Boot, root, the kernel's modules, the shares. */
 #define MACHINE_DAEMONS_MAX (RUN_SHARES_MAX + 3)
@@ -51,6 +53,9 @@ struct machine {
  * caller does not ignore.
  */
 void machine_signals(sigset_t *signals, sigset_t *ends);
+
+/* Start one process of it. The pid, or -errno, logged. */
+pid_t machine_spawn(const struct words *words, const struct child_setup *setup);
 
 /* Start the daemons, then QEMU. 0, or -errno, logged; then call machine_end() too. */
 int machine_start(struct machine *machine);
