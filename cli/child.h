@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define CHILD_KEEP_MAX 6
+#define CHILD_KEEP_MAX 8
 #define CHILD_NULL (-2)
 
 /* What a child gets besides its words. */

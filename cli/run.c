@@ -175,6 +175,8 @@ static int make_and_serve(struct machine *machine, struct run_parts *parts, int 
 	control_close(&control);
 	if (machine->config->monitor)
 		unlink(machine->config->monitor);
+	if (machine->config->gdb && *machine->config->gdb)
+		unlink(machine->config->gdb);
 	return err;
 }
 
@@ -195,7 +197,7 @@ static int run_machine(const struct run_config *config, struct run_parts *parts)
 	    run_log_open(&machine.vmm_log, NULL, 0))
 		return STATUS_MISSING;
 	signal(SIGPIPE, SIG_IGN);
-	machine_signals(&mask, &ends);
+	machine_signals(config, &mask, &ends);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	signals = signalfd(-1, &mask, SFD_CLOEXEC);
 	/* The processes of a User-mode Linux that is gone are waited for, as all others are. */

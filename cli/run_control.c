@@ -143,13 +143,16 @@ void control_close(struct run_control *control)
 	control->dir[0] = '\0';
 }
 
-int control_listen(const struct run_control *control, const char *name)
+int control_listen_at(const char *path)
 {
 	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	private_umask;
 
-	control_path(control, name, addr.sun_path, sizeof(addr.sun_path));
+	if ((size_t)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path) >= sizeof(addr.sun_path)) {
+		log_error("%s: longer than a socket's name may be", path);
+		return -ENAMETOOLONG;
+	}
 	/* Of the machine's last boot. */
 	unlink(addr.sun_path);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 1)) {
@@ -159,6 +162,14 @@ int control_listen(const struct run_control *control, const char *name)
 		return err;
 	}
 	return take_fd(&fd);
+}
+
+int control_listen(const struct run_control *control, const char *name)
+{
+	char path[PATH_MAX];
+
+	control_path(control, name, path, sizeof(path));
+	return control_listen_at(path);
 }
 
 /* ---- what the guest is told ---- */
@@ -225,6 +236,9 @@ int control_write_params(const struct run_control *control, const struct run_con
 		fprintf(file, "terminal=%hux%hu%c", size.rows, size.columns, '\0');
 	if (size.rows && term)
 		fprintf(file, "env=TERM=%s%c", term, '\0');
+	/* By it the kernel tells QEMU what a core of it shall say of it (VMCOREINFO). */
+	if (config->dump)
+		put_record(file, "load", "qemu_fw_cfg");
 	if (config->net)
 		put_record(file, "net", "");
 	run_user_put(file, config);

@@ -32,6 +32,8 @@ void control_close(struct run_control *control);
 void control_path(const struct run_control *control, const char *name, char *path, size_t size);
 /* A new listening socket in it, close-on-exec, or -errno, logged. */
 int control_listen(const struct run_control *control, const char *name);
+/* The same elsewhere, in the place of a socket that may be there. */
+int control_listen_at(const char *path);
 
 /* Tell the guest what to do (guest/params.h). 0, or -errno, logged. */
 int control_write_params(const struct run_control *control, const struct run_config *config,

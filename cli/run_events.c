@@ -6,6 +6,7 @@
 #include "cli/run_events.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,6 +16,14 @@
 
 static const char hello[] = "{\"execute\": \"qmp_capabilities\"}\n";
 /* A stop says that the machine stands still, and this is how to hear why. */
+static const char quit[] = "{\"execute\": \"quit\"}\n";
+/*
+ * Physical memory, as crash(8) and drgn read it, by the kernel's page tables. QEMU could follow these
+ * itself ("paging"), and then a guest says how much memory that takes of the host.
+ */
+static const char take_file[] = "{\"execute\": \"getfd\", \"arguments\": {\"fdname\": \"core\"}}\n";
+static const char dump[] = "{\"execute\": \"dump-guest-memory\", \"id\": \"core\", "
+			   "\"arguments\": {\"paging\": false, \"protocol\": \"fd:core\"}}\n";
 static const char ask_status[] = "{\"execute\": \"query-status\"}\n";
 
 void events_init(struct events *events)
@@ -27,6 +36,27 @@ static void tell(const struct events *events, const char *text)
 {
 	if (send(events->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		log_debug("QEMU's monitor: %s", strerror(errno));
+}
+
+int events_dump(struct events *events, int file)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec iov = { .iov_base = (void *)take_file, .iov_len = strlen(take_file) };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	*header = (struct cmsghdr){ .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
+	memcpy(CMSG_DATA(header), &file, sizeof(file));
+	events->answered = events->refused = false;
+	if (sendmsg(events->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return -errno;
+	tell(events, dump);
+	return 0;
+}
+
+void events_quit(const struct events *events)
+{
+	tell(events, quit);
 }
 
 int events_connect(struct events *events)
@@ -52,9 +82,23 @@ void events_start(struct events *events)
 	close_fd(&events->vmm);
 }
 
+/* {"id": "core", "error": {"class": "GenericError", "desc": "..."}} */
+static void take_answer(struct events *events, const char *line)
+{
+	const char *why = strstr(line, "\"desc\": \"");
+
+	events->answered = true;
+	events->refused = strstr(line, "\"error\"");
+	snprintf(events->refusal, sizeof(events->refusal), "%.*s", why ? (int)strcspn(why + 9, "\"") : 0, why ? why + 9 : "");
+}
+
 static void take_line(struct events *events, const char *line)
 {
-	if (strstr(line, "\"guest-reset\""))
+	if (strstr(line, "\"event\": \"SHUTDOWN\""))
+		events->down = true;
+	if (strstr(line, "\"id\": \"core\""))
+		take_answer(events, line);
+	else if (strstr(line, "\"guest-reset\""))
 		events->reset = true;
 	else if (strstr(line, "\"event\": \"STOP\""))
 		tell(events, ask_status);

@@ -16,6 +16,10 @@ struct events {
 	int vmm;		/* the VMM's end, to be inherited; -1 once it has it */
 	bool reset;		/* the guest asked for a reboot */
 	bool broken;		/* the accelerator gave up: the guest stands still for ever */
+	bool down;		/* the machine is off, or was to boot again; with -no-shutdown QEMU waits then */
+	bool answered;		/* to events_dump(): */
+	bool refused;		/* nothing, or not all, was written */
+	char refusal[128];	/* QEMU's reason */
 	size_t len;		/* of the line begun */
 	char line[EVENTS_LINE_MAX];
 };
@@ -27,6 +31,10 @@ int events_connect(struct events *events);
 void events_start(struct events *events);
 /* Take in what QEMU said. */
 void events_move(struct events *events);
+/* QEMU is to write the guest's memory to this file, an ELF core. Answered later. 0 or -errno. */
+int events_dump(struct events *events, int file);
+/* QEMU is to end. */
+void events_quit(const struct events *events);
 void events_close(struct events *events);
 
 #endif

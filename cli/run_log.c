@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -192,6 +193,13 @@ void run_log_sweep(struct run_log *log)
 		if (relay_is_full(relay) && relay_write(relay))
 			relay->to = -1;
 	}
+}
+
+bool run_log_is_empty(const struct run_log *log)
+{
+	int waiting;
+
+	return log->relay.from < 0 || ioctl(log->relay.from, FIONREAD, &waiting) || !waiting;
 }
 
 bool run_log_is_done(const struct run_log *log)

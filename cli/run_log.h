@@ -52,6 +52,8 @@ int run_log_poll(const struct run_log *log, struct pollfd *fd);
 void run_log_move(struct run_log *log);
 /* Take what is there; the VMM has ended. What a file does not take at once is lost. */
 void run_log_sweep(struct run_log *log);
+/* True when there is nothing to be read just now. */
+bool run_log_is_empty(const struct run_log *log);
 /* True when it is at its end and in the file. */
 bool run_log_is_done(const struct run_log *log);
 

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/run_gdb.h"
 #include "cli/run_qemu.h"
 #include "cli/run_service.h"
 #include "cli/run_uml.h"
@@ -39,17 +40,17 @@ pid_t machine_spawn(const struct words *words, const struct child_setup *setup)
 }
 
 /* The command line; which descriptors it names is in `setup` then. */
-static void add_qemu(struct machine *machine, struct child_setup *setup, struct words *words)
+static void add_qemu(struct machine *machine, int gdb, struct child_setup *setup, struct words *words)
 {
 	const struct run_qemu_fds fds = {
 		.log = machine->kernel_log.pipe[1], .out = machine->console->vmm[CONSOLE_OUT],
 		.err = machine->console->vmm[CONSOLE_ERR], .in = machine->console->vmm[CONSOLE_IN],
-		.init = machine->init.vmm, .events = machine->events.vmm,
+		.init = machine->init.vmm, .events = machine->events.vmm, .gdb = gdb,
 	};
 
 	run_qemu_words(machine->config, machine->parts, machine->control, &fds, words);
 	*setup = (struct child_setup){
-		.keep = { fds.log, fds.out, fds.err, fds.in, fds.init, fds.events }, .n_keep = 6,
+		.keep = { fds.log, fds.out, fds.err, fds.in, fds.init, fds.events, fds.gdb }, .n_keep = 7,
 	};
 }
 
@@ -74,15 +75,19 @@ static void add_uml(struct machine *machine, struct child_setup *setup, struct w
 
 static int start_vmm(struct machine *machine)
 {
+	cleanup_close int gdb = -1;
 	struct words words = { 0 };
 	struct child_setup setup;
 	pid_t pid;
 	int err;
 
+	err = run_gdb_listen(machine, &gdb);
+	if (err)
+		return err;
 	if (machine->parts->uml)
 		add_uml(machine, &setup, &words);
 	else
-		add_qemu(machine, &setup, &words);
+		add_qemu(machine, gdb, &setup, &words);
 	setup.out = setup.err = machine->vmm_log.pipe[1];
 	setup.bound = true;
 	pid = machine_spawn(&words, &setup);
@@ -91,6 +96,7 @@ static int start_vmm(struct machine *machine)
 		return pid;
 	/* It leads its group: User-mode Linux would leave one that it does not lead. */
 	machine->vmm.pid = machine->vmm_group = pid;
+	run_gdb_tell(machine);
 	err = setup.guarded ? child_guard(pid) : 0;
 	if (err)
 		log_error("%s: cannot be guarded: %s", machine->parts->kernel, strerror(-err));
@@ -145,7 +151,7 @@ static bool is_ignored(int number)
 	return !sigaction(number, NULL, &action) && action.sa_handler == SIG_IGN;
 }
 
-void machine_signals(sigset_t *signals, sigset_t *ends)
+void machine_signals(const struct run_config *config, sigset_t *signals, sigset_t *ends)
 {
 	static const int wanted[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 
@@ -157,6 +163,8 @@ void machine_signals(sigset_t *signals, sigset_t *ends)
 	sigaddset(signals, SIGCHLD);
 	sigaddset(signals, SIGWINCH);
 	sigaddset(signals, SIGCONT);
+	if (config->dump)
+		sigaddset(signals, SIGUSR1);
 }
 
 /* All of its group: with User-mode Linux, the guest's processes are in it. */
@@ -206,6 +214,10 @@ static bool handle_signal(struct machine *machine, int signals)
 		return false;
 	if (info.ssi_signo == SIGCHLD) {
 		reap_all(machine);
+		return false;
+	}
+	if (info.ssi_signo == SIGUSR1) {
+		machine->dump.asked = true;
 		return false;
 	}
 	if (info.ssi_signo == SIGCONT)
@@ -310,6 +322,7 @@ static void serve_once(struct machine *machine, int signals)
 	if (err)
 		end_for_stream(machine, err);
 	answer_init(machine);
+	run_dump_move(machine);
 }
 
 /* Take what the machine said before its end; after a signal, without waiting for the output to be read. */
@@ -365,6 +378,7 @@ void machine_end(struct machine *machine)
 		waitpid(machine->vmm.pid, &machine->vmm.status, 0);
 		machine->vmm.pid = 0;
 	}
+	run_dump_close(machine);
 	if (machine->vmm_group)
 		end_group(machine->vmm_group);
 	machine->vmm_group = 0;

@@ -11,6 +11,7 @@
 #include "cli/run_config.h"
 #include "cli/run_console.h"
 #include "cli/run_control.h"
+#include "cli/run_dump.h"
 #include "cli/run_events.h"
 #include "cli/run_init.h"
 #include "cli/run_log.h"
@@ -33,6 +34,7 @@ struct machine {
 	struct console *console;
 	struct events events;
 	struct run_init init;
+	struct run_dump dump;
 	struct run_log kernel_log, vmm_log;
 	struct machine_process vmm;
 	pid_t vmm_group;			/* its process group; 0 without one */
@@ -52,7 +54,7 @@ struct machine {
  * The signals that a machine must be able to see; block them first. Of them, `ends` end it: those that our
  * caller does not ignore.
  */
-void machine_signals(sigset_t *signals, sigset_t *ends);
+void machine_signals(const struct run_config *config, sigset_t *signals, sigset_t *ends);
 
 /* Start one process of it. The pid, or -errno, logged. */
 pid_t machine_spawn(const struct words *words, const struct child_setup *setup);

@@ -13,6 +13,7 @@
 
 #include "cli/child.h"
 #include "cli/run_accel.h"
+#include "cli/run_dump.h"
 #include "cli/run_net.h"
 #include "common/checked.h"
 #include "common/cleanup.h"
@@ -283,13 +284,13 @@ static int check_kernel(const struct run_config *config)
 }
 
 /* QEMU would remove what is there, and we at the end. */
-static int check_monitor(const char *path)
+static int check_socket(const char *option, const char *path)
 {
 	struct stat st;
 
-	if (lstat(path, &st) || S_ISSOCK(st.st_mode))
+	if (!path || !*path || lstat(path, &st) || S_ISSOCK(st.st_mode))
 		return 0;
-	log_error("--monitor %s: there is such a file, and it is no socket; name another", path);
+	log_error("--%s %s: there is such a file, and it is no socket; name another", option, path);
 	return -EEXIST;
 }
 
@@ -303,8 +304,12 @@ static int check_named(const struct run_config *config)
 		err = check_dir("root", config->root);
 	if (!err)
 		err = run_net_check(config);
-	if (!err && config->monitor)
-		err = check_monitor(config->monitor);
+	if (!err)
+		err = check_socket("monitor", config->monitor);
+	if (!err)
+		err = check_socket("gdb", config->gdb);
+	if (!err)
+		err = run_dump_check(config);
 	return err || !config->kernel ? err : check_kernel(config);
 }
 

@@ -40,7 +40,7 @@ unsigned int run_count_windows(const struct run_config *config, const struct run
 
 bool run_reboots_anew(const struct run_config *config, const struct run_parts *parts)
 {
-	return config->reboot && run_count_windows(config, parts);
+	return config->reboot && (config->dump || run_count_windows(config, parts));
 }
 
 static void add_machine(const struct run_config *config, const struct run_parts *parts,
@@ -67,6 +67,11 @@ static void add_machine(const struct run_config *config, const struct run_parts 
 	words_option(words, "-object", "memory-backend-memfd,id=memory,size=%lluM,share=on", memory);
 	if (!config->reboot || run_reboots_anew(config, parts))
 		words_add(words, "-no-reboot");
+	if (!config->dump)
+		return;
+	/* It waits at the machine's end, whose memory is there then. The device takes a note of the kernel's for the core. */
+	words_add(words, "-no-shutdown");
+	words_option(words, "-device", "vmcoreinfo");
 }
 
 /*
@@ -85,8 +90,8 @@ static void add_kernel(const struct run_config *config, const struct run_parts *
 {
 	words_option(words, "-kernel", "%s", parts->kernel);
 	words_option(words, "-append",
-		     "root=" GUEST_BOOT_TAG " rootfstype=virtiofs ro init=/init console=ttyS0 panic=-1%s%s%s",
-		     parts->kvm ? "" : APPEND_EMULATED, config->append ? " " : "", config->append ? config->append : "");
+		     "root=" GUEST_BOOT_TAG " rootfstype=virtiofs ro init=/init console=ttyS0 panic=-1%s%s%s%s",
+		     parts->kvm ? "" : APPEND_EMULATED, config->gdb || config->dump ? " nokaslr" : "", config->append ? " " : "", config->append ? config->append : "");
 }
 
 /* Of the virtio console's ports the first, 0, would be a console. */
@@ -177,6 +182,10 @@ void run_qemu_words(const struct run_config *config, const struct run_parts *par
 	add_ports(fds, words);
 	words_option(words, "-chardev", "socket,id=events,fd=%d", fds->events);
 	words_option(words, "-qmp", "chardev:events");
+	if (fds->gdb >= 0) {
+		words_option(words, "-chardev", "socket,id=gdb,fd=%d,server=on,wait=off", fds->gdb);
+		words_option(words, "-gdb", "chardev:gdb");
+	}
 	add_fs(control, RUN_BOOT_SOCKET, GUEST_BOOT_TAG, 1, words);
 	add_fs(control, RUN_ROOT_SOCKET, GUEST_ROOT_TAG, 1, words);
 	if (parts->modules)

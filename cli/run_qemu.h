@@ -21,16 +21,17 @@ unsigned int run_count_windows(const struct run_config *config, const struct run
 
 /*
  * True when a reboot is to be a new QEMU: its own reset ends it where a window
- * has mappings (docs/window.md).
+ * has mappings (docs/window.md), and a panic would be one, of which memory is to be written.
  */
 bool run_reboots_anew(const struct run_config *config, const struct run_parts *parts);
 
 /*
  * What QEMU inherits: a pipe for the kernel's log; connected sockets for the guest's ports of output, errors,
- * input and init, and for QEMU's own events.
+ * input and init, for QEMU's own events; a socket
+ * that listens for gdb, or -1.
  */
 struct run_qemu_fds {
-	int log, out, err, in, init, events;
+	int log, out, err, in, init, events, gdb;
 };
 
 void run_qemu_words(const struct run_config *config, const struct run_parts *parts,

@@ -38,6 +38,8 @@ int run_uml_check(const struct run_config *config)
 		{ has_9p(config), "--9p", "is not QEMU, which serves 9p" },
 		{ config->qemu, "--qemu", "is not QEMU" },
 		{ config->monitor, "--monitor", "is not QEMU, whose monitor that is" },
+		{ config->gdb && *config->gdb, "--gdb=SOCKET", "is a process that gdb attaches to; give --gdb" },
+		{ config->dump, "--dump", "is a process, whose memory gcore(1) writes" },
 		{ config->n_ports, "--publish", "is not QEMU, which has the network" },
 		{ config->net, "--net", "is not QEMU, which has the network" },
 		{ config->reboot, "--reboot", "cannot boot a second time" },

@@ -17,6 +17,7 @@
 #include "common/cleanup.h"
 #include "guest/command.h"
 #include "guest/driver.h"
+#include "guest/modules.h"
 #include "guest/mounts.h"
 #include "guest/net.h"
 #include "guest/params.h"
@@ -100,6 +101,8 @@ int main(int argc, char **argv)
 		report_note("no %s: %s", getenv("HOME"), strerror(errno));
 	mounts_shares(&params);
 	net_up(&params);
+	if (params.load)
+		modules_load("/", params.load);
 	user_prepare(&params);
 	end = command_run(&params);
 	mounts_release(&params);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """casement run from the outside: bad input, statuses, streams, and nothing left behind."""
+import itertools
 import os
 import pathlib
 import signal
@@ -45,6 +46,10 @@ BAD = [
     (2, ["run", "--accel", "uml", "--9p", ".:x", "--", "true"], "--9p"),
     (2, ["run", "--accel", "uml", "--qemu", "/bin/true", "--", "true"], "--qemu"),
     (2, ["run", "--accel", "uml", "--monitor", "qmp", "--", "true"], "--monitor"),
+    (2, ["run", "--accel", "uml", "--gdb=socket", "--", "true"], "--gdb"),
+    (2, ["run", "--accel", "uml", "--dump", "core", "--", "true"], "gcore"),
+    (1, ["run", "--dump", "fifo", "--", "true"], "not a regular file"),
+    (1, ["run", "--dump", "nowhere/core", "--", "true"], "nowhere/core"),
     (2, ["run", "--accel", "uml", "--reboot", "--", "true"], "--reboot"),
     (1, ["run", "--share", "nowhere", "--", "true"], "nowhere"),
     (1, ["run", "--kernel", "nowhere", "--", "true"], "nowhere"),
@@ -70,9 +75,9 @@ def test_bad_input(status, args, word, tmp_path):
 def test_a_monitor_is_not_put_in_a_files_place(tmp_path):
     (tmp_path / "file").write_text("kept")
     (tmp_path / "link").symlink_to("file")
-    for name in ("file", "link"):
-        result = run("run", "--monitor", tmp_path / name, "--", "true", boots=False)
-        assert result.returncode == 1 and "--monitor" in result.stderr, result
+    for option, name in itertools.product(("--monitor", "--gdb"), ("file", "link")):
+        result = run("run", f"{option}={tmp_path / name}", "--", "true", boots=False)
+        assert result.returncode == 1 and option in result.stderr, result
     assert (tmp_path / "file").read_text() == "kept" and (tmp_path / "link").is_symlink()
 
 
