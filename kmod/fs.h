@@ -158,15 +158,25 @@ static inline bool cs_attr_is_unsent(const struct inode *inode)
  */
 void cs_attr_ends(struct inode *inode, loff_t end, u64 snapshot);
 
-/* They have not expired. */
+/* They have not expired; mode, owner and group have not. */
 bool cs_attr_is_fresh(const struct inode *inode);
+bool cs_attr_mode_is_fresh(const struct inode *inode);
 
 /* Ask for them if they have expired, or if `always`. */
 int cs_attr_refresh(struct inode *inode, bool always);
 
+/* Send a GETATTR or SETATTR and put it: 0 with attributes that may be those of the inode, or -errno. */
+int cs_attr_run(struct inode *inode, struct cs_request *request, struct fuse_attr_out *out);
+
+/* Take them over; see cs_attr_apply(). */
+void cs_attr_apply_reply(struct inode *inode, const struct fuse_attr_out *out, u64 snapshot);
+
 int cs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask);
 int cs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat, u32 mask,
 	       unsigned int flags);
+
+/* ---- setattr.c: the inode operation ---- */
+
 int cs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr);
 
 /* ---- dentry.c ---- */
