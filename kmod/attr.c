@@ -234,7 +234,7 @@ unlock:
 	return outcome;
 }
 
-/* The file has become shorter. */
+/* The file has become shorter. Private copies of its pages go, too, as when it is cut here. */
 static void cut_off(struct inode *inode)
 {
 	struct address_space *mapping = inode->i_mapping;
@@ -244,12 +244,13 @@ static void cut_off(struct inode *inode)
 		return;
 	/* What a killed process leaves there is cut off before the file is made longer. */
 	if (!IS_DAX(inode)) {
+		unmap_mapping_range(mapping, round_up(i_size_read(inode), PAGE_SIZE), 0, 1);
 		cs_pages_cut(inode);
 		return;
 	}
 	/* A fault that has seen the larger size has its page table entry when the lock is had. */
 	killed = down_write_killable(&mapping->invalidate_lock);
-	unmap_mapping_range(mapping, round_up(i_size_read(inode), PAGE_SIZE), 0, 0);
+	unmap_mapping_range(mapping, round_up(i_size_read(inode), PAGE_SIZE), 0, 1);
 	if (!killed)
 		filemap_invalidate_unlock(mapping);
 }

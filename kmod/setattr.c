@@ -90,27 +90,11 @@ static int ask_setattr(struct mnt_idmap *idmap, struct inode *inode, struct iatt
 	return err;
 }
 
-/* All that maps the file lets go of what is past its end, private copies too; and nothing is cached there. */
-static int cut_pages(struct inode *inode)
-{
-	loff_t size = i_size_read(inode);
-	int err;
-
-	if (IS_DAX(inode)) {
-		truncate_pagecache(inode, size);
-		return 0;
-	}
-	unmap_mapping_range(inode->i_mapping, round_up(size, PAGE_SIZE), 0, 1);
-	err = cs_pages_cut(inode);
-	/* Copies that were made of what was cached until now. */
-	unmap_mapping_range(inode->i_mapping, round_up(size, PAGE_SIZE), 0, 1);
-	return err;
-}
-
 /*
  * The cached size is the smaller one until the daemon has said yes, and pages beyond either end
  * are gone: what is stored to them, or was, does not follow the request and make the file long
- * again. *old: the size that there was.
+ * again. The daemon may say no: so nothing goes that it does not have. That is why the page with the new end is
+ * dropped, where else its end would become zeros; and private copies of pages stay. *old: the size that there was.
  */
 static int begin_resize(struct inode *inode, loff_t size, loff_t *old)
 {
@@ -119,7 +103,12 @@ static int begin_resize(struct inode *inode, loff_t size, loff_t *old)
 	cs_inode(inode)->resizing = true;
 	i_size_write(inode, min(*old, size));
 	spin_unlock(&inode->i_lock);
-	return cut_pages(inode);
+	if (IS_DAX(inode)) {
+		unmap_mapping_range(inode->i_mapping, round_up(i_size_read(inode), PAGE_SIZE), 0, 0);
+		truncate_inode_pages(inode->i_mapping, i_size_read(inode));
+		return 0;
+	}
+	return (size < *old ? cs_pages_drop(inode, size, size) : 0) ?: cs_pages_cut(inode);
 }
 
 static void end_resize(struct inode *inode, loff_t size)
@@ -145,6 +134,9 @@ static int resize(struct mnt_idmap *idmap, struct inode *inode, struct iattr *at
 	if (cs_write_out(inode) == -EINTR)
 		return -EINTR;
 	err = begin_resize(inode, attr->ia_size, &old) ?: ask_setattr(idmap, inode, attr, out);
+	/* Copies of what was cut off go with it. */
+	if (!err)
+		unmap_mapping_range(inode->i_mapping, round_up(attr->ia_size, PAGE_SIZE), 0, 1);
 	/* Where it ends is not known now, and a load past that from the window would be the machine's end. */
 	if (err == -EINTR && IS_DAX(inode))
 		cs_dax_leave_locked(inode);

@@ -76,6 +76,53 @@ def test_a_file_that_the_host_cuts(agent, share, args):
     agent.end()
 
 
+# In the guest: a private copy of the second page is made, and the first is cached; then, when it is told to, its
+# arguments are done, and what there is now is told.
+COPY = r"""
+import mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDONLY)
+pages = mmap.mmap(fd, 8192, flags=mmap.MAP_PRIVATE)
+pages[0], pages[5000]
+pages[5000] = ord("p")
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    eval(sys.argv[2])
+except OSError as error:
+    print(error.strerror)
+print(os.pread(fd, 8192, 0).count(b"x"), flush=True)
+print(chr(pages[5000]))
+"""
+
+
+def copied_page(agent, share, name, change):
+    """A function that has that program go on, and gives what it said."""
+    (share / name).write_bytes(b"x" * 8192)
+    (share / "copy.py").write_text(COPY)
+    agent.ask(f"rm -f /tmp/go; mkfifo /tmp/go; exec 8<> /tmp/go\n"
+              f"python3 -I copy.py {name} '{change}' <&8 > /tmp/said 2> /dev/null & pid=$!\n"
+              "until grep -q ready /tmp/said; do :; done")
+    return lambda: agent.ask("echo >&8; { wait $pid; } 2> /dev/null; echo $?; cat /tmp/said")
+
+
+def test_what_goes_with_the_end_of_a_file(agent, share):
+    """Private copies of pages, if the file was cut; and nothing at all if the daemon refused that."""
+    agent = agent("--share-arg", "--timeout=1000")
+    go_on = copied_page(agent, share, "refused", 'os.truncate("refused", 100)')
+    subprocess.run(["chattr", "+a", share / "refused"], check=True)
+    try:
+        assert go_on() == "0\nready\nOperation not permitted\n8192\np\n"
+    finally:
+        subprocess.run(["chattr", "-a", share / "refused"], check=True)
+    for name, change, left in (("cut", 'os.truncate("cut", 100)', 100), ("by-host", 'os.stat("by-host")', 4096)):
+        go_on = copied_page(agent, share, name, change)
+        if name == "by-host":
+            os.truncate(share / name, 4096)
+            agent.ask("stat --cached=never by-host")
+        assert go_on() == f"135\nready\n{left}\n"
+    agent.end()
+
+
 def test_who_writes_can_be_killed(agent, share):
     """While the daemon is silent: who waits for it, and who waits for that one, of pages that are here or not."""
     (share / "file").write_bytes(bytes(1 << 20))
