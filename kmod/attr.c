@@ -138,6 +138,15 @@ void cs_attr_sent(struct inode *inode, u64 written)
 	spin_unlock(&inode->i_lock);
 }
 
+u64 cs_attr_answered(struct inode *inode, u64 snapshot)
+{
+	bool last = !cs_attr_changed_since(inode, snapshot) && cs_inode(inode)->told < snapshot;
+
+	mark_changed(inode);
+	cs_inode(inode)->mtime_is_ours = true;
+	return last ? cs_attr_snapshot(inode->i_sb) : 0;
+}
+
 void cs_attr_ends(struct inode *inode, loff_t end, u64 snapshot)
 {
 	cs_attr_expire(inode);
@@ -216,8 +225,12 @@ static enum outcome take_over(struct inode *inode, const struct fuse_attr *attr,
 	loff_t size;
 
 	spin_lock(&inode->i_lock);
-	if (is_older(inode, snapshot))
+	if (is_older(inode, snapshot)) {
+		/* It may be newer than the reply that tells of the new size. */
+		if (cs_inode(inode)->resizing)
+			cs_inode(inode)->told = cs_attr_snapshot(inode->i_sb);
 		goto unlock;
+	}
 	outcome = CHANGED;
 	if (!dropped && is_changed(inode, attr) && may_be_old(inode))
 		goto unlock;

@@ -22,7 +22,7 @@ struct cs_inode {
 	u64 mode_expires;		/* [A] the same of mode, owner and group alone */
 	atomic64_t changed;		/* [A] session->changes at our last change of it */
 	u64 asked;			/* [L:vfs.i_lock] snapshot of the answer that was taken over last */
-	u64 told;			/* [L:vfs.i_lock] session->changes when that was */
+	u64 told;			/* [L:vfs.i_lock] session->changes when that was, or when one was not for `resizing` */
 	bool resizing;			/* [L:vfs.i_lock] the daemon is being told a size: no reply knows it */
 	atomic_t n_direct;		/* [A] direct writes under way */
 	bool mtime_is_ours;		/* [A] we wrote: the next new mtime is of that */
@@ -136,6 +136,12 @@ static inline bool cs_attr_changed_since(const struct inode *inode, u64 snapshot
 
 /* We wrote up to `end`: the file is that long at least, and the next new mtime is ours. */
 void cs_attr_wrote(struct inode *inode, loff_t end);
+
+/*
+ * The reply to a change of ours came, for which `snapshot` was taken before. i_lock held. The snapshot for the
+ * attributes in it; 0 if others were told, or were changed by us, since: theirs may be the newer ones.
+ */
+u64 cs_attr_answered(struct inode *inode, u64 snapshot);
 
 /* The reply to a WRITE came, whoever waits for it. Any context. */
 void cs_attr_written(struct inode *inode);

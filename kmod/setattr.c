@@ -74,7 +74,13 @@ static int drop_set_id(struct mnt_idmap *idmap, struct inode *inode, struct iatt
 	return err;
 }
 
-static int ask_setattr(struct mnt_idmap *idmap, struct inode *inode, struct iattr *attr, struct fuse_attr_out *out)
+/* What the daemon says then, and a snapshot for it. */
+struct answer {
+	struct fuse_attr_out out;
+	u64 snapshot;
+};
+
+static int ask_setattr(struct mnt_idmap *idmap, struct inode *inode, struct iattr *attr, struct answer *answer)
 {
 	struct cs_request *request;
 	int err;
@@ -84,7 +90,8 @@ static int ask_setattr(struct mnt_idmap *idmap, struct inode *inode, struct iatt
 	if (!request)
 		return -ENOMEM;
 	fill_setattr(cs_request_args(request), idmap, attr);
-	err = cs_attr_run(inode, request, out);
+	answer->snapshot = cs_attr_snapshot(inode->i_sb);
+	err = cs_attr_run(inode, request, &answer->out);
 	/* Until a reply is taken over: this one may be too late for that, or its sender killed. */
 	cs_attr_expire(inode);
 	return err;
@@ -111,18 +118,17 @@ static int begin_resize(struct inode *inode, loff_t size, loff_t *old)
 	return (size < *old ? cs_pages_drop(inode, size, size) : 0) ?: cs_pages_cut(inode);
 }
 
-static void end_resize(struct inode *inode, loff_t size)
+static void end_resize(struct inode *inode, loff_t size, struct answer *answer)
 {
 	spin_lock(&inode->i_lock);
-	cs_attr_changed(inode);
+	answer->snapshot = cs_attr_answered(inode, answer->snapshot);
 	cs_inode(inode)->resizing = false;
-	cs_inode(inode)->mtime_is_ours = true;
 	i_size_write(inode, size);
 	spin_unlock(&inode->i_lock);
 }
 
 /* With all sent that is dirty: where the daemon says no, nothing is lost. Invalidate lock held. */
-static int resize(struct mnt_idmap *idmap, struct inode *inode, struct iattr *attr, struct fuse_attr_out *out)
+static int resize(struct mnt_idmap *idmap, struct inode *inode, struct iattr *attr, struct answer *answer)
 {
 	int err = IS_DAX(inode) ? cs_dax_wait_unpinned(inode) : 0;
 	loff_t old;
@@ -133,40 +139,51 @@ static int resize(struct mnt_idmap *idmap, struct inode *inode, struct iattr *at
 	/* A failed WRITE is reported by close() or fsync(). A killed process does not wait for the pages. */
 	if (cs_write_out(inode) == -EINTR)
 		return -EINTR;
-	err = begin_resize(inode, attr->ia_size, &old) ?: ask_setattr(idmap, inode, attr, out);
+	err = begin_resize(inode, attr->ia_size, &old) ?: ask_setattr(idmap, inode, attr, answer);
 	/* Copies of what was cut off go with it. */
 	if (!err)
 		unmap_mapping_range(inode->i_mapping, round_up(attr->ia_size, PAGE_SIZE), 0, 1);
 	/* Where it ends is not known now, and a load past that from the window would be the machine's end. */
 	if (err == -EINTR && IS_DAX(inode))
 		cs_dax_leave_locked(inode);
-	end_resize(inode, err ? old : attr->ia_size);
+	end_resize(inode, err ? old : attr->ia_size, answer);
 	return err;
+}
+
+/* All but the size. */
+static int set(struct mnt_idmap *idmap, struct inode *inode, struct iattr *attr, struct answer *answer)
+{
+	int err;
+
+	/* What is written after that has new times. */
+	if (cs_attr_is_unsent(inode))
+		cs_write_out(inode);
+	err = ask_setattr(idmap, inode, attr, answer);
+	if (err)
+		return err;
+	spin_lock(&inode->i_lock);
+	answer->snapshot = cs_attr_answered(inode, answer->snapshot);
+	spin_unlock(&inode->i_lock);
+	return 0;
 }
 
 int cs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
 {
 	struct inode *inode = d_inode(dentry);
 	int err = cs_attr_mode_is_fresh(inode) ? 0 : cs_attr_refresh(inode, false);
-	struct fuse_attr_out out;
+	struct answer answer = {};
 
 	err = err ?: setattr_prepare(idmap, dentry, attr) ?: drop_set_id(idmap, inode, attr);
 	if (err || !(attr->ia_valid & ASKED))
 		return err;
 	if (attr->ia_valid & ATTR_SIZE) {
 		filemap_invalidate_lock(inode->i_mapping);
-		err = resize(idmap, inode, attr, &out);
+		err = resize(idmap, inode, attr, &answer);
 		filemap_invalidate_unlock(inode->i_mapping);
 	} else {
-		/* What is written after that has new times. */
-		if (cs_attr_is_unsent(inode))
-			cs_write_out(inode);
-		err = ask_setattr(idmap, inode, attr, &out);
-		if (!err)
-			cs_attr_wrote(inode, 0);
+		err = set(idmap, inode, attr, &answer);
 	}
-	/* The VFS holds the inode's lock: no change of ours came between. */
 	if (!err)
-		cs_attr_apply_reply(inode, &out, cs_attr_snapshot(inode->i_sb));
+		cs_attr_apply_reply(inode, &answer.out, answer.snapshot);
 	return err;
 }

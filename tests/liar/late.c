@@ -7,7 +7,7 @@
  * The file .late in the shared directory says what is kept: "request OPCODE NUMBER", the next NUMBER
  * requests of that opcode, before they are served; or "reply OPCODE NUMBER", their replies, when they
  * have been served. Without the file nothing is kept, and what was is served, or sent, with the next
- * request of the same queue.
+ * request of the same queue. The file .kept appears when something is kept.
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -23,7 +23,9 @@
 #include "daemon/transport/virtqueue.h"
 #include "proto/fuse_wire.h"
 
-#define LATE_FILE "/.late"	/* the sandbox has the shared directory for its root */
+/* The sandbox has the shared directory for its root. */
+#define LATE_FILE "/.late"
+#define KEPT_FILE "/.kept"
 #define KEPT_MOST 16
 
 int __real_virtqueue_pop(struct virtqueue *vq, const struct guest_table *table, struct vq_chain *chain);
@@ -55,6 +57,13 @@ static bool is_kept_now(void)
 	return false;
 }
 
+static bool tell_kept(void)
+{
+	cleanup_close int fd = open(KEPT_FILE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	return fd >= 0;
+}
+
 /* Is what the file names to be kept? Then it is counted. */
 static bool keep(const char *what, uint32_t opcode)
 {
@@ -67,7 +76,7 @@ static bool keep(const char *what, uint32_t opcode)
 	if (strcmp(name, what) || of != opcode || n_kept >= most || n_kept == KEPT_MOST)
 		return false;
 	n_kept++;
-	return true;
+	return tell_kept();
 }
 
 static uint32_t opcode_of(struct iov_cursor in)

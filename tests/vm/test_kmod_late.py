@@ -3,11 +3,13 @@
 happened since it was asked for."""
 import os
 import pathlib
+import time
 
 import pytest
 
+import limits
 from agent import Agent
-from guests import BUILD
+from guests import BUILD, PATIENCE
 from kmod_guest import TAKE
 
 LATE = ["--daemon", BUILD / "tests/liar/casementd-late", "--share-arg", "--timeout=1000"]
@@ -15,7 +17,7 @@ WRITE_BACK = ["--share-arg", "--writeback"]
 WAYS = pytest.mark.parametrize("args", [[], WRITE_BACK], ids=["through", "back"])
 
 # Opcodes of FUSE.
-GETATTR, UNLINK, READ = 3, 10, 15
+GETATTR, SETATTR, UNLINK, READ = 3, 4, 10, 15
 
 
 @pytest.fixture
@@ -36,12 +38,21 @@ class Kept:
 
     def __init__(self, agent, share, what, opcode, number=1):
         self.agent, self.path = agent, pathlib.Path(share) / ".late"
+        self.kept = self.path.with_name(".kept")
         self.path.write_text(f"{what} {opcode} {number}\n")
 
     def __enter__(self):
         return self
 
+    def wait(self):
+        """Until it has kept one."""
+        end = limits.now() + PATIENCE
+        while not self.kept.exists():
+            assert limits.now() < end, "nothing is kept"
+            time.sleep(0.01)
+
     def __exit__(self, *_):
+        self.kept.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
         self.agent.ask("stat -f /mnt/t > /dev/null")
 
@@ -158,6 +169,21 @@ def test_an_answer_that_a_newer_one_has_overtaken(late, share):
         (share / "grows").write_bytes(b"x" * 5000)
         assert agent.ask("stat --cached=never -c %s grows") == "5000\n"
     assert agent.ask("wait $one; stat --cached=always -c %s grows; stat -c %s grows") == "5000\n5000\n"
+    agent.end()
+
+
+@pytest.mark.parametrize("change, size", [("chmod 600 grows", 5000), ("truncate -s 3 grows", 5000)], ids=["mode", "size"])
+def test_an_answer_to_a_change_that_a_newer_one_has_overtaken(late, share, change, size):
+    """It says what the daemon had when it made the change, and not what there is now."""
+    (share / "grows").write_bytes(b"x")
+    agent = late()
+    agent.ask("stat grows")
+    with Kept(agent, share, "reply", SETATTR) as kept:
+        agent.ask(f"{change} & one=$!")
+        kept.wait()
+        (share / "grows").write_bytes(b"x" * size)
+        agent.ask("stat --cached=never -c %s grows")
+    assert agent.ask("wait $one; stat -c %s grows; cat grows | wc -c") == f"{size}\n{size}\n"
     agent.end()
 
 
