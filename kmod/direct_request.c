@@ -6,7 +6,6 @@
 #include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
-#include <linux/wait_bit.h>
 
 /* ---- a user's pages ---- */
 
@@ -124,22 +123,13 @@ static void copy_back(struct cs_request *request)
 
 /* ---- both ---- */
 
-/* With the last of them the inode may go. */
-static void count_ended(struct inode *inode)
-{
-	atomic_t *n = &cs_inode(inode)->n_direct;
-
-	if (atomic_dec_and_test(n))
-		wake_up_var(n);
-}
-
 static void drop_pages(struct work_struct *work)
 {
 	struct cs_request *request = container_of(work, struct cs_request, work);
 	loff_t start = ((struct fuse_write_in *)cs_request_args(request))->offset;
 
 	cs_pages_drop(request->inode, start, start + request->data_len - 1);
-	count_ended(request->inode);
+	cs_change_ended(request->inode);
 	cs_request_put(request);
 }
 
@@ -157,7 +147,7 @@ void cs_direct_ended(struct cs_request *request)
 		cs_request_defer(request, drop_pages);
 		return;
 	}
-	count_ended(inode);
+	cs_change_ended(inode);
 }
 
 static void set_args(struct cs_request *request, struct kiocb *iocb, loff_t pos, bool write)

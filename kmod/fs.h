@@ -24,7 +24,7 @@ struct cs_inode {
 	u64 asked;			/* [L:vfs.i_lock] snapshot of the answer that was taken over last */
 	u64 told;			/* [L:vfs.i_lock] session->changes when that was, or when one was not for `resizing` */
 	bool resizing;			/* [L:vfs.i_lock] the daemon is being told a size: no reply knows it */
-	atomic_t n_direct;		/* [A] direct writes under way */
+	atomic_t n_direct;		/* [A] direct writes under way, and changes whose caller was killed: change.c */
 	bool mtime_is_ours;		/* [A] we wrote: the next new mtime is of that */
 	u64 written;			/* [L:vfs.i_lock] number of the last write that went to the page cache only */
 	u64 sent;			/* [L:vfs.i_lock] number of the last of them whose folios were all sent */
@@ -329,6 +329,21 @@ int cs_write_out_range(struct inode *inode, loff_t start, loff_t end);
  */
 int cs_pages_away(struct inode *inode, loff_t start, loff_t end);
 
+/* ---- change.c ---- */
+
+/*
+ * By the maker of a request of a session, which is waited for: the daemon changes that inode, up to CS_CHANGES, or
+ * those bytes of its contents. If the caller is killed, what is known of them is forgotten when the request has ended.
+ */
+void cs_change(struct cs_request *request, struct inode *inode);
+void cs_change_range(struct cs_request *request, struct inode *inode, loff_t start, loff_t len);
+
+/* One of n_direct has ended. Any context; the inode may go with it unless it is held. */
+void cs_change_ended(struct inode *inode);
+
+/* No inode of the super block is held for such a request any more. */
+void cs_change_unmount(struct super_block *sb);
+
 /* ---- drop.c: each waits for folios that are being read. 0, or -EINTR when the caller was killed ---- */
 
 /*
@@ -350,7 +365,7 @@ vm_fault_t cs_page_mkwrite(struct vm_fault *vmf);
 ssize_t cs_direct_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t cs_direct_write(struct kiocb *iocb, struct iov_iter *from);
 
-/* Until no direct write is under way: 0, or -EINTR after a kill. */
+/* Until nothing of n_direct is under way: 0, or -EINTR after a kill. */
 int cs_direct_wait(struct inode *inode);
 
 /* By requests that are waited for, past what is cached here. */

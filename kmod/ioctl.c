@@ -42,6 +42,7 @@ static int ask(struct mnt_idmap *idmap, struct inode *inode, struct cs_file *ope
 	in->out_size = out_size;
 	memcpy(in + 1, payload->in, in_size);
 	request->out_var = true;
+	cs_change(request, inode);
 	err = cs_device_call(open->session->device, request);
 	out = cs_request_result(request);
 	if (!err)

@@ -311,6 +311,8 @@ static void wake_caller(struct cs_request *request)
 		request->before_wake(request);
 	if (cmpxchg(&request->wait, CS_WAITING, CS_WAIT_ENDED) == CS_WAITING) {
 		complete(&request->done);
+	} else if (request->left) {
+		request->left(request);
 	} else if (!request->error && request->undo) {
 		cs_request_get(request);
 		cs_request_defer(request, undo_work);
@@ -369,10 +371,14 @@ static int wait_for_reply(struct cs_request *request)
 static int wait_for_end(struct cs_request *request)
 {
 	if (wait_for_reply(request)) {
+		if (request->leave)
+			request->leave(request);
 		if (cmpxchg(&request->wait, CS_WAITING, CS_WAIT_ABANDONED) == CS_WAITING)
 			return -EINTR;
 		/* It ended as we were killed: complete() is on its way. */
 		wait_for_completion(&request->done);
+		if (request->left)
+			request->left(request);
 	}
 	return request->error;
 }

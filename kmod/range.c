@@ -55,6 +55,9 @@ loff_t cs_llseek(struct file *file, loff_t offset, int whence)
 	return at;
 }
 
+/* Modes that put zeros where something else may be. */
+#define CHANGES (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)
+
 static int fallocate_locked(struct file *file, int mode, loff_t offset, loff_t len)
 {
 	struct inode *inode = file_inode(file);
@@ -65,7 +68,7 @@ static int fallocate_locked(struct file *file, int mode, loff_t offset, loff_t l
 
 	if (!(mode & FALLOC_FL_KEEP_SIZE))
 		err = cs_pages_end(inode, offset + len);
-	if (!err && mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+	if (!err && mode & CHANGES)
 		err = cs_pages_away(inode, offset, offset + len - 1);
 	if (err)
 		return err;
@@ -77,6 +80,8 @@ static int fallocate_locked(struct file *file, int mode, loff_t offset, loff_t l
 	in->offset = offset;
 	in->length = len;
 	in->mode = mode;
+	/* Blocks that are given to it do not change its contents. */
+	cs_change_range(request, inode, offset, mode & CHANGES ? len : 0);
 	err = cs_inode_run(inode, request);
 	if (!err)
 		cs_attr_wrote(inode, mode & FALLOC_FL_KEEP_SIZE ? 0 : offset + len);
@@ -88,7 +93,7 @@ long cs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 	struct inode *inode = file_inode(file);
 	long err = 0;
 
-	if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE))
+	if (mode & ~(FALLOC_FL_KEEP_SIZE | CHANGES))
 		return -EOPNOTSUPP;
 	inode_lock(inode);
 	if (!(mode & FALLOC_FL_KEEP_SIZE))
@@ -123,6 +128,7 @@ static ssize_t ask_copy(struct file *from, loff_t from_at, struct file *to, loff
 	in->fh_out = target->fh;
 	in->off_out = to_at;
 	in->len = len;
+	cs_change_range(request, file_inode(to), to_at, len);
 	done = cs_device_call(source->session->device, request);
 	if (!done)
 		done = ((struct fuse_write_out *)cs_request_result(request))->size;

@@ -22,6 +22,9 @@
 struct cs_queue;
 struct mnt_idmap;
 
+/* Inodes that one request changes: RENAME's two directories, and what was behind either name. */
+#define CS_CHANGES 4
+
 enum cs_data { CS_DATA_NONE, CS_DATA_TO_DEVICE, CS_DATA_FROM_DEVICE };
 
 /* What became of a caller that waits. */
@@ -40,10 +43,17 @@ struct cs_request {
 	void (*before_wake)(struct cs_request *request);
 	/* In a worker: a reply came for a caller that was killed. What it gave is undone. */
 	void (*undo)(struct cs_request *request);
+	/* Or NULL. By a caller that was killed: it may leave now, and then it has left. change.c's. */
+	void (*leave)(struct cs_request *request);
+	/* After that, and instead of undo(): it has ended in some way. Any context. */
+	void (*left)(struct cs_request *request);
 	/* At the last put, in any context: lets go of the pages of `data`. */
 	void (*release)(struct cs_request *request);
 	void *private;			/* of end(), undo() and release() */
 	struct inode *inode;		/* [I] which it writes to directly, and counts it; or NULL */
+	struct inode *changes[CS_CHANGES];	/* [I] which the daemon changes, then NULL; change.c */
+	loff_t change_start, change_len;	/* [I] bytes of the first of them, if there is a length */
+	struct list_head left_link;	/* [L:session->left_lock] in its session's left, or empty */
 	struct work_struct work;
 	enum cs_data direction;		/* [I] */
 	struct scatterlist *data;	/* [I] owned; NULL without data */

@@ -40,6 +40,9 @@ struct cs_session {
 	siphash_key_t lock_key;		/* [I] of the names that lock owners have at the daemon */
 	atomic64_t changes;		/* [A] counts changes made by this guest, requests for attributes and answers: attr.c */
 	atomic64_t evicted;		/* the last of them of inodes that are not in the cache any more */
+	spinlock_t left_lock;
+	struct list_head left;		/* [L:left_lock] requests that change inodes, and whose caller was killed */
+	unsigned int n_left;		/* [L:left_lock] workers that are at one which has ended */
 	spinlock_t forget_lock;
 	struct cs_request *forgets;	/* [L:forget_lock] the batch being filled, or NULL */
 	struct delayed_work forget_work;

@@ -82,6 +82,7 @@ struct answer {
 
 static int ask_setattr(struct mnt_idmap *idmap, struct inode *inode, struct iattr *attr, struct answer *answer)
 {
+	loff_t first = round_down(attr->ia_size, PAGE_SIZE);
 	struct cs_request *request;
 	int err;
 
@@ -90,6 +91,10 @@ static int ask_setattr(struct mnt_idmap *idmap, struct inode *inode, struct iatt
 	if (!request)
 		return -ENOMEM;
 	fill_setattr(cs_request_args(request), idmap, attr);
+	if (attr->ia_valid & ATTR_SIZE)
+		cs_change_range(request, inode, first, LLONG_MAX - first);
+	else
+		cs_change(request, inode);
 	answer->snapshot = cs_attr_snapshot(inode->i_sb);
 	err = cs_attr_run(inode, request, &answer->out);
 	/* Until a reply is taken over: this one may be too late for that, or its sender killed. */

@@ -226,6 +226,8 @@ void cs_super_kill(struct super_block *sb)
 {
 	struct cs_session *session = cs_session(sb);
 
+	if (session)
+		cs_change_unmount(sb);
 	kill_anon_super(sb);
 	if (session)
 		cs_session_leave(session);

@@ -67,6 +67,7 @@ static int remove(struct inode *inode, const char *name)
 	if (!request)
 		return -ENOMEM;
 	cs_request_name(request, 0, name, len);
+	cs_change(request, inode);
 	return cs_inode_run(inode, request);
 }
 
@@ -95,6 +96,7 @@ int cs_xattr_put(struct mnt_idmap *idmap, struct inode *inode, const char *name,
 			in->setxattr_flags = more_flags;
 		cs_request_name(request, head, name, len);
 		memcpy((u8 *)in + head + len + 1, value, size);
+		cs_change(request, inode);
 		err = cs_inode_run(inode, request);
 	}
 	if (!err) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Our own guest driver and a daemon that answers late (tests/liar/late.c): what a late answer says is judged by what
 happened since it was asked for."""
+import hashlib
 import os
 import pathlib
 import time
@@ -17,7 +18,7 @@ WRITE_BACK = ["--share-arg", "--writeback"]
 WAYS = pytest.mark.parametrize("args", [[], WRITE_BACK], ids=["through", "back"])
 
 # Opcodes of FUSE.
-GETATTR, SETATTR, UNLINK, READ = 3, 4, 10, 15
+GETATTR, SETATTR, UNLINK, READ, FALLOCATE, COPY = 3, 4, 10, 15, 43, 47
 
 
 @pytest.fixture
@@ -209,4 +210,48 @@ def test_names_that_were_counted_while_one_went(late, share):
     with Kept(agent, share, "reply", UNLINK):
         agent.ask("rm b & one=$!\n" + UNDER_WAY + "stat -L --cached=never /proc/self/fd/6")
     assert agent.ask("wait $one; stat -L --cached=always -c %h /proc/self/fd/6; ln -L /proc/self/fd/6 c; cat c") == "1\ntext"
+    agent.end()
+
+
+# In the guest: a process is killed while the daemon is to change the file `late`, of 64 pages, and has not begun. Its
+# descriptor 7 stays open in another: without its handle the daemon would change nothing.
+LATE_CHANGES = {
+    "punch": (FALLOCATE, "fallocate(7, 3, 4096, 8192)"), "zero": (FALLOCATE, "fallocate(7, 16, 4096, 8192)"),
+    "longer": (FALLOCATE, "fallocate(7, 0, 0, 300000)"), "truncate": (SETATTR, "os.ftruncate(7, 4196)"),
+    "copy": (COPY, 'os.copy_file_range(os.open("zeros", os.O_RDONLY), 7, 8192, 0, 4096)'),
+    "chmod": (SETATTR, "os.fchmod(7, 0o600)"),
+}
+CALL = r"""
+call() {
+    exec python3 -Ic "import ctypes, os
+def fallocate(fd, mode, *places):
+    ctypes.CDLL(None).fallocate(fd, mode, *map(ctypes.c_long, places))
+$1"
+}
+"""
+# Its own write makes the guest take the next new time of the file for one of its own; who opens it drops what is cached.
+WRITE_AND_READ = "printf z | dd of=late bs=1 seek=200000 conv=notrunc 2> /dev/null; cat late > /dev/null; stat late"
+
+
+def test_changes_that_come_after_their_process_was_killed(late, share):
+    """What was read, or asked for, before the daemon made one is not believed after it."""
+    agent, wrong = late(), ""
+    for change, (opcode, call) in LATE_CHANGES.items():
+        place = share / change
+        place.mkdir()
+        (place / "late").write_bytes(b"x" * 64 * 4096)
+        (place / "zeros").write_bytes(bytes(8192))
+        agent.ask(f"{CALL}\ncd {change}; exec 6< late 7<> late; stat late zeros\n"
+                  "printf x | dd of=late bs=1 conv=notrunc; cat late > /dev/null; settle")
+        with Kept(agent, share, "request", opcode) as kept:
+            agent.ask(f"call '{call}' & pid=$!")
+            kept.wait()
+            agent.ask(f"kill -9 $pid; wait $pid\n{WRITE_AND_READ}")
+        # By the descriptor of before: to open it would drop what is cached.
+        seen = agent.ask("settle; stat -c '%s %a' late; sha256sum <&6; cd ..")
+        host = (place / "late").stat()
+        if seen != (f"{host.st_size} {host.st_mode & 0o777:o}\n"
+                    f"{hashlib.sha256((place / 'late').read_bytes()).hexdigest()}  -\n"):
+            wrong += f"{change}: {host.st_size} {host.st_mode:o}, {seen}"
+    assert not wrong
     agent.end()
