@@ -2,7 +2,8 @@
 /*
  * Requests by which the daemon changes inodes. A process that was killed does not wait for it, and the daemon may
  * not have begun: what is read or asked for until it has done is old then, whatever the file's time says, which
- * a write of ours may move as well. So when the answer comes, or never will, that is not believed any more.
+ * a write of ours may move as well. So when the answer comes, or never will, that is not believed any more; and
+ * until then no name in a directory is believed that such a request may change.
  *
  * The inodes are held, and not waited for where they are evicted, as a process may do that wants memory. An unmount
  * does not wait for the daemon either: it takes its inodes back, for nothing of them is believed after it.

@@ -6,10 +6,16 @@
 #include "fs.h"
 
 /* d_time is 0 for a name that may not be believed at all; jiffies are never told as 0. */
-void cs_dentry_valid(struct dentry *dentry, const struct fuse_entry_out *entry)
+void cs_dentry_valid(struct inode *dir, struct dentry *dentry, const struct fuse_entry_out *entry, u64 snapshot)
 {
 	u64 trust = cs_session_trust(cs_session(dentry->d_sb), entry->entry_valid, entry->entry_valid_nsec);
 
+	/* A change that is not due any more was counted before that. */
+	if (cs_change_is_due(dir))
+		trust = 0;
+	smp_rmb();
+	if (cs_attr_changed_since(dir, snapshot))
+		trust = 0;
 	WRITE_ONCE(dentry->d_time, trust ? (jiffies + (unsigned long)trust) | 1 : 0);
 }
 
@@ -75,9 +81,9 @@ static int ask_again(struct inode *dir, struct dentry *dentry, struct inode *ino
 		return 0;
 	}
 	cs_attr_apply(inode, &entry.attr, cs_attr_expiry(dir->i_sb, entry.attr_valid, entry.attr_valid_nsec), snapshot);
-	/* A reply that was under way while we changed the directory may be older than that. */
+	/* Else what was believed of it is. */
 	if (!cs_attr_changed_since(dir, snapshot))
-		cs_dentry_valid(dentry, &entry);
+		cs_dentry_valid(dir, dentry, &entry, snapshot);
 	return 1;
 }
 

@@ -189,8 +189,11 @@ int cs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *att
 
 extern const struct dentry_operations cs_dentry_operations;
 
-/* Set until when the dentry may be believed. */
-void cs_dentry_valid(struct dentry *dentry, const struct fuse_entry_out *entry);
+/*
+ * Set until when the dentry may be believed. `snapshot`: of before the request. A reply that was under way while we
+ * changed the directory may be older than that, and is not believed at all.
+ */
+void cs_dentry_valid(struct inode *dir, struct dentry *dentry, const struct fuse_entry_out *entry, u64 snapshot);
 bool cs_dentry_is_fresh(const struct dentry *dentry);
 
 /* It is to be asked for when it is next used. */
@@ -340,6 +343,12 @@ void cs_change_range(struct cs_request *request, struct inode *inode, loff_t sta
 
 /* One of n_direct has ended. Any context; the inode may go with it unless it is held. */
 void cs_change_ended(struct inode *inode);
+
+/* A name of the directory may be changed at any time by a request whose caller was killed. */
+static inline bool cs_change_is_due(const struct inode *dir)
+{
+	return atomic_read(&cs_inode(dir)->n_direct);
+}
 
 /* No inode of the super block is held for such a request any more. */
 void cs_change_unmount(struct super_block *sb);

@@ -6,10 +6,16 @@
 #include "extend.h"
 #include "fs.h"
 
-/* A name of a directory was added or removed. */
-static void dir_changed(struct inode *dir)
+/*
+ * A name of a directory was added or removed by a request of after `snapshot`. The snapshot for the name in its reply:
+ * 0 if a change whose caller was killed ended meanwhile.
+ */
+static u64 dir_changed(struct inode *dir, u64 snapshot)
 {
+	bool overtaken = cs_attr_changed_since(dir, snapshot);
+
 	cs_attr_changed(dir);
+	return overtaken ? 0 : cs_attr_snapshot(dir->i_sb);
 }
 
 /*
@@ -47,7 +53,7 @@ struct dentry *cs_lookup(struct inode *dir, struct dentry *dentry, unsigned int 
 	other = d_splice_alias(inode, dentry);
 	if (IS_ERR(other))
 		return other;
-	cs_dentry_valid(other ?: dentry, &wanted.entry);
+	cs_dentry_valid(dir, other ?: dentry, &wanted.entry, wanted.snapshot);
 	if (wanted.found) {
 		cs_foresight_mark(other ?: dentry, CS_NAMES_SWEPT);
 		cs_foresight_used(other ?: dentry);
@@ -95,12 +101,14 @@ static struct cs_request *make_request(struct mnt_idmap *idmap, struct inode *di
 /* Send a request that makes a name; puts it. */
 static int make(struct inode *dir, struct dentry *dentry, struct cs_request *request, umode_t type)
 {
-	u64 snapshot = cs_attr_snapshot(dir->i_sb);
+	u64 snapshot = cs_attr_snapshot(dir->i_sb), changed;
 	struct fuse_entry_out entry;
 	struct dentry *other;
 	struct inode *inode;
-	int err = cs_device_call(cs_session(dir->i_sb)->device, request);
+	int err;
 
+	cs_change(request, dir);
+	err = cs_device_call(cs_session(dir->i_sb)->device, request);
 	if (!err)
 		memcpy(&entry, cs_request_result(request), sizeof(entry));
 	cs_request_put(request);
@@ -108,7 +116,7 @@ static int make(struct inode *dir, struct dentry *dentry, struct cs_request *req
 	cs_dentry_expire(dentry);
 	if (err)
 		return err;
-	dir_changed(dir);
+	changed = dir_changed(dir, snapshot);
 	inode = cs_inode_get(dir->i_sb, &entry, snapshot);
 	if (IS_ERR(inode))
 		return PTR_ERR(inode);
@@ -120,7 +128,7 @@ static int make(struct inode *dir, struct dentry *dentry, struct cs_request *req
 	other = d_splice_alias(inode, dentry);
 	if (IS_ERR(other))
 		return PTR_ERR(other);
-	cs_dentry_valid(other ?: dentry, &entry);
+	cs_dentry_valid(dir, other ?: dentry, &entry, changed);
 	dput(other);
 	return 0;
 }
@@ -185,6 +193,7 @@ static int link(struct dentry *old, struct inode *dir, struct dentry *dentry)
 	request->undo = cs_entry_undo;
 	in = cs_request_args(request);
 	in->oldnodeid = cs_nodeid(inode);
+	cs_change(request, inode);
 	cs_attr_changed(inode);
 	return make(dir, dentry, request, inode->i_mode);
 }
@@ -243,11 +252,10 @@ static int finish_create(struct inode *dir, struct dentry *dentry, struct file *
 	const struct fuse_entry_out *entry = cs_request_result(request);
 	const struct fuse_open_out *opened = (const void *)(entry + 1);
 	struct cs_file *open = NULL;
-	struct inode *inode;
+	u64 changed = dir_changed(dir, snapshot);
+	struct inode *inode = cs_inode_get(dir->i_sb, entry, snapshot);
 	int err;
 
-	dir_changed(dir);
-	inode = cs_inode_get(dir->i_sb, entry, snapshot);
 	if (!IS_ERR(inode) && S_ISREG(inode->i_mode))
 		open = cs_file_new(inode, FUSE_RELEASE, flags);
 	if (!open) {
@@ -262,7 +270,7 @@ static int finish_create(struct inode *dir, struct dentry *dentry, struct file *
 		d_add(dentry, inode);
 	else
 		d_instantiate(dentry, inode);
-	cs_dentry_valid(dentry, entry);
+	cs_dentry_valid(dir, dentry, entry, changed);
 	cs_file_attach(open, inode, file, opened);
 	if (!is_to_be_cut(inode, flags))
 		file->f_mode |= FMODE_CREATED;
@@ -283,6 +291,7 @@ static int create_and_open(struct inode *dir, struct dentry *dentry, struct file
 
 	if (IS_ERR(request))
 		return PTR_ERR(request);
+	cs_change(request, dir);
 	err = cs_device_call(cs_session(dir->i_sb)->device, request);
 	cs_dentry_expire(dentry);
 	if (!err)
@@ -349,11 +358,13 @@ static int take_away(struct inode *dir, struct dentry *dentry, u32 opcode)
 
 	if (IS_ERR(request))
 		return PTR_ERR(request);
+	cs_change(request, dir);
+	cs_change(request, d_inode(dentry));
 	err = cs_inode_run(dir, request);
 	/* Others may make it again, or have made it already: that it is missing is not believed for long. */
 	cs_dentry_expire(dentry);
 	if (!err) {
-		dir_changed(dir);
+		dir_changed(dir, snapshot);
 		name_gone(d_inode(dentry), snapshot);
 	}
 	return err;
@@ -405,6 +416,11 @@ static int rename(struct mnt_idmap *idmap, struct inode *dir, struct dentry *old
 	request = rename_request(dir, old, new_dir, new, flags);
 	if (IS_ERR(request))
 		return PTR_ERR(request);
+	cs_change(request, dir);
+	cs_change(request, new_dir);
+	cs_change(request, d_inode(old));
+	if (d_really_is_positive(new))
+		cs_change(request, d_inode(new));
 	err = cs_inode_run(dir, request);
 	if (err == -ENOSYS)
 		err = -EINVAL;
@@ -414,8 +430,8 @@ static int rename(struct mnt_idmap *idmap, struct inode *dir, struct dentry *old
 		cs_dentry_expire(new);
 		return err;
 	}
-	dir_changed(dir);
-	dir_changed(new_dir);
+	dir_changed(dir, snapshot);
+	dir_changed(new_dir, snapshot);
 	cs_attr_changed(d_inode(old));
 	if (d_really_is_positive(new)) {
 		if (flags & RENAME_EXCHANGE)

@@ -46,7 +46,7 @@ static bool is_dot_name(const struct fuse_dirent *dirent)
 }
 
 /* A dentry of that name is there. True when it is the entry's, which then counts. */
-static bool refresh(struct dentry *dentry, const struct fuse_entry_out *plus, u64 snapshot, enum cs_names how)
+static bool refresh(struct inode *dir, struct dentry *dentry, const struct fuse_entry_out *plus, u64 snapshot, enum cs_names how)
 {
 	struct inode *inode = d_inode(dentry);
 
@@ -56,12 +56,12 @@ static bool refresh(struct dentry *dentry, const struct fuse_entry_out *plus, u6
 	}
 	cs_attr_apply(inode, &plus->attr, cs_attr_expiry(inode->i_sb, plus->attr_valid, plus->attr_valid_nsec), snapshot);
 	cs_foresight_mark(dentry, how);
-	cs_dentry_valid(dentry, plus);
+	cs_dentry_valid(dir, dentry, plus, snapshot);
 	return true;
 }
 
 /* The dentry is ours to fill. The look-up is taken over or given back in any case. */
-static void fill(struct dentry *dentry, const struct fuse_entry_out *plus, u64 snapshot, enum cs_names how)
+static void fill(struct inode *dir, struct dentry *dentry, const struct fuse_entry_out *plus, u64 snapshot, enum cs_names how)
 {
 	struct inode *inode = cs_inode_get(dentry->d_sb, plus, snapshot);
 	struct dentry *other;
@@ -72,7 +72,7 @@ static void fill(struct dentry *dentry, const struct fuse_entry_out *plus, u64 s
 	if (IS_ERR(other))
 		return;
 	cs_foresight_mark(other ?: dentry, how);
-	cs_dentry_valid(other ?: dentry, plus);
+	cs_dentry_valid(dir, other ?: dentry, plus, snapshot);
 	dput(other);
 }
 
@@ -123,12 +123,12 @@ void cs_name_cache(struct dentry *parent, const struct cs_name *name, u64 snapsh
 			return;
 		}
 		if (d_in_lookup(dentry)) {
-			fill(dentry, plus, snapshot, how);
+			fill(d_inode(parent), dentry, plus, snapshot, how);
 			dput(dentry);
 			return;
 		}
 	}
-	if (!refresh(dentry, plus, snapshot, how))
+	if (!refresh(d_inode(parent), dentry, plus, snapshot, how))
 		cs_entry_forget(parent->d_sb, plus);
 	dput(dentry);
 }

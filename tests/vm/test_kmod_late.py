@@ -18,7 +18,7 @@ WRITE_BACK = ["--share-arg", "--writeback"]
 WAYS = pytest.mark.parametrize("args", [[], WRITE_BACK], ids=["through", "back"])
 
 # Opcodes of FUSE.
-GETATTR, SETATTR, UNLINK, READ, FALLOCATE, COPY = 3, 4, 10, 15, 43, 47
+GETATTR, SETATTR, MKDIR, UNLINK, RENAME, LINK, READ, FALLOCATE, COPY = 3, 4, 9, 10, 12, 13, 15, 43, 47
 
 
 @pytest.fixture
@@ -254,4 +254,41 @@ def test_changes_that_come_after_their_process_was_killed(late, share):
                     f"{hashlib.sha256((place / 'late').read_bytes()).hexdigest()}  -\n"):
             wrong += f"{change}: {host.st_size} {host.st_mode:o}, {seen}"
     assert not wrong
+    agent.end()
+
+
+# The same of names; each command has a file `a` of two names before it, and sends one request.
+LATE_NAMES = {
+    "unlink": (UNLINK, 'os.unlink("a")'), "rename": (RENAME, 'os.rename("a", "new")'),
+    "replace": (RENAME, 'os.rename("a", "old")'), "mkdir": (MKDIR, 'os.mkdir("new")'), "link": (LINK, 'os.link("a", "new")'),
+}
+NAMES = ("a", "b", "old", "new")
+
+
+def test_names_that_change_after_their_process_was_killed(late, share):
+    """What was said of a name before the daemon changed it is not believed after that."""
+    agent, wrong = late("--share-arg", "--negative-timeout=1000"), ""
+    for change, (opcode, call) in LATE_NAMES.items():
+        place = share / change
+        place.mkdir()
+        (place / "a").write_text("text")
+        (place / "old").write_text("text")
+        os.link(place / "a", place / "b")
+        agent.ask(f"cd {change}; stat a b old; stat new")
+        with Kept(agent, share, "request", opcode) as kept:
+            agent.ask(f"python3 -Ic 'import os; {call}' & pid=$!")
+            kept.wait()
+            agent.ask(f"kill -9 $pid; wait $pid; stat {' '.join(NAMES)}; stat {' '.join(NAMES)}; ls -l")
+        agent.ask("settle")
+        seen = agent.ask("for name in a b old new; do stat -c '%n %h' $name 2> /dev/null; done; cd ..")
+        expected = "".join(f"{name} {(place / name).stat().st_nlink}\n" for name in NAMES if (place / name).exists())
+        if seen != expected:
+            wrong += f"{change}: {seen!r} and not {expected!r}\n"
+    assert not wrong
+    # What is held until such a request ends keeps nobody from unmounting.
+    with Kept(agent, share, "request", UNLINK) as kept:
+        agent.ask("stat link/b; python3 -Ic 'import os; os.unlink(\"link/b\")' & pid=$!")
+        kept.wait()
+        agent.ask("kill -9 $pid; wait $pid; cd /; umount /mnt/t & pid=$!\n"
+                  "while grep -q ' /mnt/t ' /proc/mounts; do :; done; kill -9 $pid; wait $pid")
     agent.end()
