@@ -11,7 +11,6 @@
 
 #include "common/checked.h"
 #include "common/cleanup.h"
-#include "common/clock.h"
 #include "common/log.h"
 
 /* At least once in so many replies the guest's wish is read with a fence: used indexes have 16 bits. */
@@ -62,15 +61,12 @@ void queue_worker_set_call(struct queue_worker *worker, int fd)
 /* Notify the guest of the replies that it was shown, if it waits. */
 static void worker_notify(struct queue_worker *worker)
 {
-	unsigned int left;
-
 	if (!worker->undecided)
 		return;
 	worker->undecided = 0;
 	if (!virtqueue_must_notify(worker->vq))
 		return;
-	left = virtqueue_count(worker->vq);
-	notify_sent(&worker->notify, (uint16_t)(worker->vq->last_avail + left), left);
+	notify_sent(&worker->notify);
 	pthread_mutex_lock(&worker->call_lock);
 	if (worker->call_fd >= 0 && eventfd_write(worker->call_fd, 1) && errno != EAGAIN)
 		log_guest(LOG_LEVEL_WARN, "queue %u: cannot interrupt the guest: %m", worker->index);
@@ -179,16 +175,9 @@ static bool worker_is_due(struct queue_worker *worker)
 	if (!left || worker->undecided >= UNDECIDED_MAX)
 		return true;
 	if (virtqueue_seems_to_wait(worker->vq))
-		return notify_is_due(&worker->notify, left, clock_ns());
+		return notify_is_due(&worker->notify, left);
 	notify_awake(&worker->notify);
 	return false;
-}
-
-static void worker_learn(struct queue_worker *worker)
-{
-	unsigned int left = virtqueue_count(worker->vq);
-
-	notify_learn(&worker->notify, (uint16_t)(worker->vq->last_avail + left), left);
 }
 
 /* Serve what is in the ring. 0, or -errno when the ring is broken. */
@@ -201,7 +190,6 @@ static int worker_drain(struct queue_worker *worker)
 		if (got)
 			return got;
 		worker_collect(worker, false);
-		worker_learn(worker);
 		got = virtqueue_pop(worker->vq, worker->table, &worker->chain);
 		if (got <= 0)
 			break;
