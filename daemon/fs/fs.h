@@ -386,8 +386,6 @@ struct fs_ioctl {
 #define FS_IOCTL_DATA_MAX 4096	/* no in_size is larger */
 int fs_ioctl(struct fs *fs, const struct fs_caller *caller, uint64_t handle, bool dir,
 	     struct fs_ioctl *io);
-/* True when it takes as long as reading the whole file. */
-bool fs_ioctl_waits(uint32_t cmd);
 
 /* extended attributes (op_xattr.c); `name` is the guest's, not empty */
 #define FS_XATTR_SIZE_MAX 65536	/* what Linux allows a value and a list of names */

@@ -20,6 +20,7 @@
 
 #include "common/checked.h"
 #include "daemon/fs/fs_private.h"
+#include "daemon/fs/patience.h"
 
 #define FLAGS_MIN sizeof(int)	/* what the kernel reads and writes */
 #define FLAGS_MAX sizeof(long)	/* what the number says */
@@ -34,9 +35,8 @@ enum ioctl_right { RIGHT_ANY, RIGHT_OWNER, RIGHT_WRITER };
 struct ioctl_row {
 	uint32_t cmd;
 	enum ioctl_right right;
-	bool changes;
+	bool changes;		/* and may take as long as reading or writing the whole file */
 	bool files_only;
-	bool waits;		/* as long as reading the whole file takes */
 	uint16_t in_min, in_max, out_min, out_max;
 	/* Sizes are as above. 0 or -errno; sets io->out_size to what it filled. */
 	int (*run)(int fd, struct fs_ioctl *io);
@@ -127,18 +127,18 @@ static int run_measure_verity(int fd, struct fs_ioctl *io)
 #define WHATEVER 0, FS_IOCTL_DATA_MAX
 
 static const struct ioctl_row rows[] = {
-	{ FS_IOC_GETFLAGS, RIGHT_ANY, false, false, false, WHATEVER, FLAGS_SIZE, run_getflags },
-	{ FS_IOC_SETFLAGS, RIGHT_OWNER, true, false, false, FLAGS_SIZE, WHATEVER, run_setflags },
+	{ FS_IOC_GETFLAGS, RIGHT_ANY, false, false, WHATEVER, FLAGS_SIZE, run_getflags },
+	{ FS_IOC_SETFLAGS, RIGHT_OWNER, true, false, FLAGS_SIZE, WHATEVER, run_setflags },
 	/* The same of 32-bit guests and programs. */
-	{ FS_IOC32_GETFLAGS, RIGHT_ANY, false, false, false, WHATEVER, FLAGS_SIZE, run_getflags },
-	{ FS_IOC32_SETFLAGS, RIGHT_OWNER, true, false, false, FLAGS_SIZE, WHATEVER, run_setflags },
-	{ FS_IOC_FSGETXATTR, RIGHT_ANY, false, false, false, WHATEVER, EXACTLY(struct fsxattr),
+	{ FS_IOC32_GETFLAGS, RIGHT_ANY, false, false, WHATEVER, FLAGS_SIZE, run_getflags },
+	{ FS_IOC32_SETFLAGS, RIGHT_OWNER, true, false, FLAGS_SIZE, WHATEVER, run_setflags },
+	{ FS_IOC_FSGETXATTR, RIGHT_ANY, false, false, WHATEVER, EXACTLY(struct fsxattr),
 	  run_fsgetxattr },
-	{ FS_IOC_FSSETXATTR, RIGHT_OWNER, true, false, false, EXACTLY(struct fsxattr), WHATEVER,
+	{ FS_IOC_FSSETXATTR, RIGHT_OWNER, true, false, EXACTLY(struct fsxattr), WHATEVER,
 	  run_fssetxattr },
-	{ FS_IOC_ENABLE_VERITY, RIGHT_WRITER, true, true, true,
+	{ FS_IOC_ENABLE_VERITY, RIGHT_WRITER, true, true,
 	  sizeof(struct fsverity_enable_arg), FS_IOCTL_DATA_MAX, WHATEVER, run_enable_verity },
-	{ FS_IOC_MEASURE_VERITY, RIGHT_ANY, false, true, false,
+	{ FS_IOC_MEASURE_VERITY, RIGHT_ANY, false, true,
 	  sizeof(struct fsverity_digest), FS_IOCTL_DATA_MAX,
 	  sizeof(struct fsverity_digest), FS_IOCTL_DATA_MAX, run_measure_verity },
 };
@@ -149,13 +149,6 @@ static const struct ioctl_row *find_row(uint32_t cmd)
 		if (rows[i].cmd == cmd)
 			return &rows[i];
 	return NULL;
-}
-
-bool fs_ioctl_waits(uint32_t cmd)
-{
-	const struct ioctl_row *row = find_row(cmd);
-
-	return row && row->waits;
 }
 
 static int check_right(struct fs *fs, const struct fs_caller *caller, const struct ioctl_row *row,
@@ -194,6 +187,9 @@ int fs_ioctl(struct fs *fs, const struct fs_caller *caller, uint64_t handle, boo
 	if (!fits(io->in_size, row->in_min, row->in_max) ||
 	    !fits(io->out_size, row->out_min, row->out_max))
 		return -EINVAL;
+	/* ENABLE_VERITY reads it, a flag of ext4 moves its blocks: a queue that stops does not wait for them. */
+	if (row->changes && !patience_is_endless())
+		return patience_ask_mount(open->inode->key.mount, open->inode->key.device);
 	err = row->changes ? fs_check_writable(fs) : 0;
 	if (!err)
 		err = check_right(fs, caller, row, open);

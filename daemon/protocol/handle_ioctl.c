@@ -47,8 +47,6 @@ int handle_ioctl(struct request *req)
 		return -EINVAL;
 	if (in->in_size > FS_IOCTL_DATA_MAX)
 		return -EMSGSIZE;
-	if (req->patience == PATIENCE_NONE && fs_ioctl_waits(in->cmd))
-		return REQUEST_DEFERRED;
 	iov_cursor_read(req->in, req->sq->text, in->in_size);
 	rc = fs_ioctl(req->server->fs, &caller, in->fh, in->flags & FUSE_IOCTL_DIR, &io);
 	return rc ? rc : reply_ioctl(req, &io);

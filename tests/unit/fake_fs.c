@@ -495,11 +495,6 @@ int fs_ioctl(struct fs *fs, const struct fs_caller *caller, uint64_t handle, boo
 	return with_handle(__func__, handle);
 }
 
-bool fs_ioctl_waits(uint32_t cmd)
-{
-	return cmd == FAKE_SLOW_IOCTL;
-}
-
 int fs_setxattr(struct fs *fs, const struct fs_caller *caller, uint64_t node, const char *name,
 		const void *value, size_t size, uint32_t flags, bool acl_kill_sgid)
 {

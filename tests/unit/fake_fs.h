@@ -17,7 +17,6 @@
 #define FAKE_DIRENTS_MAX 64
 #define FAKE_DATA_MAX 8192
 #define FAKE_AWAITED 4711	/* what for */
-#define FAKE_SLOW_IOCTL 77	/* the only number that waits */
 
 struct fake_fs {
 	/* what was asked */

@@ -205,6 +205,27 @@ static void test_who_may(void **state)
 				 NULL, 0, NULL), 0);
 }
 
+/* What may take as long as the file is long keeps neither its queue nor the queue's stop waiting. */
+static void test_changes_wait(void **state)
+{
+	static const enum fs_patience little[] = { FS_PATIENCE_NONE, FS_PATIENCE_DISK };
+	struct fsverity_enable_arg enable = { .version = 1 };
+	int flags = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(little); i++) {
+		fs_set_patience(little[i], false);
+		assert_int_equal(call(file, FS_IOC_ENABLE_VERITY, &enable, sizeof(enable), NULL, 0), FS_WAITS_OTHERS);
+		assert_int_equal(call(dir, FS_IOC_SETFLAGS, &flags, 4, NULL, 0), FS_WAITS_OTHERS);
+		assert_int_equal(host.calls, 0);
+		assert_int_equal(call(file, FS_IOC_SETFLAGS, &flags, 3, NULL, 0), -EINVAL);
+		assert_int_equal(call(file, FS_IOC_GETFLAGS, NULL, 0, &flags, 4), 0);
+		host.calls = 0;
+	}
+	fs_set_patience(FS_PATIENCE_ENDLESS, false);
+	assert_int_equal(call(file, FS_IOC_ENABLE_VERITY, &enable, sizeof(enable), NULL, 0), 0);
+}
+
 static void test_enable_verity(void **state)
 {
 	struct { struct fsverity_enable_arg arg; char salt[8], signature[5]; } in = {
@@ -214,8 +235,6 @@ static void test_enable_verity(void **state)
 	};
 
 	(void)state;
-	assert_true(fs_ioctl_waits(FS_IOC_ENABLE_VERITY));
-	assert_false(fs_ioctl_waits(FS_IOC_GETFLAGS));
 	assert_int_equal(call(file, FS_IOC_ENABLE_VERITY, &in, sizeof(in.arg) + 13, NULL, 0), 0);
 	assert_int_equal(host.enable.block_size, 4096);
 	assert_memory_equal(host.salt, in.salt, 8);
@@ -338,7 +357,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_flags), TEST(test_fsxattr), TEST(test_project_ids), TEST(test_who_may),
-		TEST(test_enable_verity), TEST(test_measure_verity), TEST(test_others),
+		TEST(test_changes_wait), TEST(test_enable_verity), TEST(test_measure_verity), TEST(test_others),
 		TEST(test_sizes), TEST(test_handles), TEST(test_readonly), TEST(test_host_errors),
 	};
 

@@ -120,16 +120,14 @@ static void test_large_room(void **state)
 
 static void test_waits(void **state)
 {
-	const struct fuse_ioctl_in in = { .cmd = FAKE_SLOW_IOCTL };
-
 	(void)state;
-	build(&in, 0);
-	x.impatient = true;
+	build(&(struct fuse_ioctl_in){ .cmd = CMD, .in_size = 12 }, 12);
+	fake.result = FS_WAITS_OTHERS;
 	assert_int_equal(exchange_run(&x, sq), EXCHANGE_WAITS);
-	assert_int_equal(fake.calls, 0);
-	x.impatient = false;
-	assert_int_equal(exchange_run(&x, sq), 0);
-	assert_int_equal(fake.calls, 1);
+	fake.result = 0;
+	fake.size = 0;
+	assert_int_equal(exchange_resume(&x, sq, PATIENCE_OTHERS), 0);
+	assert_int_equal(fake.size, 12);
 }
 
 static void test_errors(void **state)

@@ -4,10 +4,13 @@
  * the calls that move file data fail, or do less than asked, as CASEMENT_FAULT
  * says: "short", "again" (every other call is interrupted), or an errno's name.
  * Descriptors that are no regular files are left alone. With "clock" it is the
- * time of day that is bad: it jumps by years whenever it is asked for.
+ * time of day that is bad: it jumps by years whenever it is asked for. With
+ * "verity" fs-verity is enabled for a file when that is no longer empty.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <linux/fsverity.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -30,6 +33,7 @@ ssize_t pwritev64v2(int fd, const struct iovec *iov, int n, off_t offset, int fl
 int fsync(int fd);
 int fdatasync(int fd);
 int clock_gettime(clockid_t clock, struct timespec *ts);
+int ioctl(int fd, unsigned long command, ...);
 
 static const struct {
 	const char *name;
@@ -127,4 +131,28 @@ int clock_gettime(clockid_t clock, struct timespec *ts)
 	if (!rc && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) && !strcmp(fault(), "clock"))
 		ts->tv_sec += atomic_fetch_add(&calls, 1) % 2 ? -JUMP : JUMP;
 	return rc;
+}
+
+/* As of a file that takes long to read. */
+static int enable_verity(int fd)
+{
+	const struct timespec a_while = { .tv_nsec = 1000000 };
+	struct stat st;
+
+	while (!fstat(fd, &st) && !st.st_size)
+		nanosleep(&a_while, NULL);
+	return 0;
+}
+
+int ioctl(int fd, unsigned long command, ...)
+{
+	va_list args;
+	void *arg;
+
+	va_start(args, command);
+	arg = va_arg(args, void *);
+	va_end(args);
+	if (command == FS_IOC_ENABLE_VERITY && !strcmp(fault(), "verity"))
+		return enable_verity(fd);
+	return (int)syscall(SYS_ioctl, fd, command, arg);
 }

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fsverity.h>
 #include <limits.h>
 #include <linux/falloc.h>
 #include <stdio.h>
@@ -534,6 +535,37 @@ static void test_a_directory_of_many(void **state)
 	refused(casement_lookup(f->q, CASEMENT_ROOT, name, &entry), ENOENT);
 }
 
+/* A ring stops while an ioctl takes as long as the host reads the file, and has the answer when it goes on. */
+static void test_a_long_ioctl(void **state)
+{
+	struct {
+		struct fuse_ioctl_in in;
+		struct fsverity_enable_arg arg;
+	} body = { { .cmd = FS_IOC_ENABLE_VERITY, .in_size = sizeof(body.arg) }, { .version = 1 } };
+	struct fuse_ioctl_out answer;
+	struct fuse_attr_out attr;
+	struct iovec in = { &body, sizeof(body) }, out = { &answer, sizeof(answer) };
+	struct casement_request *done[1], request = { .opcode = FUSE_IOCTL, .in = &in, .n_in = 1, .out = &out, .n_out = 1 };
+	struct casement_queue *q;
+	struct casement *client;
+	struct daemon daemon;
+
+	(void)state;
+	fault_open(&daemon, &client, "verity");
+	q = casement_request_queue(client, 0);
+	body.in.fh = create_file(q, "file", &request.nodeid);
+	assert_int_equal(ok(casement_submit(q, &request, 1)), 1);
+	/* What comes later is answered: the ioctl is under way. */
+	ok(casement_getattr(q, request.nodeid, CASEMENT_NO_FH, &attr));
+	ok(casement_queue_stop(q));
+	ok(casement_queue_start(q));
+	assert_int_equal(casement_complete(q, done, 1, 0), 0);
+	assert_int_equal(truncate(share_path(&daemon, "file"), 1), 0);
+	assert_int_equal(ok(casement_complete(q, done, 1, -1)), 1);
+	assert_int_equal(request.result, sizeof(answer));
+	fault_close(&daemon, client);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -541,6 +573,7 @@ int main(void)
 		cmocka_unit_test(test_names_errors),
 		cmocka_unit_test(test_short_reads_and_writes),
 		cmocka_unit_test(test_a_clock_that_jumps),
+		cmocka_unit_test(test_a_long_ioctl),
 		FIXTURE_TEST(test_a_directory_vanishes, NULL),
 		FIXTURE_TEST(test_the_share_vanishes, NULL),
 		FIXTURE_TEST(test_sparse_to_the_end, NULL),
