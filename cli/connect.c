@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "common/checked.h"
 #include "common/log.h"
@@ -19,7 +20,6 @@ static const struct {
 	{ ENOENT, "start a daemon there: casementd --shared-dir DIR --socket-path SOCKET" },
 	{ ECONNREFUSED, "its daemon has ended, or has another client already: start one for this client" },
 	{ EACCES, "ask for the rights to the socket (casementd --socket-group)" },
-	{ ENOTSOCK, "name the daemon's socket" },
 	{ ECONNRESET, "it may have another client already: start a daemon for this one" },
 	{ ETIMEDOUT, "it may have another client already: start a daemon for this one" },
 	{ EOPNOTSUPP, "give the daemon more queues (casementd --queues), or ask for fewer" },
@@ -51,20 +51,16 @@ static void raise_file_limit(struct rlimit *before)
 	setrlimit(RLIMIT_FSIZE, &none);
 }
 
-int connect_daemon(const char *socket, const struct casement_options *options,
-		   struct casement **out)
+static void say_why(const char *socket, int err)
 {
-	struct casement_options ours = *options;
-	struct rlimit limit;
 	const char *remedy = "";
-	int err;
+	struct stat st;
 
-	ours.timeout_ms = timeout_ms();
-	raise_file_limit(&limit);
-	err = casement_connect(socket, &ours, out);
-	setrlimit(RLIMIT_FSIZE, &limit);
-	if (!err)
-		return 0;
+	/* connect(2) refuses these as it refuses a socket that a daemon has left. */
+	if (err == -ECONNREFUSED && !stat(socket, &st) && !S_ISSOCK(st.st_mode)) {
+		log_error("%s: not a socket; name the one that casementd listens on", socket);
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(remedies); i++)
 		if (remedies[i].error == -err)
 			remedy = remedies[i].remedy;
@@ -73,5 +69,20 @@ int connect_daemon(const char *socket, const struct casement_options *options,
 		log_error("%s%s%s", casement_error(), *remedy ? "; " : "", remedy);
 	else
 		log_error("%s: %s%s%s", socket, casement_error(), *remedy ? "; " : "", remedy);
+}
+
+int connect_daemon(const char *socket, const struct casement_options *options,
+		   struct casement **out)
+{
+	struct casement_options ours = *options;
+	struct rlimit limit;
+	int err;
+
+	ours.timeout_ms = timeout_ms();
+	raise_file_limit(&limit);
+	err = casement_connect(socket, &ours, out);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	if (err)
+		say_why(socket, err);
 	return err;
 }

@@ -281,6 +281,7 @@ def test_both_in_a_share(share, tmp_path):
 @pytest.mark.parametrize("command", ["ls", "stat", "cat"])
 def test_no_daemon(share, command, tmp_path):
     fails(share, "start a daemon there", command, tmp_path / "nowhere", "x")
+    fails(share, f"{tmp_path}: not a socket; name the one", command, tmp_path, "x")
 
 
 def test_a_read_only_share(shares, tmp_path):
