@@ -276,8 +276,9 @@ static void cut_off(struct inode *inode)
 void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expires, u64 snapshot)
 {
 	enum outcome outcome = take_over(inode, attr, expires, snapshot, false);
+	bool renewed = outcome == CHANGED;
 
-	if (outcome == CHANGED) {
+	if (renewed) {
 		/* Killed: let others ask. */
 		if (cs_pages_drop(inode, 0, LLONG_MAX)) {
 			cs_attr_expire(inode);
@@ -287,6 +288,8 @@ void cs_attr_apply(struct inode *inode, const struct fuse_attr *attr, u64 expire
 	}
 	if (outcome == TAKEN_SHORTER)
 		cut_off(inode);
+	if (renewed && outcome != REFUSED)
+		cs_pages_drop_beside(inode);
 }
 
 static bool reply_is_of(const struct inode *inode, const struct fuse_attr_out *out)

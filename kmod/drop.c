@@ -66,6 +66,18 @@ int cs_pages_drop(struct inode *inode, loff_t start, loff_t end)
 	return inode->i_mapping->nrpages ? visit_all(inode->i_mapping, start, end, drop_clean) : 0;
 }
 
+int cs_pages_drop_beside(struct inode *inode)
+{
+	struct address_space *mapping = inode->i_mapping;
+	int err;
+
+	if (!mapping_large_folio_support(mapping) || !mapping_tagged(mapping, PAGECACHE_TAG_DIRTY))
+		return 0;
+	err = cs_write_and_wait(mapping, 0, LLONG_MAX);
+	/* Errors are told to who writes. */
+	return err == -EINTR ? err : cs_pages_drop(inode, 0, LLONG_MAX);
+}
+
 /* What the folio has past the file's end becomes zeros, or it goes. */
 static void cut(struct address_space *mapping, struct folio *folio)
 {

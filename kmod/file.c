@@ -182,7 +182,7 @@ static int drop_old(struct inode *inode, const struct cs_file *open)
 {
 	if (open->flags & (FOPEN_KEEP_CACHE | FOPEN_DIRECT_IO) || IS_DAX(inode))
 		return 0;
-	return cs_pages_drop(inode, 0, LLONG_MAX);
+	return cs_pages_drop(inode, 0, LLONG_MAX) ?: cs_pages_drop_beside(inode);
 }
 
 static int open(struct inode *inode, struct file *file)

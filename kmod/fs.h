@@ -361,6 +361,12 @@ void cs_change_unmount(struct super_block *sb);
  */
 int cs_pages_drop(struct inode *inode, loff_t start, loff_t end);
 
+/*
+ * After that, of the whole file: pages that stay since another page of their large folio is dirty. It is sent first,
+ * as the file's size is now: 0, or -EINTR as by cs_write_and_wait().
+ */
+int cs_pages_drop_beside(struct inode *inode);
+
 /* Nothing is cached past the file's end: whole folios go, dirty or not, and the rest of one is zeros. */
 int cs_pages_cut(struct inode *inode);
 

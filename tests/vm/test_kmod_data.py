@@ -7,6 +7,8 @@ import random
 import shutil
 import signal
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -121,6 +123,51 @@ def test_what_goes_with_the_end_of_a_file(agent, share):
             agent.ask("stat --cached=never by-host")
         assert go_on() == f"135\nready\n{left}\n"
     agent.end()
+
+
+# In the guest: a store to one page of a large folio, before the host writes the whole file; `opened` and `told` are how
+# the guest hears of that.
+STORE_IN_LARGE = r"""
+echo 0 > /proc/sys/vm/dirty_writeback_centisecs
+python3 -I - <<'END'
+import ctypes, mmap, os
+def told():
+    ctypes.CDLL(None).statx(-100, b"told", 0x2000, 0x7ff, ctypes.create_string_buffer(256))
+for name, hears in ("opened", lambda: os.open("opened", os.O_RDONLY)), ("told", told):
+    fd = os.open(name, os.O_RDWR)
+    for at in range(0, 1 << 20, 4096):
+        os.pread(fd, 4096, at)
+    pages = mmap.mmap(fd, 1 << 20)
+    pages[128 << 12] = ord("S")
+    os.mkdir(name + "-stored")
+    while not os.path.exists(name + "-written"):
+        pass
+    hears()
+    data = os.pread(fd, 1 << 20, 0)
+    print(name, data.count(b"x", 0, 128 << 12) + data.count(b"x", 129 << 12), chr(data[128 << 12]))
+END
+"""
+
+
+def test_a_store_in_a_large_folio_keeps_no_old_pages(processors):
+    """The host wrote the file meanwhile: pages beside the one that is dirty are read again."""
+    place = processors("auto")
+
+    def write():
+        for name in ("opened", "told"):
+            while not (place.directory / f"{name}-stored").exists():
+                time.sleep(0.01)
+            with open(place.directory / name, "r+b") as file:
+                file.write(b"y" * (1 << 20))
+            (place.directory / f"{name}-written").mkdir()
+
+    for name in ("opened", "told"):
+        (place.directory / name).write_bytes(b"x" * (1 << 20))
+    host = threading.Thread(target=write, daemon=True)
+    host.start()
+    said = place.run(STORE_IN_LARGE)
+    host.join()
+    assert said.split() == ["opened", "0", "S", "told", "0", "S"]
 
 
 def test_who_writes_can_be_killed(agent, share):
