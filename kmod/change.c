@@ -5,7 +5,9 @@
  * a write of ours may move as well. So when the answer comes, or never will, that is not believed any more; and
  * until then no name in a directory is believed that such a request may change.
  *
- * The inodes are held, and not waited for where they are evicted, as a process may do that wants memory. An unmount
+ * A file that is closed may have requests under way, too: for pages that another process wanted, or that were dirty.
+ *
+ * Their inodes are held, and not waited for where they are evicted, as a process may do that wants memory. An unmount
  * does not wait for the daemon either: it takes its inodes back, for nothing of them is believed after it.
  */
 #include <linux/wait_bit.h>
@@ -36,17 +38,33 @@ static void drop_contents(const struct cs_request *request)
 		cs_pages_drop(inode, request->change_start, request->change_start + request->change_len - 1);
 }
 
+/* It is taken off its list, if an unmount has not done that: true then. */
+static bool begin_work(struct cs_session *session, struct list_head *link)
+{
+	bool is_mounted;
+
+	spin_lock_irq(&session->left_lock);
+	is_mounted = !list_empty(link);
+	list_del_init(link);
+	session->n_left++;
+	spin_unlock_irq(&session->left_lock);
+	return is_mounted;
+}
+
+static void end_work(struct cs_session *session)
+{
+	spin_lock_irq(&session->left_lock);
+	if (!--session->n_left)
+		wake_up_var(&session->n_left);
+	spin_unlock_irq(&session->left_lock);
+}
+
 static void left_work(struct work_struct *work)
 {
 	struct cs_request *request = container_of(work, struct cs_request, work);
 	struct cs_session *session = request->private;
-	bool is_mounted;
+	bool is_mounted = begin_work(session, &request->left_link);
 
-	spin_lock_irq(&session->left_lock);
-	is_mounted = !list_empty(&request->left_link);
-	list_del_init(&request->left_link);
-	session->n_left++;
-	spin_unlock_irq(&session->left_lock);
 	/* Else it ended as its caller was killed, and the caller has the result. */
 	if (request->wait == CS_WAIT_ABANDONED && !request->error && request->undo)
 		request->undo(request);
@@ -54,10 +72,7 @@ static void left_work(struct work_struct *work)
 		drop_contents(request);
 		let_go(request);
 	}
-	spin_lock_irq(&session->left_lock);
-	if (!--session->n_left)
-		wake_up_var(&session->n_left);
-	spin_unlock_irq(&session->left_lock);
+	end_work(session);
 	cs_request_put(request);
 }
 
@@ -91,6 +106,51 @@ static void left(struct cs_request *request)
 	cs_work_defer_wait(&request->work);
 }
 
+static void closed_work(struct work_struct *work)
+{
+	struct cs_file *open = container_of(work, struct cs_file, work);
+	struct cs_session *session = open->session;
+
+	if (begin_work(session, &open->held_link))
+		iput(open->held);
+	end_work(session);
+	cs_file_drop(open);
+}
+
+void cs_change_hold(struct cs_file *open, struct inode *inode)
+{
+	ihold(inode);
+	open->held = inode;
+	spin_lock_irq(&open->session->left_lock);
+	list_add(&open->held_link, &open->session->held);
+	spin_unlock_irq(&open->session->left_lock);
+}
+
+void cs_change_closed(struct cs_file *open)
+{
+	INIT_WORK(&open->work, closed_work);
+	cs_work_defer_wait(&open->work);
+}
+
+/* The inode of one that is held in the super block, whose hold is the caller's now; or NULL. */
+static struct inode *take_held(struct super_block *sb)
+{
+	struct cs_session *session = cs_session(sb);
+	struct inode *inode = NULL;
+	struct cs_file *open;
+
+	spin_lock_irq(&session->left_lock);
+	list_for_each_entry(open, &session->held, held_link) {
+		if (open->held->i_sb == sb) {
+			inode = open->held;
+			list_del_init(&open->held_link);
+			break;
+		}
+	}
+	spin_unlock_irq(&session->left_lock);
+	return inode;
+}
+
 /* One of them that is about inodes of the super block, off the list and held; or NULL. */
 static struct cs_request *take_one(struct super_block *sb)
 {
@@ -114,7 +174,10 @@ void cs_change_unmount(struct super_block *sb)
 {
 	struct cs_session *session = cs_session(sb);
 	struct cs_request *request;
+	struct inode *inode;
 
+	while ((inode = take_held(sb)))
+		iput(inode);
 	while ((request = take_one(sb))) {
 		let_go(request);
 		cs_request_put(request);

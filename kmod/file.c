@@ -44,7 +44,10 @@ void cs_file_put(struct cs_file *open)
 	if (!refcount_dec_and_test(&open->refs))
 		return;
 	cs_device_send(open->session->device, open->release);
-	cs_file_drop(open);
+	if (open->held)
+		cs_change_closed(open);
+	else
+		cs_file_drop(open);
 }
 
 void cs_file_drop(struct cs_file *open)
@@ -254,6 +257,9 @@ static int release(struct inode *inode, struct file *file)
 		in->lock_owner = cs_lock_owner(open->session, file);
 	}
 	cs_dax_release(inode);
+	/* Whoever removes the file would wait for its folios in the end, which no signal ends. */
+	if (refcount_read(&open->refs) > 1)
+		cs_change_hold(open, inode);
 	cs_file_put(open);
 	return 0;
 }

@@ -49,6 +49,9 @@ struct cs_file {
 	bool flocked;			/* [A] the daemon was asked for a flock(2) lock */
 	struct list_head link;		/* [L:inode->lock] in writers, or empty */
 	struct cs_request *release;	/* [I] made in advance: the last put may be in an interrupt */
+	struct inode *held;		/* [I] once it is closed: held for requests under way, or NULL */
+	struct list_head held_link;	/* [L:session->left_lock] in its held, or empty */
+	struct work_struct work;
 };
 
 #define CS_NAME_MAX 255
@@ -344,13 +347,19 @@ void cs_change_range(struct cs_request *request, struct inode *inode, loff_t sta
 /* One of n_direct has ended. Any context; the inode may go with it unless it is held. */
 void cs_change_ended(struct inode *inode);
 
+/* The file is being closed with requests under way: they hold its inode until the last put. */
+void cs_change_hold(struct cs_file *file, struct inode *inode);
+
+/* That last put, of one with a held inode. Any context. */
+void cs_change_closed(struct cs_file *file);
+
 /* A name of the directory may be changed at any time by a request whose caller was killed. */
 static inline bool cs_change_is_due(const struct inode *dir)
 {
 	return atomic_read(&cs_inode(dir)->n_direct);
 }
 
-/* No inode of the super block is held for such a request any more. */
+/* No inode of the super block is held for any of those any more. */
 void cs_change_unmount(struct super_block *sb);
 
 /* ---- drop.c: each waits for folios that are being read. 0, or -EINTR when the caller was killed ---- */

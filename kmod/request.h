@@ -63,6 +63,7 @@ struct cs_request {
 	bool out_var;			/* [I] the result may be shorter */
 	bool no_reply;			/* [I] FORGET: the device gives the buffer back, no more */
 	bool reserved;			/* [I] of the reserve, and with it its data's list */
+	bool tail_is_zero;		/* of a WRITE: its last folio is zeros behind what was written */
 	bool patient;			/* [I] a wait for others: no reply is too late */
 	unsigned long sent;		/* [L:queue->lock] jiffies */
 	u64 snapshot;			/* [I] of attributes, where its maker took one */

@@ -85,6 +85,7 @@ struct cs_session *cs_session_new(struct cs_device *device, const struct cs_opti
 	INIT_WORK(&session->end_work, end_work);
 	spin_lock_init(&session->left_lock);
 	INIT_LIST_HEAD(&session->left);
+	INIT_LIST_HEAD(&session->held);
 	spin_lock_init(&session->forget_lock);
 	get_random_bytes(&session->lock_key, sizeof(session->lock_key));
 	cs_session_forget_init(session);

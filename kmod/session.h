@@ -42,6 +42,7 @@ struct cs_session {
 	atomic64_t evicted;		/* the last of them of inodes that are not in the cache any more */
 	spinlock_t left_lock;
 	struct list_head left;		/* [L:left_lock] requests that change inodes, and whose caller was killed */
+	struct list_head held;		/* [L:left_lock] open files that were closed with requests under way */
 	unsigned int n_left;		/* [L:left_lock] workers that are at one which has ended */
 	spinlock_t forget_lock;
 	struct cs_request *forgets;	/* [L:forget_lock] the batch being filled, or NULL */

@@ -70,9 +70,6 @@ struct cs_request *cs_write_new(struct inode *inode, u32 max, gfp_t gfp)
 	return to_folios(request);
 }
 
-/* private: the last folio is zeros behind what was written, to its end. */
-#define TAIL_IS_ZERO ((void *)1)
-
 /*
  * The reply came, or never will: the folios are whole where all of them was written. If something was
  * not, or nobody knows, they are read again; but for one that has more that is to be sent.
@@ -89,7 +86,7 @@ static void unlock_folios(struct cs_request *request)
 	for (unsigned int i = 0; i < n; i++) {
 		struct scatterlist *data = &request->data[i];
 		struct folio *folio = page_folio(sg_page(data));
-		bool tail = i == n - 1 && request->private == TAIL_IS_ZERO;
+		bool tail = i == n - 1 && request->tail_is_zero;
 
 		if (all && !data->offset && (tail || data->length == folio_size(folio)))
 			folio_mark_uptodate(folio);
@@ -99,6 +96,7 @@ static void unlock_folios(struct cs_request *request)
 		if (request->returned)
 			folio_put(folio);
 	}
+	cs_file_put(request->private);
 }
 
 struct folio *cs_folio_to_write(struct address_space *mapping, loff_t pos, size_t len)
@@ -158,7 +156,7 @@ static void zero_tail(struct cs_request *request, struct inode *inode, loff_t en
 	if (folio_test_uptodate(folio) || last->offset || end < i_size_read(inode))
 		return;
 	folio_zero_segment(folio, from, folio_size(folio));
-	request->private = TAIL_IS_ZERO;
+	request->tail_is_zero = true;
 }
 
 /* Fill a request from `from`. 0 with something in it, or -errno. */
@@ -211,6 +209,9 @@ static ssize_t write_some(struct kiocb *iocb, struct iov_iter *from)
 	len = request->data_len;
 	cs_write_args(request, open, iocb->ki_pos, len, 0);
 	cs_write_flags(request, iocb);
+	/* A killed caller closes it. */
+	cs_file_get(open);
+	request->private = open;
 	request->before_wake = unlock_folios;
 	done = cs_device_call(open->session->device, request);
 	/* Of a u32 and an int a conditional makes a u32: -EIO would be four gigabytes written. */

@@ -18,7 +18,7 @@ WRITE_BACK = ["--share-arg", "--writeback"]
 WAYS = pytest.mark.parametrize("args", [[], WRITE_BACK], ids=["through", "back"])
 
 # Opcodes of FUSE.
-GETATTR, SETATTR, MKDIR, UNLINK, RENAME, LINK, READ, FALLOCATE, COPY = 3, 4, 9, 10, 12, 13, 15, 43, 47
+GETATTR, SETATTR, MKDIR, UNLINK, RENAME, LINK, READ, WRITE, FALLOCATE, COPY = 3, 4, 9, 10, 12, 13, 15, 16, 43, 47
 
 
 @pytest.fixture
@@ -285,6 +285,14 @@ def test_names_that_change_after_their_process_was_killed(late, share):
         if seen != expected:
             wrong += f"{change}: {seen!r} and not {expected!r}\n"
     assert not wrong
+    # A file that is removed waits for no page that the daemon has been asked for, or was sent.
+    (share / "pages").write_bytes(b"x" * 65536)
+    for opcode, command in (READ, "cat pages > /dev/null"), (WRITE, "dd if=/dev/zero of=pages bs=4096 count=1 conv=notrunc"):
+        with Kept(agent, share, "reply", opcode) as kept:
+            agent.ask(f"stat pages; {command} & pid=$!")
+            kept.wait()
+            agent.ask("kill -9 $pid; wait $pid; rm pages")
+        (share / "pages").write_bytes(b"x" * 65536)
     # What is held until such a request ends keeps nobody from unmounting.
     with Kept(agent, share, "request", UNLINK) as kept:
         agent.ask("stat link/b; python3 -Ic 'import os; os.unlink(\"link/b\")' & pid=$!")
