@@ -253,7 +253,8 @@ static void cut_off(struct inode *inode)
 	struct address_space *mapping = inode->i_mapping;
 	int killed;
 
-	if (!mapping->nrpages)
+	/* Copies may be left where nothing is cached any more. */
+	if (!mapping->nrpages && !mapping_mapped(mapping))
 		return;
 	/* What a killed process leaves there is cut off before the file is made longer. */
 	if (!IS_DAX(inode)) {
