@@ -128,29 +128,34 @@ int mapping_file_get(struct mapping_table *table, struct fs *fs, struct file_pro
 		     uint64_t node, struct mapping_file **out)
 {
 	struct mapping_file *file = file_by_node(table, node);
-	cleanup_close int fd = -1;
 	struct fs_file_id id;
+	int fd;
 
-	if (!file) {
-		fd = fs_open_dax(fs, node, &id);
-		if (fd < 0)
-			return fd;
-		file = file_find(table, &id);
-	}
 	if (file) {
 		file->refs++;
 		*out = file;
 		return 0;
 	}
+	fd = fs_open_dax(fs, node, &id);
+	if (fd < 0)
+		return fd;
+	file = file_find(table, &id);
+	if (file) {
+		fs_close_dax(fs, fd);
+		file->refs++;
+		*out = file;
+		return 0;
+	}
 	file = malloc(sizeof(*file));
-	if (!file)
+	if (!file) {
+		fs_close_dax(fs, fd);
 		return -ENOMEM;
+	}
 	*file = (struct mapping_file){
-		.node = node, .ino = id.ino, .device = id.device,
+		.fs = fs, .node = node, .ino = id.ino, .device = id.device, .fd = fd,
 		.stand_in = proxy ? file_proxy_open(proxy, fd) : -1,
 		.refs = 1, .next = table->files,
 	};
-	file->fd = take_fd(&fd);
 	table->files = file;
 	/* Before a mapping exists: who cuts the file from now on tells the window. */
 	file_count(table, file, 1);
@@ -169,6 +174,6 @@ void mapping_file_put(struct mapping_table *table, struct mapping_file *file)
 	*link = file->next;
 	file_count(table, file, (uint32_t)-1);
 	close_fd(&file->stand_in);
-	close_fd(&file->fd);
+	fs_close_dax(file->fs, file->fd);
 	free(file);
 }

@@ -26,6 +26,7 @@ enum mapping_state {
 
 /* An open file of mappings; one for all ranges of it, whatever node they were asked for by. */
 struct mapping_file {
+	struct fs *fs;		/* which opened it */
 	uint64_t node;		/* the first that it was opened by */
 	uint64_t ino;
 	uint32_t device;

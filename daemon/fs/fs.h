@@ -418,10 +418,12 @@ void fs_offer_what_fits(struct fs *fs, bool so);
  */
 void fs_set_client_device(struct fs *fs, uint32_t device);
 /*
- * A new descriptor, O_RDWR|O_CLOEXEC, of a regular file that may be mapped, and *id; caller closes. -errno if not;
- * FS_WAITS_OTHERS: a process has a lease on it, for which fs_await_dax() waits (0 or -errno).
+ * A new descriptor, O_RDWR|O_CLOEXEC, of a regular file that may be mapped, and *id; fs_close_dax() it. The limit of
+ * open files counts it and a stand-in of the caller's. -errno if there is none; FS_WAITS_OTHERS: a process has
+ * a lease on the file, for which fs_await_dax() waits (0 or -errno).
  */
 int fs_open_dax(struct fs *fs, uint64_t node, struct fs_file_id *id);
+void fs_close_dax(struct fs *fs, int fd);
 int fs_await_dax(struct fs *fs, uint64_t node);
 /*
  * What the window changes of the node's file on this thread until the next call here is

@@ -136,6 +136,42 @@ bool fs_watch_writable(struct fs *fs, struct inode *inode, uint64_t offset, uint
 	return fs_is_mapped(fs, inode) && fs->watch.maps_writable(fs->watch.ctx, &id, offset, len);
 }
 
+/* A mapped file takes two descriptors: itself, and its stand-in (file_proxy.h). */
+static bool take_two(struct fd_budget *budget)
+{
+	if (!fd_budget_take(budget))
+		return false;
+	if (fd_budget_take(budget))
+		return true;
+	fd_budget_give(budget);
+	return false;
+}
+
+static void give_two(struct fd_budget *budget)
+{
+	fd_budget_give(budget);
+	fd_budget_give(budget);
+}
+
+void fs_close_dax(struct fs *fs, int fd)
+{
+	close(fd);
+	give_two(&fs->budget);
+}
+
+/* With a share of the budget taken for it. */
+static int open_counted(struct fs *fs, struct inode *inode)
+{
+	int fd;
+
+	if (!take_two(&fs->budget))
+		return -ENFILE;
+	fd = inode_fd_open(inode, O_RDWR);
+	if (fd < 0)
+		give_two(&fs->budget);
+	return fd;
+}
+
 int fs_open_dax(struct fs *fs, uint64_t node, struct fs_file_id *id)
 {
 	cleanup_inode struct inode *inode = NULL;
@@ -153,12 +189,12 @@ int fs_open_dax(struct fs *fs, uint64_t node, struct fs_file_id *id)
 		err = fs_check_regular(inode);
 	if (err)
 		return err;
-	fd = inode_fd_open(inode, O_RDWR);
+	fd = open_counted(fs, inode);
 	if (fd < 0)
 		return fd;
 	err = fs_stat_fd(fd, &stx);
 	if (err) {
-		close(fd);
+		fs_close_dax(fs, fd);
 		return err;
 	}
 	/* The open file's own: an overlay may just have copied it up. */
@@ -173,7 +209,7 @@ int fs_await_dax(struct fs *fs, uint64_t node)
 
 	if (fd < 0)
 		return fd;
-	close(fd);
+	fs_close_dax(fs, fd);
 	return 0;
 }
 

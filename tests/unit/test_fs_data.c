@@ -296,7 +296,7 @@ static uint64_t mapped_file(const char *name, uint64_t *handle)
 	assert_true(fd >= 0);
 	assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
 	assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
-	close(fd);
+	fs_close_dax(fs, fd);
 	return node;
 }
 

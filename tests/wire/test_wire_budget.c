@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "daemon_fixture.h"
+#include "dax_fixture.h"
 #include "tests/skip.h"
 
 #define LIMIT 700
@@ -27,6 +27,12 @@ static const struct fixture_config few_files_locked = {
 };
 static const struct fixture_config few_files_by_handle = {
 	.args = { "--rlimit-nofile", "700", "--inode-file-handles", "prefer" },
+};
+
+static const struct fixture_config few_files_and_window = {
+	.args = { "--rlimit-nofile", "700", "--window-size", "256M" },
+	.options = { .flags = CASEMENT_MAP_ALL_WRITABLE },
+	.needs = "window-size",
 };
 
 static void make_files(const struct fixture *f)
@@ -206,6 +212,44 @@ static void handles_without_end_beside_file_handles(void **state)
 	ok(casement_open(f->q, node, O_RDONLY, &open));
 }
 
+#define MAPPED 100u
+#define MAPPED_SIZE 65536u	/* smaller files are not offered */
+
+/* What the window has of files is rationed, too: what is left is for the session. */
+static void files_mapped_without_end(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t nodes[MAPPED], handles[FILES], node = 0;
+	struct fuse_open_out open;
+	unsigned int n = 0;
+	char name[16];
+	int err = 0;
+
+	for (unsigned int i = 0; i < MAPPED; i++) {
+		snprintf(name, sizeof(name), "mapped-%u", i);
+		share_fill(&f->daemon, name, MAPPED_SIZE, i);
+		open_file(f->q, name, O_RDONLY, &nodes[i]);
+	}
+	share_fill(&f->daemon, "0", 1, 0);
+	handles[n++] = open_file(f->q, "0", O_RDONLY, &node);
+	while (n < FILES && !(err = casement_open(f->q, node, O_RDONLY, &open)))
+		handles[n++] = open.fh;
+	assert_int_equal(err, -ENFILE);
+	for (unsigned int i = 0; i < MAPPED; i++)
+		assert_int_equal(map(f, nodes[i], 0, MAPPED_SIZE, READ, i * RANGE), -ENFILE);
+	/* A new queue needs descriptors. */
+	ok(raw_restart(f->q));
+	/* What is closed makes room, and what is unmapped. */
+	for (unsigned int i = 0; i < 20; i++)
+		ok(casement_release(f->q, node, handles[i]));
+	for (unsigned int i = 0; i < MAPPED; i++) {
+		ok(map(f, nodes[i], 0, MAPPED_SIZE, READ, i * RANGE));
+		ok(unmap(f, i * RANGE, RANGE));
+	}
+	daemon_check(&f->daemon);
+	assert_true(daemon_count_fds(&f->daemon) < LIMIT);
+}
+
 static long lock_as(struct fixture *f, uint64_t node, uint64_t fh, uint64_t owner)
 {
 	struct fuse_lk_in in = { .fh = fh, .owner = owner, .lk = { .end = 9, .type = F_RDLCK } };
@@ -257,6 +301,7 @@ int main(void)
 		FIXTURE_TEST(cve_2020_10717_files_made_without_end, &few_files),
 		FIXTURE_TEST(cve_2020_10717_handles_without_end, &few_files),
 		FIXTURE_TEST(handles_without_end_beside_file_handles, &few_files_by_handle),
+		FIXTURE_TEST(files_mapped_without_end, &few_files_and_window),
 		FIXTURE_TEST(owners_of_locks_without_end, &few_files_locked),
 		FIXTURE_TEST(cve_2020_10717_and_the_next_guest, &again_and_again),
 	};
