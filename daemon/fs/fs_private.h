@@ -18,6 +18,7 @@
 #include "daemon/fs/fs.h"
 #include "daemon/fs/handle_table.h"
 #include "daemon/fs/inode_fd.h"
+#include "daemon/fs/inode_name.h"
 #include "daemon/fs/dax_offer.h"
 #include "daemon/fs/inode_table.h"
 #include "daemon/fs/kept_table.h"

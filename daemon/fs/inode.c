@@ -8,9 +8,10 @@
 
 #include "common/log.h"
 
-/* inode.state: generation in the upper half, below it ALIVE and the users. */
+/* inode.state: generation in the upper half, below it ALIVE or FROZEN, and the users. */
 #define STATE_ALIVE (1ULL << 31)
-#define STATE_USERS (STATE_ALIVE - 1)
+#define STATE_FROZEN (1ULL << 30)	/* ALIVE, but nobody may count it now; see inode_freeze() */
+#define STATE_USERS (STATE_FROZEN - 1)
 #define GENERATION_SHIFT 32
 
 #define CHUNK_HEAD 64u
@@ -81,6 +82,45 @@ unsigned int inode_users(struct inode_slab *slab, uint64_t id)
 	return (unsigned int)(state & STATE_USERS);
 }
 
+/* The lock that inode_freeze() holds. */
+static pthread_mutex_t *freezer(const struct inode *inode)
+{
+	const struct inode_chunk *chunk = chunk_of(inode);
+
+	return &chunk->slab->shards[chunk->home].lock;
+}
+
+bool inode_freeze(struct inode *inode)
+{
+	uint64_t state;
+
+	pthread_mutex_lock(freezer(inode));
+	state = __atomic_load_n(&inode->state, __ATOMIC_RELAXED);
+	do {
+		if (!(state & STATE_ALIVE) || (state & STATE_USERS) != 2) {
+			pthread_mutex_unlock(freezer(inode));
+			return false;
+		}
+		/* Acquire: what its last user did is done. */
+	} while (!__atomic_compare_exchange_n(&inode->state, &state, state ^ STATE_ALIVE ^ STATE_FROZEN, true,
+					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
+	return true;
+}
+
+void inode_thaw(struct inode *inode)
+{
+	__atomic_fetch_xor(&inode->state, STATE_ALIVE | STATE_FROZEN, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(freezer(inode));
+}
+
+/* The state once it is not frozen. */
+static uint64_t await_thaw(struct inode *inode)
+{
+	pthread_mutex_lock(freezer(inode));
+	pthread_mutex_unlock(freezer(inode));
+	return __atomic_load_n(&inode->state, __ATOMIC_RELAXED);
+}
+
 struct inode *inode_get(struct inode_slab *slab, uint64_t id)
 {
 	struct inode *inode = inode_at(slab, (uint32_t)id);
@@ -90,6 +130,8 @@ struct inode *inode_get(struct inode_slab *slab, uint64_t id)
 		return inode;
 	state = __atomic_load_n(&inode->state, __ATOMIC_RELAXED);
 	do {
+		while (state & STATE_FROZEN)
+			state = await_thaw(inode);
 		if (state >> GENERATION_SHIFT != id >> GENERATION_SHIFT || !(state & STATE_ALIVE))
 			return NULL;
 		/* Acquire pairs with the release in inode_alive(): the inode is set up. */
@@ -264,7 +306,7 @@ uint64_t inode_slab_next(struct inode_slab *slab, uint32_t *from)
 		if (!inode)
 			return 0;
 		state = __atomic_load_n(&inode->state, __ATOMIC_RELAXED);
-		if (state & STATE_ALIVE)
+		if (state & (STATE_ALIVE | STATE_FROZEN))
 			return state >> GENERATION_SHIFT << GENERATION_SHIFT | *from;
 	}
 }

@@ -38,6 +38,7 @@ struct inode_key {
 
 #define INODE_DAX_ASKED	   (1u << 0)	/* whether we may write the file was looked up */
 #define INODE_DAX_WRITABLE (1u << 1)	/* ... and we may */
+#define INODE_NAMED	   (1u << 2)	/* a directory: its name is there, see inode_name.h */
 #define INODE_HANDLE	   (1u << 3)	/* the file handle is there */
 #define INODE_HANDLELESS   (1u << 4)	/* it has none: the descriptor must stay */
 #define INODE_DOUBT	   (1u << 5)	/* see inode_fd_certain(); [L:fd shard], read without */
@@ -72,7 +73,7 @@ struct inode {
 		uint8_t habit;	/* of look-ups in this directory, see op_lookup.c; [A] relaxed */
 		uint8_t stay;	/* of another file: how often reclaim() passes it over; [A] relaxed */
 	};
-	struct packed_handle handle;	/* written before INODE_HANDLE is set, never again */
+	struct packed_handle handle;	/* written before INODE_HANDLE is set, never again; of INODE_NAMED [L:name_lock] */
 };
 _Static_assert(sizeof(struct inode) == 80, "a million of them are 80 MB");
 
@@ -115,6 +116,14 @@ void inode_dead(struct inode *inode);
 
 /* The same if nobody but the table and the caller uses it: true when it was so. */
 bool inode_dead_if_idle(struct inode *inode);
+
+/*
+ * If nobody but the table and the caller uses it: whoever asks for its number waits until
+ * inode_thaw(), a few instructions later. True when it was so. The caller sees to it that
+ * nobody counts the inode meanwhile who has it by other means.
+ */
+bool inode_freeze(struct inode *inode);
+void inode_thaw(struct inode *inode);
 
 /* The inode of a number, counted, or NULL. inode_put() it. */
 struct inode *inode_get(struct inode_slab *slab, uint64_t id);

@@ -11,14 +11,16 @@
 #include "common/cleanup.h"
 #include "daemon/fs/file_handle.h"
 #include "daemon/fs/fs_kind.h"
+#include "daemon/fs/inode_name.h"
 #include "daemon/fs/inode_table.h"
 #include "daemon/fs/patience.h"
 #include "daemon/fs/safe_open.h"
 
 /*
- * inode.place: a descriptor of its own with the top bit set, for ever; or the
+ * inode.place: a descriptor of its own with the top bit set, for as long as it is used; or the
  * number, from 1, of its cell in its shard, which changes under the shard's
- * lock only; or none.
+ * lock only; or none. That of a directory changes between its own and none as
+ * in inode_name.h.
  */
 #define PLACE_OWN (1U << 31)
 #define PLACE_NONE 0U
@@ -252,6 +254,33 @@ static bool get_at_hand(struct inode_fds *fds, const struct inode *inode, struct
 	return found;
 }
 
+bool inode_fd_at_hand(struct inode *inode, struct inode_fd *at)
+{
+	*at = (struct inode_fd)INODE_FD_NONE;
+	return get_at_hand(fds_of(inode), inode, at);
+}
+
+/*
+ * A directory that rests has its descriptor back, where the budget has one left: nothing is let go for it,
+ * as the caller may be about to. Else, or when another thread was quicker, one for this use alone.
+ */
+static int wake(struct inode_fds *fds, struct inode *inode, struct inode_fd *at)
+{
+	uint32_t none = PLACE_NONE;
+	int fd = inode_name_open(inode);
+
+	if (fd < 0)
+		return fd;
+	*at = (struct inode_fd){ .fd = fd, .own = true };
+	if (!fd_budget_take_left(fds->budget))
+		return 0;
+	at->own = !__atomic_compare_exchange_n(&inode->place, &none, PLACE_OWN | (uint32_t)fd, false,
+					       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	if (at->own)
+		fd_budget_give(fds->budget);
+	return 0;
+}
+
 /* Of an inode that has no descriptor, and so is held by its handle. */
 static int open_by_handle(const struct inode_fds *fds, const struct inode *inode, int flags)
 {
@@ -268,6 +297,8 @@ int inode_fd_get(struct inode *inode, struct inode_fd *at)
 		/* It got one just now: look again. */
 		if (has_descriptor(inode))
 			continue;
+		if (!inode_has(inode, INODE_HANDLE))
+			return wake(fds, inode, at);
 		fd = open_by_handle(fds, inode, O_PATH);
 		if (fd < 0)
 			return fd;
@@ -293,10 +324,17 @@ static int open_again(struct inode *inode, int flags)
 {
 	struct inode_fds *fds = fds_of(inode);
 	cleanup_inode_fd struct inode_fd at = INODE_FD_NONE;
+	int err;
 
 	while (!get_at_hand(fds, inode, &at)) {
-		if (!has_descriptor(inode))
+		if (has_descriptor(inode))
+			continue;
+		if (inode_has(inode, INODE_HANDLE))
 			return open_by_handle(fds, inode, flags);
+		err = wake(fds, inode, &at);
+		if (err)
+			return err;
+		break;
 	}
 	return safe_open_again(fds->open, at.fd, flags);
 }
@@ -309,6 +347,16 @@ bool inode_fd_held(const struct inode *inode)
 bool inode_fd_is_own(const struct inode *inode)
 {
 	return place_word(inode) & PLACE_OWN;
+}
+
+int inode_fd_take_own(struct inode *inode)
+{
+	uint32_t word = place_word(inode);
+
+	if (!(word & PLACE_OWN))
+		return -1;
+	place_set(inode, PLACE_NONE);
+	return (int)(word & ~PLACE_OWN);
 }
 
 /* With O_NONBLOCK, which says nothing else of a file, open(2) does not wait for who has a lease on it. */
@@ -430,7 +478,7 @@ void inode_let_go(struct inode_fds *fds, struct inode *inode)
 {
 	cleanup_close int fd = take_descriptor(fds, inode);
 
-	if (inode_has(inode, INODE_HANDLE))
+	if (inode_has(inode, INODE_HANDLE | INODE_NAMED))
 		file_handle_release(&inode->handle);
 	mount_table_put(&fds->mounts, inode->mount);
 }
@@ -441,6 +489,7 @@ void inode_fds_init(struct inode_fds *fds, enum fs_handles mode, uint32_t cells,
 	memset(fds->shards, 0, sizeof(fds->shards));
 	for (unsigned int i = 0; i < FD_SHARDS; i++)
 		pthread_mutex_init(&fds->shards[i].lock, NULL);
+	pthread_mutex_init(&fds->name_lock, NULL);
 	mount_table_init(&fds->mounts, mode, open);
 	fds->cells = cells;
 	fds->late = false;
@@ -452,5 +501,6 @@ void inode_fds_fini(struct inode_fds *fds)
 {
 	for (unsigned int i = 0; i < FD_SHARDS; i++)
 		pthread_mutex_destroy(&fds->shards[i].lock);
+	pthread_mutex_destroy(&fds->name_lock);
 	mount_table_fini(&fds->mounts);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * A descriptor of an inode, for now. An inode is held in one of two ways:
+ * A descriptor of an inode, for now. An inode is held in one of three ways:
  *
- * - by an O_PATH descriptor of its own, as long as it is known; or
+ * - by an O_PATH descriptor of its own, as long as it is known;
+ * - a directory, when descriptors are spent: by its name (inode_name.h), until
+ *   it is used again; or
  * - by its file handle (--inode-file-handles), and then it has a descriptor
  *   only while it was used lately: at most FD_CELLS of them are kept, and the
  *   one that was not used for longest, nearly (CLOCK), makes room. The handle
@@ -49,6 +51,7 @@ struct inode_fds {
 	struct mount_table mounts;
 	struct fd_budget *budget;	/* of descriptors that inodes own for ever; [I] borrowed */
 	const struct safe_open *open;	/* [I] borrowed */
+	pthread_mutex_t name_lock;	/* of the names that directories rest by; a leaf */
 	uint32_t cells;			/* used of each shard; [I] */
 	bool late;			/* by descriptors for ever while most of the budget is left; [I] */
 };
@@ -86,6 +89,9 @@ struct inode_fd {
 int inode_fd_get(struct inode *inode, struct inode_fd *at);
 void inode_fd_put(struct inode_fd *at);
 
+/* The same of one that has a descriptor just now; false: it has none, and nothing was done. */
+bool inode_fd_at_hand(struct inode *inode, struct inode_fd *at);
+
 /*
  * Open a counted inode with `flags` (neither O_PATH, O_NOFOLLOW nor O_CREAT):
  * one system call. The caller has checked the type and owns the result; -errno or FS_WAITS_*.
@@ -104,6 +110,9 @@ bool inode_fd_certain(const struct inode *inode);
 bool inode_fd_held(const struct inode *inode);
 /* Whether it has one for as long as it is known, which the budget counts. */
 bool inode_fd_is_own(const struct inode *inode);
+
+/* Take it from an inode that nobody else uses, and that is frozen; the caller closes it. -1: it has none. */
+int inode_fd_take_own(struct inode *inode);
 
 /* What kind of file system a counted inode is on, as far as that is known: FS_KIND_* bits. */
 uint8_t inode_fs_kind(const struct inode *inode);

@@ -117,6 +117,27 @@ bool inode_table_knows_local(struct inode_table *table, const struct statx *stx)
 	return local;
 }
 
+bool inode_table_is(const struct inode *inode, const struct statx *stx)
+{
+	struct inode_key key = inode_table_key(stx);
+
+	return key_equal(&inode->key, &key) && same_file(inode, stx);
+}
+
+struct inode *inode_table_peek(struct inode_table *table, const struct statx *stx)
+{
+	struct inode_key key = inode_table_key(stx);
+	uint64_t hash = key_hash(table, &key);
+	struct inode_shard *shard = key_shard(table, hash);
+	struct inode *inode;
+
+	pthread_mutex_lock(&shard->lock);
+	inode = find_locked(table, shard, hash, &key);
+	inode = inode && same_file(inode, stx) ? inode_ref(inode) : NULL;
+	pthread_mutex_unlock(&shard->lock);
+	return inode;
+}
+
 /* The counted inode of these attributes, or NULL; with the key shard locked. */
 static struct inode *count_locked(const struct inode_table *table, const struct inode_shard *shard,
 				  uint64_t hash, const struct inode_key *key,
@@ -366,6 +387,22 @@ uint64_t inode_table_drop(struct inode_table *table, const struct inode_pick *pi
 		inode_put(inode);
 	}
 	return dropped;
+}
+
+int inode_table_rest(struct inode_table *table, struct inode *inode)
+{
+	uint64_t hash = key_hash(table, &inode->key);
+	struct inode_shard *shard = key_shard(table, hash);
+	int fd = -1;
+
+	/* As above; and by its number nobody counts it while it is frozen. */
+	pthread_mutex_lock(&shard->lock);
+	if (inode_freeze(inode)) {
+		fd = inode_fd_take_own(inode);
+		inode_thaw(inode);
+	}
+	pthread_mutex_unlock(&shard->lock);
+	return fd;
 }
 
 void inode_table_clear(struct inode_table *table)

@@ -91,6 +91,11 @@ struct inode *inode_table_find(struct inode_table *table, const struct statx *st
 int inode_table_add(struct inode_table *table, int *fd, const struct statx *stx,
 		    struct inode **out);
 
+/* The same without a lookup: counted, for a look at it. */
+struct inode *inode_table_peek(struct inode_table *table, const struct statx *stx);
+/* True when these attributes are this inode's: of a directory that rests, or whatever has a descriptor. */
+bool inode_table_is(const struct inode *inode, const struct statx *stx);
+
 /* One lookup more on an inode in hand. False when the guest has forgotten it meanwhile. */
 bool inode_table_count(struct inode_table *table, struct inode *inode);
 
@@ -112,6 +117,12 @@ struct inode_pick {
  */
 uint64_t inode_table_drop(struct inode_table *table, const struct inode_pick *pick, uint32_t *from,
 			  uint64_t most);
+
+/*
+ * Take its own descriptor from a counted inode that no other request uses, and that can be found again: the
+ * descriptor, which is the caller's then with its unit of the budget; -1: it is in use.
+ */
+int inode_table_rest(struct inode_table *table, struct inode *inode);
 
 /* Forget all but the root. Inodes in use live until their last inode_put(). */
 void inode_table_clear(struct inode_table *table);

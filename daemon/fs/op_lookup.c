@@ -147,14 +147,15 @@ static bool is_elsewhere(const struct inode *dir, const struct inode *inode)
 }
 
 /* One lookup is counted on the inode: what else the entry of a name has. */
-static int complete_child(struct fs *fs, const struct fs_at *dir, struct inode *inode, bool was_new,
-			  struct fs_entry *entry)
+static int complete_child(struct fs *fs, const struct fs_at *dir, const char *name, struct inode *inode,
+			  bool was_new, struct fs_entry *entry)
 {
 	bool elsewhere = is_elsewhere(dir->inode, inode);
 	int err;
 
 	if (elsewhere)
 		inode_set(inode, INODE_ELSEWHERE);
+	inode_name_note(inode, dir->inode, name);
 	err = fs_entry_complete(fs, inode, entry);
 	entry->attr.submount = elsewhere && S_ISDIR(inode->type);
 	note_habit(dir->inode, was_new);
@@ -220,7 +221,7 @@ int fs_lookup_child(struct fs *fs, const struct fs_at *dir, const char *name, en
 		if (!(stx->stx_attributes & STATX_ATTR_AUTOMOUNT))
 			inode = inode_table_find(&fs->inodes, stx);
 		if (inode)
-			return complete_child(fs, dir, inode, false, entry);
+			return complete_child(fs, dir, name, inode, false, entry);
 	}
 	/* The name may lead elsewhere by now: nothing of the first look is kept. */
 	fd = open_child(fs, dir, name, stx);
@@ -231,7 +232,7 @@ int fs_lookup_child(struct fs *fs, const struct fs_at *dir, const char *name, en
 		err = pull_trigger(fs, dir, name, &fd, stx);
 	if (!err)
 		err = inode_table_add(&fs->inodes, &fd, stx, &inode);
-	return err ? err : complete_child(fs, dir, inode, fd < 0, entry);
+	return err ? err : complete_child(fs, dir, name, inode, fd < 0, entry);
 }
 
 /* Listings do not come by here: a walk through a tree must not let go of what other threads are about to open. */

@@ -79,6 +79,20 @@ static int rename_as(const struct fs *fs, const struct fs_at *dir, const struct 
 		.uid = caller->uid, .gid = caller->gid, .remote = fs_is_remote(fs, dir->inode) });
 }
 
+/* A directory that rests has another name now; the guest's kernel knows, and will not look it up. */
+static void note_moved(struct fs *fs, const struct fs_at *dir, const char *name)
+{
+	cleanup_inode struct inode *moved = NULL;
+	struct statx stx;
+
+	if (!reclaim_made_dirs_rest(fs) ||
+	    fs_stat_name(dir, name, STATX_TYPE | STATX_INO | STATX_BTIME | STATX_MNT_ID, &stx) || !S_ISDIR(stx.stx_mode))
+		return;
+	moved = inode_table_peek(&fs->inodes, &stx);
+	if (moved)
+		inode_name_note(moved, dir->inode, name);
+}
+
 int fs_rename(struct fs *fs, const struct fs_caller *caller, uint64_t parent, const char *name,
 	      uint64_t new_parent, const char *new_name, uint32_t flags)
 {
@@ -103,6 +117,9 @@ int fs_rename(struct fs *fs, const struct fs_caller *caller, uint64_t parent, co
 		return err;
 	if (renameat2(dir.fd, name, new_dir.fd, new_name, flags) < 0)
 		return -errno;
+	note_moved(fs, &new_dir, new_name);
+	if (flags & RENAME_EXCHANGE)
+		note_moved(fs, &dir, name);
 	/* Of what had the new name. */
 	room_expected(&fs->room);
 	return 0;

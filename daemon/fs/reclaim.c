@@ -10,10 +10,13 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "common/checked.h"
 #include "common/clock.h"
+#include "daemon/fs/fs_kind.h"
 #include "daemon/fs/fs_private.h"
 #include "daemon/fs/patience.h"
 
+#define DIRS_MAX 4096u	/* that one search makes rest: each takes four system calls */
 #define SHARE 16u	/* one search lets go of a sixteenth of the budget, so that few look-ups start one */
 /* After a search that found no file the next one waits 20 times as long as that took: it uses a twentieth of a processor. */
 #define REST_FACTOR 20
@@ -57,8 +60,52 @@ static bool is_spare(void *ctx, struct inode *inode)
 }
 
 /*
- * From the hand to the last slot, and from the first one until nothing is passed over any more; then, if
- * there was nothing, files with several names.
+ * One that is found again: on the share's own file system, where that keeps inode numbers and births. Others
+ * may give a directory a number anew that nobody has open.
+ */
+static bool may_rest(const struct fs *fs, const struct inode *inode)
+{
+	const struct inode *root = fs->inodes.root;
+
+	return S_ISDIR(inode->type) && inode->born && !inode_has(inode, INODE_WAITS | INODE_ELSEWHERE) &&
+	       inode_fs_kind(inode) & (FS_KIND_TELLS_CHANGES | FS_KIND_IN_MEMORY) &&
+	       inode->key.mount == root->key.mount && inode->key.device == root->key.device;
+}
+
+/* Once round at most. How many rest now that did not. */
+static uint64_t rest_dirs(struct fs *fs, uint64_t most)
+{
+	uint32_t hand = __atomic_load_n(&fs->reclaim.dir_hand, __ATOMIC_RELAXED), last = hand;
+	struct inode_table *table = &fs->inodes;
+	uint64_t id, rested = 0;
+
+	/* Where there are handles, they lead to it. */
+	if (fs->config.handles != FS_HANDLES_NEVER)
+		return 0;
+	for (int round = 0; round < 2 && rested < most; round++) {
+		if (round || hand < INODE_SLOT_FIRST)
+			hand = INODE_SLOT_FIRST;
+		for (; rested < most && (id = inode_slab_next(&table->slab, &hand)) && (!round || hand < last); hand++) {
+			cleanup_inode struct inode *inode = inode_table_get(table, id);
+
+			if (inode && may_rest(fs, inode) && inode_name_rest(table, inode))
+				rested++;
+		}
+	}
+	__atomic_store_n(&fs->reclaim.dir_hand, hand, __ATOMIC_RELAXED);
+	if (rested)
+		__atomic_store_n(&fs->reclaim.dirs, true, __ATOMIC_RELAXED);
+	return rested;
+}
+
+bool reclaim_made_dirs_rest(const struct fs *fs)
+{
+	return __atomic_load_n(&fs->reclaim.dirs, __ATOMIC_RELAXED);
+}
+
+/*
+ * From the hand to the last slot, and once from the first one; then directories; then from the first one until
+ * nothing is passed over any more; then, if there was nothing, files with several names.
  */
 static uint64_t go_round(struct fs *fs, uint64_t most)
 {
@@ -70,6 +117,10 @@ static uint64_t go_round(struct fs *fs, uint64_t most)
 	if (hand < INODE_SLOT_FIRST)
 		hand = INODE_SLOT_FIRST;
 	for (int round = 0; round < 3 + INODE_STAY_MAX; round++) {
+		if (round == 2)
+			dropped += rest_dirs(fs, MIN(most - dropped, DIRS_MAX));
+		if (round >= 2 && dropped >= MIN(most, DIRS_MAX))
+			break;
 		search.links = round == 2 + INODE_STAY_MAX;
 		if (search.links && (dropped || fs->config.links_stay))
 			break;

@@ -8,8 +8,8 @@
  * itself, so that a program sees nothing of it.
  *
  * Regular files and symbolic links that have one name alone. A directory may be where a process of
- * the guest's is, a FIFO or a socket may be open in the guest without a word to
- * casementd: for these a new node id would be another file. So is a file that is
+ * the guest's is: it keeps its id, and rests (inode_name.h). A FIFO or a socket may be open in
+ * the guest without a word to casementd: a new node id would be another file. So is a file that is
  * mapped through the window.
  */
 #ifndef CASEMENT_DAEMON_FS_RECLAIM_H
@@ -18,9 +18,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct fs;
+
 struct reclaim {
 	uint32_t hand;	/* slot to look at next; [A] relaxed: a hint */
+	uint32_t dir_hand;	/* the same, for directories */
 	bool said;	/* the guest came to the end of descriptors; [A] relaxed */
+	bool dirs;	/* a directory was made to rest; [A] relaxed, never unset */
 	uint64_t rest;	/* CLOCK_MONOTONIC, ns: no search starts before this; [A] relaxed */
 };
 
@@ -29,5 +33,8 @@ struct reclaim {
  * is nothing, or was nothing a moment ago. Closes descriptors; the caller holds no lock.
  */
 bool reclaim_files(void *fs);
+
+/* A directory may be known by its name alone. */
+bool reclaim_made_dirs_rest(const struct fs *fs);
 
 #endif

@@ -231,10 +231,10 @@ static void all_that_costs_a_descriptor_finds_room(void **state)
 	assert_int_equal(fs_release(fs, handle), 0);
 }
 
-/* Directories are not let go of: then there is an end, and it is told soon each time. */
-static void directories_have_an_end(void **state)
+/* What is not let go of has an end, and it is told soon each time. */
+static void fifos_have_an_end(void **state)
 {
-	uint64_t dirs[DESCRIPTORS];
+	uint64_t fifos[DESCRIPTORS];
 	struct fs_entry entry;
 	unsigned int n = 0;
 	char name[16];
@@ -242,19 +242,19 @@ static void directories_have_an_end(void **state)
 
 	(void)state;
 	while (n < DESCRIPTORS && !err) {
-		snprintf(name, sizeof(name), "dir-%u", n);
-		assert_int_equal(mkdir(host_path(f, name), 0755), 0);
+		snprintf(name, sizeof(name), "fifo-%u", n);
+		assert_int_equal(mkfifo(host_path(f, name), 0600), 0);
 		err = fs_lookup(fs, FS_ROOT_NODE, name, &entry);
 		if (!err)
-			dirs[n++] = entry.node;
+			fifos[n++] = entry.node;
 	}
 	assert_int_equal(err, -ENFILE);
 	assert_int_equal(fs_lookup(fs, FS_ROOT_NODE, "1", &entry), -ENFILE);
 	assert_int_equal(fs_mkdir(fs, &root_caller, FS_ROOT_NODE, "new", 0755, &entry), -ENFILE);
 	assert_int_equal(access(host_path(f, "new"), F_OK), -1);
 	for (unsigned int i = 0; i < n; i++)
-		assert_int_equal(is_known(dirs[i]), 0);
-	fs_forget(fs, dirs[0], 1);
+		assert_int_equal(is_known(fifos[i]), 0);
+	fs_forget(fs, fifos[0], 1);
 	must_lookup(fs, FS_ROOT_NODE, "1");
 }
 
@@ -343,7 +343,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(listings_let_go_of_their_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(files_with_several_names_go_last, setup, teardown),
 		cmocka_unit_test_setup_teardown(all_that_costs_a_descriptor_finds_room, setup, teardown),
-		cmocka_unit_test_setup_teardown(directories_have_an_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(fifos_have_an_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_mapped_stays, setup, teardown),
 		cmocka_unit_test_prestate_setup_teardown(ids_stay_where_they_are_asked_to, setup, teardown,
 							 (void *)&staying),

@@ -45,18 +45,19 @@ static void make_files(const struct fixture *f)
 	}
 }
 
-static void make_dirs(const struct fixture *f)
+/* What is never let go: each may be open in the guest. */
+static void make_fifos(const struct fixture *f)
 {
 	char name[16];
 
 	for (unsigned int i = 0; i < FILES; i++) {
-		snprintf(name, sizeof(name), "dir-%u", i);
-		assert_int_equal(mkdir(share_path(&f->daemon, name), 0755), 0);
+		snprintf(name, sizeof(name), "fifo-%u", i);
+		assert_int_equal(mkfifo(share_path(&f->daemon, name), 0644), 0);
 	}
 }
 
-/* Look up directories until it is refused: how many are known. */
-static unsigned int learn_dirs(struct fixture *f, uint64_t *nodes)
+/* Look them up until it is refused: how many are known. */
+static unsigned int learn_fifos(struct fixture *f, uint64_t *nodes)
 {
 	struct fuse_entry_out entry;
 	char name[16];
@@ -64,7 +65,7 @@ static unsigned int learn_dirs(struct fixture *f, uint64_t *nodes)
 	for (unsigned int n = 0; n < FILES; n++) {
 		int err;
 
-		snprintf(name, sizeof(name), "dir-%u", n);
+		snprintf(name, sizeof(name), "fifo-%u", n);
 		err = casement_lookup(f->q, CASEMENT_ROOT, name, &entry);
 		if (err) {
 			assert_int_equal(err, -ENFILE);
@@ -72,7 +73,7 @@ static unsigned int learn_dirs(struct fixture *f, uint64_t *nodes)
 		}
 		nodes[n] = entry.nodeid;
 	}
-	fail_msg("%u directories known, and no limit", FILES);
+	fail_msg("%u files known, and no limit", FILES);
 	return 0;
 }
 
@@ -94,7 +95,7 @@ static void check_served(struct fixture *f, uint64_t node, uint64_t fh)
 	assert_true(daemon_count_fds(&f->daemon) < LIMIT);
 }
 
-static void cve_2020_10717_directories_known_without_end(void **state)
+static void cve_2020_10717_files_known_without_end(void **state)
 {
 	struct fixture *f = fixture_of(state);
 	struct casement_queue *hiprio = casement_hiprio_queue(f->client);
@@ -102,16 +103,16 @@ static void cve_2020_10717_directories_known_without_end(void **state)
 	unsigned int n;
 
 	make_files(f);
-	make_dirs(f);
+	make_fifos(f);
 	fh = open_file(f->q, "0", O_RDWR, &node);
-	n = learn_dirs(f, nodes);
+	n = learn_fifos(f, nodes);
 	assert_true(n > LIMIT / 2);
 	check_served(f, node, fh);
 	assert_true(daemon_logged(&f->daemon, "the guest holds"));
 	/* What is forgotten makes room. */
 	for (unsigned int i = 1; i < n; i++)
 		ok(casement_forget(hiprio, nodes[i], 1));
-	assert_true(learn_dirs(f, nodes) > LIMIT / 2);
+	assert_true(learn_fifos(f, nodes) > LIMIT / 2);
 }
 
 /* Files that are not open are let go of, so that there is no end. */
@@ -140,6 +141,35 @@ static void files_known_without_end(void **state)
 	assert_true(daemon_count_fds(&f->daemon) < LIMIT);
 }
 
+/* Directories keep their ids, and rest: so has each a process in it for all that casementd knows. */
+static void directories_known_without_end(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	struct fuse_entry_out entry;
+	struct fuse_open_out open;
+	struct fuse_attr_out attr;
+	uint64_t nodes[FILES];
+	char name[16];
+
+	for (unsigned int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "dir-%u", i);
+		assert_int_equal(mkdir(share_path(&f->daemon, name), 0755), 0);
+	}
+	for (unsigned int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "dir-%u", i);
+		ok(casement_lookup(f->q, CASEMENT_ROOT, name, &entry));
+		nodes[i] = entry.nodeid;
+	}
+	for (unsigned int i = 0; i < FILES; i++) {
+		ok(casement_getattr(f->q, nodes[i], CASEMENT_NO_FH, &attr));
+		ok(casement_mkdir(f->q, nodes[i], "inner", 0755, &entry));
+		ok(casement_opendir(f->q, nodes[i], &open));
+		ok(casement_releasedir(f->q, nodes[i], open.fh));
+	}
+	daemon_check(&f->daemon);
+	assert_true(daemon_count_fds(&f->daemon) < LIMIT);
+}
+
 static void cve_2020_10717_files_made_without_end(void **state)
 {
 	struct fixture *f = fixture_of(state);
@@ -150,7 +180,7 @@ static void cve_2020_10717_files_made_without_end(void **state)
 
 	while (n < FILES && !err) {
 		snprintf(name, sizeof(name), "made-%u", n++);
-		err = casement_mkdir(f->q, CASEMENT_ROOT, name, 0755, &entry);
+		err = casement_mknod(f->q, CASEMENT_ROOT, name, S_IFIFO | 0644, 0, &entry);
 	}
 	assert_int_equal(err, -ENFILE);
 	assert_int_equal(access(share_path(&f->daemon, name), F_OK), -1);
@@ -284,20 +314,21 @@ static void cve_2020_10717_and_the_next_guest(void **state)
 	uint64_t nodes[FILES];
 	unsigned int n;
 
-	make_dirs(f);
-	n = learn_dirs(f, nodes);
+	make_fifos(f);
+	n = learn_fifos(f, nodes);
 	casement_close(f->client);
 	f->client = daemon_connect(&f->daemon, NULL);
 	f->q = casement_request_queue(f->client, 0);
 	ok(casement_init(f->q, NULL, &f->init));
-	assert_int_equal(learn_dirs(f, nodes), n);
+	assert_int_equal(learn_fifos(f, nodes), n);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FIXTURE_TEST(cve_2020_10717_directories_known_without_end, &few_files),
+		FIXTURE_TEST(cve_2020_10717_files_known_without_end, &few_files),
 		FIXTURE_TEST(files_known_without_end, &few_files),
+		FIXTURE_TEST(directories_known_without_end, &few_files),
 		FIXTURE_TEST(cve_2020_10717_files_made_without_end, &few_files),
 		FIXTURE_TEST(cve_2020_10717_handles_without_end, &few_files),
 		FIXTURE_TEST(handles_without_end_beside_file_handles, &few_files_by_handle),
