@@ -315,6 +315,18 @@ static int make_pools(const struct config *config, struct share *share)
 	return err ? err : job_pool_new(&share->ops, &others, &share->ops.others);
 }
 
+/* Of a queue: kick, call, error, epoll, stop and wake; of a thread of the pool, what it opens for a moment. */
+#define FDS_PER_QUEUE 6
+#define FDS_PER_THREAD 2
+/* The process's own, and what a message of the VMM's may bring. */
+#define FDS_IN_ALL 40
+
+/* With less the VMM's messages lose their descriptors, and that ends the connection. */
+static uint64_t count_own_fds(const struct config *config)
+{
+	return FDS_IN_ALL + FDS_PER_QUEUE * (1 + config->queues) + FDS_PER_THREAD * (config->queues + config->thread_pool_size);
+}
+
 int share_open(const struct config *config, struct sandbox_roots *roots, struct share *share)
 {
 	uint64_t window_size = window_effective(config);
@@ -325,6 +337,7 @@ int share_open(const struct config *config, struct sandbox_roots *roots, struct 
 		.preserve_noatime = config->preserve_noatime,
 		.allow_direct_io = config->allow_direct_io,
 		.handles = (enum fs_handles)config->inode_file_handles,
+		.other_fds = count_own_fds(config),
 		.handles_late = config->file_handles_late,
 		.ids_stay = config->ids_stay,
 		.links_stay = config->cache == CACHE_ALWAYS || config->cache == CACHE_METADATA,

@@ -19,8 +19,9 @@
 #include "daemon/fs/file_number.h"
 #include "daemon/fs/fs_kind.h"
 
-/* Descriptors kept for the session: queues, memory regions, mappings under way. */
+/* Descriptors kept from the guest, in any case and where there are few; and those that it has in any case. */
 #define FD_RESERVE 512
+#define FD_LEAST 16
 
 const char *const fs_handles_names[] = { "never", "prefer", "mandatory", "auto", NULL };
 
@@ -120,13 +121,15 @@ int fs_check_writable(const struct fs *fs)
 	return fs->config.readonly ? -EROFS : 0;
 }
 
-static uint64_t fd_limit(void)
+static uint64_t fd_limit(const struct fs_config *config)
 {
 	struct rlimit limit;
+	uint64_t kept;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return FD_RESERVE;
-	return limit.rlim_cur - MIN(limit.rlim_cur / 4, (rlim_t)FD_RESERVE);
+	kept = MAX(MIN(limit.rlim_cur / 4, (rlim_t)FD_RESERVE), config->other_fds);
+	return limit.rlim_cur > kept + FD_LEAST ? limit.rlim_cur - kept : FD_LEAST;
 }
 
 /* A new file takes a descriptor for its inode and one for its handle. */
@@ -184,7 +187,7 @@ int fs_new(const struct fs_config *config, struct fs **out)
 	fs->config = *config;
 	fs->config.root_fd = -1;
 	fs->budget = (struct fd_budget){
-		.limit = fd_limit(), .reclaim = config->ids_stay ? NULL : reclaim_files, .ctx = fs,
+		.limit = fd_limit(config), .reclaim = config->ids_stay ? NULL : reclaim_files, .ctx = fs,
 	};
 	fs->listings.limit = DIR_STREAMS_BYTES;
 	fs->session = 1;

@@ -109,6 +109,7 @@ struct fs_config {
 	bool handles_late;	/* with FS_HANDLES_PREFER: by descriptors as long as there are many left */
 	bool ids_stay;		/* a file's id is never stale before the guest forgets it: ENFILE when descriptors are spent */
 	bool links_stay;	/* the same of a file with several names, as the guest believes attributes without end */
+	uint64_t other_fds;	/* that the process needs beside the guest's: the guest gets none of these */
 	unsigned int kept_fds;	/* with handles: descriptors kept of files used lately; 0: as many as is good */
 	const struct xattr_map *xattr_map; /* of attributes' names; borrowed, outlives the fs; NULL: none */
 };

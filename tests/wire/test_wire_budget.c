@@ -35,6 +35,12 @@ static const struct fixture_config few_files_and_window = {
 	.needs = "window-size",
 };
 
+#define MANY_QUEUES 40
+static const struct fixture_config few_files_and_many_queues = {
+	.args = { "--rlimit-nofile", "700", "--queues", "40" },
+	.options = { .request_queues = MANY_QUEUES },
+};
+
 static void make_files(const struct fixture *f)
 {
 	char name[16];
@@ -209,6 +215,23 @@ static void cve_2020_10717_handles_without_end(void **state)
 	ok(casement_open(f->q, node, O_RDONLY, &open));
 }
 
+/* A queue has six descriptors, which must be there when the guest has all of its own. */
+static void handles_without_end_beside_many_queues(void **state)
+{
+	struct fixture *f = fixture_of(state);
+	uint64_t node, fh = create_file(f->q, "0", &node);
+	struct fuse_open_out open;
+	unsigned int n = 0;
+	int err = 0;
+
+	while (n++ < FILES && !err)
+		err = casement_open(f->q, node, O_RDONLY, &open);
+	assert_int_equal(err, -ENFILE);
+	for (unsigned int i = 0; i < MANY_QUEUES; i++)
+		ok(raw_restart(casement_request_queue(f->client, i)));
+	check_served(f, node, fh);
+}
+
 /* Files held by their handles cost none; open ones do, and end in ENFILE as well. */
 static void handles_without_end_beside_file_handles(void **state)
 {
@@ -331,6 +354,7 @@ int main(void)
 		FIXTURE_TEST(directories_known_without_end, &few_files),
 		FIXTURE_TEST(cve_2020_10717_files_made_without_end, &few_files),
 		FIXTURE_TEST(cve_2020_10717_handles_without_end, &few_files),
+		FIXTURE_TEST(handles_without_end_beside_many_queues, &few_files_and_many_queues),
 		FIXTURE_TEST(handles_without_end_beside_file_handles, &few_files_by_handle),
 		FIXTURE_TEST(files_mapped_without_end, &few_files_and_window),
 		FIXTURE_TEST(owners_of_locks_without_end, &few_files_locked),
