@@ -48,6 +48,7 @@ struct inode_key {
 /* inode.stay is 0 of a file that is known from a listing alone; of one that was looked up by name; the most. */
 #define INODE_STAY_NAMED 2
 #define INODE_STAY_MAX	 3
+#define INODE_STAY_LINKED 0x80u	/* beside these: it had several names, which is asked once */
 
 #define HANDLE_INLINE 20	/* bytes of a file handle that need no memory of their own */
 
@@ -164,9 +165,10 @@ static inline void inode_put_ptr(struct inode **inode)
 static inline void inode_note_use(struct inode *inode)
 {
 	uint8_t stay = __atomic_load_n(&inode->stay, __ATOMIC_RELAXED);
+	uint8_t linked = stay & INODE_STAY_LINKED, times = stay ^ linked;
 
-	if (!S_ISDIR(inode->type) && stay < INODE_STAY_MAX)
-		__atomic_store_n(&inode->stay, stay < INODE_STAY_NAMED ? INODE_STAY_NAMED : INODE_STAY_MAX,
+	if (!S_ISDIR(inode->type) && times < INODE_STAY_MAX)
+		__atomic_store_n(&inode->stay, linked | (times < INODE_STAY_NAMED ? INODE_STAY_NAMED : INODE_STAY_MAX),
 				 __ATOMIC_RELAXED);
 }
 

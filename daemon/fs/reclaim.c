@@ -48,15 +48,23 @@ static bool is_spare(void *ctx, struct inode *inode)
 	if (!S_ISREG(inode->type) && !S_ISLNK(inode->type))
 		return false;
 	stay = __atomic_load_n(&inode->stay, __ATOMIC_RELAXED);
-	if (stay) {
+	if (stay & ~INODE_STAY_LINKED) {
 		__atomic_store_n(&inode->stay, stay - 1, __ATOMIC_RELAXED);
 		return false;
 	}
 	/* To close a file of another machine's may wait for that. */
 	if (inode_has(inode, INODE_WAITS) && !patience_is_endless())
 		return false;
-	return inode_fd_is_own(inode) && !fs_is_mapped(search->fs, inode) &&
-	       (search->links || !has_names(inode));
+	if (!inode_fd_is_own(inode) || fs_is_mapped(search->fs, inode))
+		return false;
+	if (search->links)
+		return true;
+	if (stay & INODE_STAY_LINKED)
+		return false;
+	if (!has_names(inode))
+		return true;
+	__atomic_store_n(&inode->stay, INODE_STAY_LINKED, __ATOMIC_RELAXED);
+	return false;
 }
 
 /*

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "daemon/fs/fs_private.h"
@@ -208,6 +209,29 @@ static void files_with_several_names_go_last(void **state)
 	fs_free(believing);
 }
 
+static unsigned int asked;	/* calls of statx(2) */
+
+int statx(int fd, const char *path, int flags, unsigned int mask, struct statx *stx)
+{
+	__atomic_fetch_add(&asked, 1, __ATOMIC_RELAXED);
+	return (int)syscall(SYS_statx, fd, path, flags, mask, stx);
+}
+
+/* A tree of hard links, as backups are: it is not asked of all, each time, how many names they have. */
+static void several_names_are_asked_for_once(void **state)
+{
+	char name[16];
+
+	(void)state;
+	for (unsigned int i = 0; i < FILES; i++) {
+		snprintf(name, sizeof(name), "too-%u", i);
+		assert_int_equal(link(host_path(f, name_of(i)), host_path(f, name)), 0);
+	}
+	asked = 0;
+	learn_all();
+	assert_in_range(asked, FILES, 6 * FILES);
+}
+
 /* New files, links and handles find room as look-ups do. */
 static void all_that_costs_a_descriptor_finds_room(void **state)
 {
@@ -342,6 +366,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_was_looked_up_lately_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(listings_let_go_of_their_own, setup, teardown),
 		cmocka_unit_test_setup_teardown(files_with_several_names_go_last, setup, teardown),
+		cmocka_unit_test_setup_teardown(several_names_are_asked_for_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(all_that_costs_a_descriptor_finds_room, setup, teardown),
 		cmocka_unit_test_setup_teardown(fifos_have_an_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_mapped_stays, setup, teardown),
