@@ -85,6 +85,10 @@ static int conclude(const struct machine *machine)
 		run_log_show_tail(&machine->vmm_log);
 		return STATUS_FAILED;
 	}
+	if (run_init_is_flooded(init)) {
+		log_error("the guest told of its end again and again; the machine was stopped");
+		return STATUS_FAILED;
+	}
 	if (init->known && !init->failure[0])
 		return init->status;
 	if (init->known) {

@@ -40,6 +40,13 @@ void run_init_start(struct run_init *init)
 	close_fd(&init->vmm);
 }
 
+static void take_end(struct run_init *init)
+{
+	init->known = true;
+	init->answered = false;
+	init->ends++;
+}
+
 /* "exit STATUS OUT ERR". */
 static void take_exit(struct run_init *init, const char *text)
 {
@@ -52,8 +59,7 @@ static void take_exit(struct run_init *init, const char *text)
 	init->out = bytes[0];
 	init->err = bytes[1];
 	init->failure[0] = '\0';
-	init->known = true;
-	init->answered = false;
+	take_end(init);
 }
 
 /* Of several ends the last counts. A line of no kind that is known is passed over. */
@@ -69,8 +75,7 @@ static void take_line(struct run_init *init)
 		line += strlen(GUEST_STATUS_FAILED);
 		snprintf(init->failure, sizeof(init->failure), "%s", *line ? line : "no reason given");
 		init->out = init->err = 0;
-		init->known = true;
-		init->answered = false;
+		take_end(init);
 	} else if (!strcmp(line, GUEST_STATUS_STARTED)) {
 		init->starts++;
 		init->took = 0;
@@ -112,7 +117,7 @@ void run_init_tell_input(struct run_init *init, uint64_t total)
 
 void run_init_tell_done(struct run_init *init)
 {
-	if (init->answered)
+	if (init->answered || run_init_is_flooded(init))
 		return;
 	init->answered = true;
 	init->say_done = true;
@@ -171,6 +176,11 @@ void run_init_move(struct run_init *init, short revents)
 		take_some(init);
 	if (revents & POLLOUT && init->fd >= 0)
 		tell_some(init);
+}
+
+bool run_init_is_flooded(const struct run_init *init)
+{
+	return init->ends > RUN_INIT_ENDS_MAX;
 }
 
 void run_init_sweep(struct run_init *init)

@@ -14,6 +14,12 @@
 
 #include "cli/run_control.h"
 
+/*
+ * Ends that are answered. One is true, and a few are a guest's root at play. What is sent without an end
+ * fills the guest's line, from which User-mode Linux reads no more then.
+ */
+#define RUN_INIT_ENDS_MAX 64
+
 struct run_init {
 	int fd;			/* our end; -1: none, or at its end */
 	int vmm;		/* the VMM's end, until it has it */
@@ -24,6 +30,7 @@ struct run_init {
 	uint64_t out, err;	/* bytes that it sent through these ports */
 	char failure[512];	/* why COMMAND was not run to its end */
 	bool answered;		/* `done` was said to that */
+	unsigned int ends;	/* how often it was told */
 	char line[512];		/* being read; what does not fit is cut off */
 	size_t len;
 	/* Lines to be sent, in this order. */
@@ -43,6 +50,8 @@ void run_init_start(struct run_init *init);
 void run_init_poll(const struct run_init *init, struct pollfd *fd);
 /* What is polled is ready. */
 void run_init_move(struct run_init *init, short revents);
+/* True when the guest has told of more ends than are answered: it will not end by itself. */
+bool run_init_is_flooded(const struct run_init *init);
 /* Take what is there, once the VMM has ended. */
 void run_init_sweep(struct run_init *init);
 

@@ -272,7 +272,8 @@ static void answer_init(struct machine *machine)
 	struct run_init *init = &machine->init;
 	uint64_t input;
 
-	if (init->starts != machine->starts) {
+	/* Where the machine boots once there is one start. What the guest's root says besides is not answered. */
+	if (init->starts && (!machine->starts || (machine->config->reboot && init->starts != machine->starts))) {
 		machine->starts = init->starts;
 		machine->input_told = false;
 		console_begin(machine->console);
@@ -321,6 +322,8 @@ static void serve_once(struct machine *machine, int signals)
 	err = console_move(machine->console, fds + POLL_CONSOLE);
 	if (err)
 		end_for_stream(machine, err);
+	if (run_init_is_flooded(&machine->init))
+		stop_vmm(machine);
 	answer_init(machine);
 	run_dump_move(machine);
 }

@@ -85,6 +85,13 @@ def test_a_guest_that_says_much(temporary):
     assert result.returncode == 42, result
 
 
+@pytest.mark.parametrize("word,status,shown", [("started", 42, b""), ("exit 5", 125, b"again and again")])
+def test_a_guest_that_says_the_same_without_an_end(temporary, word, status, shown):
+    """The host's answers would fill the line, and its last one not arrive."""
+    result = run(f"yes '{word}' > /dev/ttyS4 & sleep 0.5; exit 42")
+    assert result.returncode == status and shown in result.stderr, result
+
+
 def test_an_end_that_is_told_too_early(temporary):
     """The host answers it, and the true one later, too."""
     result = run("printf 'exit 5\\n' > /dev/ttyS4; seq 20000; exit 42")
