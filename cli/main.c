@@ -20,6 +20,7 @@ static const struct subcommand {
 } subcommands[] = {
 	{ "bench", "Measure a virtio-fs daemon without a virtual machine.", bench_main },
 	{ "run", "Run a command in a virtual machine that shares directories with this one.", run_main },
+	{ "console", "A shell in a machine of run's that runs already.", console_main },
 	{ "mount", "Mount a daemon's share on this host, without a virtual machine.", mount_main },
 	{ "ls", "List what is in a daemon's share.", ls_main },
 	{ "stat", "Show what a share says of a file.", stat_main },

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/run_find.h"
 #include "cli/run_net.h"
 #include "cli/run_start.h"
 #include "cli/run_user.h"
@@ -164,6 +165,18 @@ static int call_root(void *opaque, const char *argument)
 	return 0;
 }
 
+static int call_name(void *config, const char *argument)
+{
+	((struct run_config *)config)->name = argument;
+	if (!run_name_is_valid(argument))
+		log_error("--name %s: give letters, digits and dashes, %d at most", argument, RUN_NAME_MAX);
+	else if (run_name_is_taken(argument))
+		log_error("--name %s: a machine of that name runs", argument);
+	else
+		return 0;
+	return -EINVAL;
+}
+
 static int call_user(void *config, const char *argument)
 {
 	((struct run_config *)config)->user_name = argument;
@@ -308,6 +321,8 @@ static const struct option_row rows[] = {
 	  "COMMAND's input is empty, and this program's input is not read: in a shell's `while read` loop." },
 	{ "log", 0, OPTION_STRING, AT(log), "FILE", "Write the guest's kernel log to FILE." },
 	{ "monitor", 0, OPTION_STRING, AT(monitor), "SOCKET", "QEMU's monitor (QMP) on this Unix socket." },
+	{ "name", 0, OPTION_CALL, 0, "NAME",
+	  "What the machine is called, for `casement console NAME`; its host name, too.", .call = call_name },
 	{ "gdb", 0, OPTION_STRING, AT(gdb), "SOCKET",
 	  "Let gdb debug the guest's kernel: QEMU's stub listens on this Unix socket, or on one in a private directory, which a line on standard error names. The guest has nokaslr, so that the symbols of its vmlinux fit. With --accel uml the line names the process that gdb attaches to.",
 	  .bare = "" },

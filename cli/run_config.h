@@ -53,6 +53,7 @@ struct run_config {
 	int root_mode;			/* of `root`: enum run_root */
 	const char *include;		/* packages for the guest root of vm-root, joined by commas; NULL: none */
 	const char *kernel, *module, *qemu, *daemon, *append, *log, *monitor;
+	const char *name;		/* of the machine; NULL: none */
 	const char *dump;		/* file for the guest's memory; NULL: none */
 	const char *gdb;		/* socket of the gdb stub; "": in the control directory; NULL: no stub */
 	struct run_port ports[RUN_PORTS_MAX];

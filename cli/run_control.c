@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "cli/run_find.h"
 #include "cli/run_leftover.h"
 #include "cli/run_qemu.h"
 #include "cli/run_user.h"
@@ -193,6 +194,17 @@ static void put_share(FILE *file, const struct run_config *config, const struct 
 		share->readonly ? "ro" : "rw", options, share->name, '\0');
 }
 
+/* For programs of the host that look for it. */
+static int write_name(const struct run_control *control, const char *name)
+{
+	cleanup_close int fd = -1;
+	char path[PATH_MAX];
+
+	control_path(control, RUN_NAME_FILE, path, sizeof(path));
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	return fd < 0 || write(fd, name, strlen(name)) < 0 ? -errno : 0;
+}
+
 /* A shell where nothing else was asked for. */
 static void put_command(FILE *file, const struct run_config *config, const struct run_parts *parts)
 {
@@ -216,6 +228,8 @@ int control_write_params(const struct run_control *control, const struct run_con
 	FILE *file;
 	bool failed;
 
+	if (config->name && write_name(control, config->name))
+		log_warn("--name %s: cannot be noted: %s", config->name, strerror(errno));
 	control_path(control, "boot/" GUEST_PARAMS_FILE, path, sizeof(path));
 	file = fopen(path, "we");
 	if (!file) {
@@ -231,7 +245,7 @@ int control_write_params(const struct run_control *control, const struct run_con
 		put_record(file, "fs", "casement");
 	if (parts->uml)
 		put_record(file, "ports", "serial");
-	put_record(file, "hostname", "guest");
+	put_record(file, "hostname", config->name ? config->name : "guest");
 	if (size.rows)
 		fprintf(file, "terminal=%hux%hu%c", size.rows, size.columns, '\0');
 	if (size.rows && term)

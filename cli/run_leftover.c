@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -91,15 +90,33 @@ static bool is_named_ours(const char *name)
 	return true;
 }
 
-/* True when the directory is one of this user's runs, of which none holds it; *lock is ours then. */
-static bool is_left(int base, const char *name, int *lock)
+/* The lock of a directory of this user's runs, or -1. */
+static int open_lock(int base, const char *name)
 {
-	cleanup_close int dir = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_close int dir = -1;
 	struct stat st;
 
+	if (!is_named_ours(name))
+		return -1;
+	dir = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0 || fstat(dir, &st) || st.st_uid != geteuid() || st.st_mode & 077)
-		return false;
-	*lock = openat(dir, LOCK_FILE, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		return -1;
+	return openat(dir, LOCK_FILE, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+}
+
+bool leftover_is_held(int base, const char *name)
+{
+	cleanup_close int lock = open_lock(base, name);
+
+	return lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) && errno == EWOULDBLOCK;
+}
+
+/* True when none of this user's runs holds its directory; *lock is ours then. */
+static bool is_left(int base, const char *name, int *lock)
+{
+	struct stat st;
+
+	*lock = open_lock(base, name);
 	return *lock >= 0 && !flock(*lock, LOCK_EX | LOCK_NB) && !fstat(*lock, &st) && st.st_nlink &&
 	       S_ISREG(st.st_mode);
 }
@@ -109,7 +126,7 @@ static void sweep_one(int base, const char *name)
 	cleanup_close int lock = -1;
 	int err;
 
-	if (!is_named_ours(name) || !is_left(base, name, &lock))
+	if (!is_left(base, name, &lock))
 		return;
 	err = leftover_remove(base, name);
 	log_debug("%s of a killed run: %s", name, err ? strerror(-err) : "removed");

@@ -40,17 +40,18 @@ pid_t machine_spawn(const struct words *words, const struct child_setup *setup)
 }
 
 /* The command line; which descriptors it names is in `setup` then. */
-static void add_qemu(struct machine *machine, int gdb, struct child_setup *setup, struct words *words)
+static void add_qemu(struct machine *machine, int console, int gdb, struct child_setup *setup, struct words *words)
 {
 	const struct run_qemu_fds fds = {
 		.log = machine->kernel_log.pipe[1], .out = machine->console->vmm[CONSOLE_OUT],
 		.err = machine->console->vmm[CONSOLE_ERR], .in = machine->console->vmm[CONSOLE_IN],
-		.init = machine->init.vmm, .events = machine->events.vmm, .gdb = gdb,
+		.init = machine->init.vmm, .events = machine->events.vmm,
+		.console = console, .gdb = gdb,
 	};
 
 	run_qemu_words(machine->config, machine->parts, machine->control, &fds, words);
 	*setup = (struct child_setup){
-		.keep = { fds.log, fds.out, fds.err, fds.in, fds.init, fds.events, fds.gdb }, .n_keep = 7,
+		.keep = { fds.log, fds.out, fds.err, fds.in, fds.init, fds.events, fds.console, fds.gdb }, .n_keep = 8,
 	};
 }
 
@@ -75,19 +76,21 @@ static void add_uml(struct machine *machine, struct child_setup *setup, struct w
 
 static int start_vmm(struct machine *machine)
 {
-	cleanup_close int gdb = -1;
+	cleanup_close int gdb = -1, console = -1;
 	struct words words = { 0 };
 	struct child_setup setup;
 	pid_t pid;
 	int err;
 
 	err = run_gdb_listen(machine, &gdb);
-	if (err)
+	if (!err && !machine->parts->uml)
+		err = console = control_listen(machine->control, RUN_CONSOLE_SOCKET);
+	if (err < 0)
 		return err;
 	if (machine->parts->uml)
 		add_uml(machine, &setup, &words);
 	else
-		add_qemu(machine, gdb, &setup, &words);
+		add_qemu(machine, console, gdb, &setup, &words);
 	setup.out = setup.err = machine->vmm_log.pipe[1];
 	setup.bound = true;
 	pid = machine_spawn(&words, &setup);
@@ -319,11 +322,11 @@ static void serve_once(struct machine *machine, int signals)
 		run_log_move(&machine->kernel_log);
 	if (fds[POLL_VMM_LOG].revents)
 		run_log_move(&machine->vmm_log);
+	if (run_init_is_flooded(&machine->init))
+		stop_vmm(machine);
 	err = console_move(machine->console, fds + POLL_CONSOLE);
 	if (err)
 		end_for_stream(machine, err);
-	if (run_init_is_flooded(&machine->init))
-		stop_vmm(machine);
 	answer_init(machine);
 	run_dump_move(machine);
 }

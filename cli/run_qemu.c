@@ -4,6 +4,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/run_net.h"
 #include "common/cleanup.h"
@@ -97,7 +98,9 @@ static void add_kernel(const struct run_config *config, const struct run_parts *
 /* Of the virtio console's ports the first, 0, would be a console. */
 static void add_port(const char *name, int fd, unsigned int number, struct words *words)
 {
-	words_option(words, "-chardev", "socket,id=%s,fd=%d", name, fd);
+	const char *listens = strcmp(name, GUEST_PORT_CONSOLE) ? "" : ",server=on,wait=off";
+
+	words_option(words, "-chardev", "socket,id=%s,fd=%d%s", name, fd, listens);
 	words_option(words, "-device", "virtserialport,bus=ports.0,nr=%u,chardev=%s,name=%s", number, name, name);
 }
 
@@ -110,11 +113,12 @@ static void add_ports(const struct run_qemu_fds *fds, struct words *words)
 	words_option(words, "-add-fd", "fd=%d,set=1", fds->log);
 	words_option(words, "-chardev", "file,id=log,append=on,path=/dev/fdset/1");
 	words_option(words, "-serial", "chardev:log");
-	words_option(words, "-device", "virtio-serial-pci,id=ports,max_ports=5");
+	words_option(words, "-device", "virtio-serial-pci,id=ports,max_ports=6");
 	add_port(GUEST_PORT_OUT, fds->out, 1, words);
 	add_port(GUEST_PORT_ERR, fds->err, 2, words);
 	add_port(GUEST_PORT_IN, fds->in, 3, words);
-	add_port(GUEST_PORT_INIT, fds->init, 4, words);
+	add_port(GUEST_PORT_CONSOLE, fds->console, 4, words);
+	add_port(GUEST_PORT_INIT, fds->init, 5, words);
 }
 
 /* A device of its own kind: its front end in QEMU knows tag and queues, and has no window. */

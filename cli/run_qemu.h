@@ -12,6 +12,7 @@
 #define RUN_BOOT_SOCKET "boot.sock"
 #define RUN_ROOT_SOCKET "root.sock"
 #define RUN_MODULES_SOCKET "modules.sock"
+#define RUN_CONSOLE_SOCKET "console"	/* a shell in the guest: casement console */
 #define RUN_SHARE_SOCKET "share%u.sock"
 
 /* True when this share is served through a window. QEMU maps all writable, so ro has none. */
@@ -27,11 +28,11 @@ bool run_reboots_anew(const struct run_config *config, const struct run_parts *p
 
 /*
  * What QEMU inherits: a pipe for the kernel's log; connected sockets for the guest's ports of output, errors,
- * input and init, for QEMU's own events; a socket
- * that listens for gdb, or -1.
+ * input and init, for QEMU's own events; sockets
+ * that listen: for casement console, and for gdb, or -1.
  */
 struct run_qemu_fds {
-	int log, out, err, in, init, events, gdb;
+	int log, out, err, in, init, events, console, gdb;
 };
 
 void run_qemu_words(const struct run_config *config, const struct run_parts *parts,

@@ -13,6 +13,7 @@ enum casement_status {
 
 int bench_main(int argc, char **argv);
 int run_main(int argc, char **argv);
+int console_main(int argc, char **argv);
 int mount_main(int argc, char **argv);
 int ls_main(int argc, char **argv);
 int stat_main(int argc, char **argv);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "guest/console.h"
 #include "guest/mounts.h"
 #include "guest/port.h"
 #include "guest/report.h"
@@ -88,15 +89,17 @@ static bool reap(pid_t pid, int *status)
 
 		if (ended <= 0)
 			return found;
+		raw = WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITSTATUS(raw);
+		console_reaped(ended, raw);
 		if (ended == pid) {
-			*status = WIFSIGNALED(raw) ? 128 + WTERMSIG(raw) : WEXITSTATUS(raw);
+			*status = raw;
 			found = true;
 		}
 	}
 }
 
 /* What is waited for; the streams are the last. */
-enum { POLL_SIGNALS, POLL_INIT, POLL_STREAMS };
+enum { POLL_SIGNALS, POLL_INIT, POLL_CONSOLE, POLL_STREAMS = POLL_CONSOLE + CONSOLE_POLLS };
 
 /* True once the command is gone. */
 static bool serve_once(pid_t pid, int signals, struct streams *streams, int *status)
@@ -108,12 +111,14 @@ static bool serve_once(pid_t pid, int signals, struct streams *streams, int *sta
 	struct signalfd_siginfo info;
 	struct report_word word;
 
+	console_poll(fds + POLL_CONSOLE);
 	streams_poll(streams, fds + POLL_STREAMS);
 	if (poll(fds, POLL_STREAMS + STREAMS, -1) < 0)
 		return false;
 	if (fds[POLL_INIT].revents)
 		while (report_listen(&word))
 			streams_told(streams, &word);
+	console_move(fds + POLL_CONSOLE);
 	streams_move(streams, fds + POLL_STREAMS);
 	return fds[POLL_SIGNALS].revents && read(signals, &info, sizeof(info)) > 0 && reap(pid, status);
 }
@@ -153,6 +158,7 @@ struct command_end command_run(const struct guest_params *params)
 	signals = signalfd(-1, &child, SFD_CLOEXEC);
 	if (signals < 0)
 		report_failure("the guest has no signalfd: %s", strerror(errno));
+	console_init();
 	pid = start(params, &streams);
 	report_started();
 	end.status = supervise(pid, signals, &streams);

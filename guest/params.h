@@ -61,6 +61,16 @@
 #define GUEST_PORT_ERR "casement.err"	/* its errors, where it has no terminal */
 #define GUEST_PORT_IN "casement.in"	/* its input */
 #define GUEST_PORT_INIT "casement.init"	/* the lines */
+/*
+ * A shell's terminal; not with serial lines. Its bytes and, between them, words (common/stuffed.h): the host
+ * begins with GUEST_CONSOLE_OPEN "NONCE ROWSxCOLUMNS TERM", and the shell with GUEST_CONSOLE_OPEN "NONCE" (what
+ * comes before that was for another). GUEST_CONSOLE_SIZE "ROWSxCOLUMNS" follows a change, and
+ * GUEST_CONSOLE_END "STATUS" is the shell's end.
+ */
+#define GUEST_PORT_CONSOLE "casement.console"
+#define GUEST_CONSOLE_OPEN "open "
+#define GUEST_CONSOLE_SIZE "size "
+#define GUEST_CONSOLE_END "end "
 
 /* The same by serial lines. ttyS0 is always the kernel's log. */
 #define GUEST_TTY_OUT "/dev/ttyS1"

@@ -20,7 +20,7 @@
 
 static const char *const port_names[PORTS] = {
 	[PORT_OUT] = GUEST_PORT_OUT, [PORT_ERR] = GUEST_PORT_ERR, [PORT_IN] = GUEST_PORT_IN,
-	[PORT_INIT] = GUEST_PORT_INIT,
+	[PORT_CONSOLE] = GUEST_PORT_CONSOLE, [PORT_INIT] = GUEST_PORT_INIT,
 };
 
 static const char *const port_lines[PORTS] = {
@@ -28,7 +28,7 @@ static const char *const port_lines[PORTS] = {
 	[PORT_INIT] = GUEST_TTY_INIT,
 };
 
-static int port_fds[PORTS] = { -1, -1, -1, -1 };	/* [I] */
+static int port_fds[PORTS] = { -1, -1, -1, -1, -1 };	/* [I] */
 
 int port_fd(enum port port)
 {
@@ -55,6 +55,8 @@ static int open_line(const char *path)
 static int open_lines(void)
 {
 	for (int i = 0; i < PORTS; i++) {
+		if (!port_lines[i])
+			continue;
 		port_fds[i] = open_line(port_lines[i]);
 		if (port_fds[i] < 0)
 			return port_fds[i];

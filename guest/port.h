@@ -13,6 +13,7 @@ enum port {
 	PORT_OUT,	/* the command's output, or its terminal's */
 	PORT_ERR,	/* its errors, where it has no terminal */
 	PORT_IN,	/* its input */
+	PORT_CONSOLE,	/* a shell's; none with `serial` */
 	PORT_INIT,	/* init's lines and the host's */
 	PORTS
 };
