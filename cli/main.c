@@ -45,6 +45,13 @@ static void print_help(void)
 	printf("\n'casement SUBCOMMAND --help' tells more.\n");
 }
 
+/* For the manual (docs/man/make-man.sh). */
+static void print_man(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(subcommands); i++)
+		printf(".TP\n.BR casement\\-%s (1)\n%s\n", subcommands[i].name, subcommands[i].help);
+}
+
 /*
  * Else a socket or a file of ours would be read or written in their place. Input and output are opened
  * for the other direction: reading or writing them is an error, EBADF, as it is with a closed stream.
@@ -100,6 +107,11 @@ int main(int argc, char **argv)
 		return help_main(argv[2]);
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
 		print_help();
+		return 0;
+	}
+	if (!strcmp(argv[1], "--help-man") || !strcmp(argv[1], "--help-man-refused")) {
+		if (!strcmp(argv[1], "--help-man"))
+			print_man();
 		return 0;
 	}
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
