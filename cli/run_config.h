@@ -66,7 +66,7 @@ struct run_config {
 	const char *daemon_args[RUN_DAEMON_ARGS_MAX];
 	unsigned int n_daemon_args;
 	int cache, dax, driver, net, accel, log_level;	/* indices into the choices below */
-	bool no_share, no_window, no_input, allow_mmap, reboot, verbose;
+	bool no_share, no_window, no_input, allow_mmap, reboot, systemd, verbose;
 	char **command;			/* NULL-terminated; empty: a shell */
 };
 

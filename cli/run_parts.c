@@ -313,6 +313,22 @@ static int check_named(const struct run_config *config)
 	return err || !config->kernel ? err : check_kernel(config);
 }
 
+/* As guest/systemd.c looks for it. */
+static int check_systemd(const struct run_config *config, const struct run_parts *parts)
+{
+	static const char *const places[] = { "usr/lib/systemd/systemd", "lib/systemd/systemd" };
+	char path[PATH_MAX];
+
+	for (size_t i = 0; config->systemd && i < ARRAY_SIZE(places); i++)
+		if ((size_t)snprintf(path, sizeof(path), "%s/%s", parts->root, places[i]) < sizeof(path) && !access(path, F_OK))
+			return 0;
+	if (!config->systemd)
+		return 0;
+	log_error("--systemd: %s has no systemd; %s", config->root ? config->root : "the small Debian",
+		  config->root ? "name a root that has" : "give --include systemd-sysv, or --root /:cow for this system's");
+	return -ENOENT;
+}
+
 static int find_module(const struct run_config *config, struct run_parts *parts)
 {
 	struct stat st;
@@ -364,5 +380,7 @@ int run_parts_find(const struct run_config *config, struct run_parts *parts)
 	err = find_module(config, parts);
 	if (!err)
 		err = find_guest(config, parts);
+	if (!err)
+		err = check_systemd(config, parts);
 	return err || parts->uml ? err : find_qemu(config, parts);
 }

@@ -85,14 +85,18 @@ static void add_machine(const struct run_config *config, const struct run_parts 
  */
 #define APPEND_EMULATED " no_timer_check init_on_alloc=1 cryptomgr.notests watchdog_thresh=60"
 
+/* For systemd: no disk of the host's is here, and no console for a login. A crash of it is the end. */
+#define APPEND_SYSTEMD " systemd.unit=multi-user.target systemd.crash_reboot=1 systemd.gpt_auto=no systemd.getty_auto=no fstab=no"
+
 /* panic=-1: a dead kernel resets the machine at once, and that ends QEMU. */
 static void add_kernel(const struct run_config *config, const struct run_parts *parts,
 		       struct words *words)
 {
 	words_option(words, "-kernel", "%s", parts->kernel);
 	words_option(words, "-append",
-		     "root=" GUEST_BOOT_TAG " rootfstype=virtiofs ro init=/init console=ttyS0 panic=-1%s%s%s%s",
-		     parts->kvm ? "" : APPEND_EMULATED, config->gdb || config->dump ? " nokaslr" : "", config->append ? " " : "", config->append ? config->append : "");
+		     "root=" GUEST_BOOT_TAG " rootfstype=virtiofs ro init=/init console=ttyS0 panic=-1%s%s%s%s%s",
+		     parts->kvm ? "" : APPEND_EMULATED, config->gdb || config->dump ? " nokaslr" : "",
+		     config->systemd ? APPEND_SYSTEMD : "", config->append ? " " : "", config->append ? config->append : "");
 }
 
 /* Of the virtio console's ports the first, 0, would be a console. */

@@ -39,6 +39,7 @@ int run_uml_check(const struct run_config *config)
 		{ config->qemu, "--qemu", "is not QEMU" },
 		{ config->monitor, "--monitor", "is not QEMU, whose monitor that is" },
 		{ config->gdb && *config->gdb, "--gdb=SOCKET", "is a process that gdb attaches to; give --gdb" },
+		{ config->systemd, "--systemd", "has no control groups, which systemd needs" },
 		{ config->dump, "--dump", "is a process, whose memory gcore(1) writes" },
 		{ config->n_ports, "--publish", "is not QEMU, which has the network" },
 		{ config->net, "--net", "is not QEMU, which has the network" },

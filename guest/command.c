@@ -2,6 +2,7 @@
 /* The guest's command; see command.h. */
 #include "guest/command.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -123,6 +125,49 @@ static bool serve_once(pid_t pid, int signals, struct streams *streams, int *sta
 	return fds[POLL_SIGNALS].revents && read(signals, &info, sizeof(info)) > 0 && reap(pid, status);
 }
 
+static pid_t parent_of(const char *process)
+{
+	cleanup_fclose FILE *file = NULL;
+	char path[300], line[512];
+	const char *end;
+	pid_t parent = 0;
+
+	snprintf(path, sizeof(path), "/proc/%s/stat", process);
+	file = fopen(path, "re");
+	/* The program's name, in brackets, may have any byte in it. */
+	end = file && fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+	return end && sscanf(end, ") %*c %d", &parent) == 1 ? parent : 0;
+}
+
+/* True when there were children. */
+static bool kill_children(void)
+{
+	DIR *processes = opendir("/proc");
+	struct dirent *entry;
+	bool found = false;
+
+	while (processes && (entry = readdir(processes))) {
+		if (strspn(entry->d_name, "0123456789") != strlen(entry->d_name) || parent_of(entry->d_name) != getpid())
+			continue;
+		kill(atoi(entry->d_name), SIGKILL);
+		found = true;
+	}
+	if (processes)
+		closedir(processes);
+	return found;
+}
+
+/* All processes but this; below systemd, those that the command has started. */
+static void kill_others(void)
+{
+	if (getpid() == 1)
+		kill(-1, SIGKILL);
+	else
+		/* The children of one that has ended are ours then. */
+		while (kill_children())
+			waitpid(-1, NULL, 0);
+}
+
 /*
  * Until the command is gone, then also everything it left running: those hold
  * the pipes open, and the shares busy.
@@ -136,7 +181,7 @@ static int supervise(pid_t pid, int signals, struct streams *streams)
 		if (!serve_once(pid, signals, streams, &status))
 			continue;
 		gone = true;
-		kill(-1, SIGKILL);
+		kill_others();
 	}
 	while (waitpid(-1, NULL, 0) > 0)
 		;
@@ -152,6 +197,7 @@ struct command_end command_run(const struct guest_params *params)
 	pid_t pid;
 
 	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);

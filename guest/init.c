@@ -23,6 +23,7 @@
 #include "guest/params.h"
 #include "guest/port.h"
 #include "guest/report.h"
+#include "guest/systemd.h"
 #include "guest/user.h"
 
 /* The kernel opened its log port for us; output there would mix with the log. */
@@ -67,27 +68,63 @@ static void move_to_memory(const char *path)
 		fexecve(to, argv, environ);
 }
 
-int main(int argc, char **argv)
+static void read_params(const char *path, struct guest_params *params)
 {
-	struct guest_params params;
-	struct command_end end;
-	int err;
+	int err = guest_params_read(path, params);
 
-	(void)argc;
-	move_to_memory(argv[0]);
-	mounts_early();
-	err = guest_params_read("/" GUEST_PARAMS_FILE, &params);
 	if (err)
 		report_failure("the guest cannot read its parameters: %s", strerror(-err));
-	/*
-	 * Before any device changes its driver: User-mode Linux takes an interrupt for free that a device's driver
-	 * has let go of, although the device keeps it, and would give it to a line that is opened then, which fails.
-	 */
-	err = ports_open(params.serial);
+}
+
+static void open_ports(bool serial)
+{
+	int err = ports_open(serial);
+
 	if (err)
 		report_failure("the guest has no ports to the host: %s",
 			       err == -ENODEV ? "its kernel does not have virtio-console built in (CONFIG_VIRTIO_CONSOLE=y)" :
 			       strerror(-err));
+}
+
+static void __attribute__((noreturn)) run_command(const struct guest_params *params)
+{
+	struct command_end end = command_run(params);
+
+	mounts_release(params);
+	report_exit(end.status, end.out, end.err);
+}
+
+/* As a service of systemd's. */
+static void __attribute__((noreturn)) serve_systemd(const char *word)
+{
+	struct guest_params params;
+
+	read_params(SYSTEMD_PARAMS, &params);
+	open_ports(params.serial);
+	if (strcmp(word, SYSTEMD_COMMAND))
+		report_failure("the guest's systemd did not boot: it is in its emergency or rescue mode; --log FILE has what it said");
+	set_environment();
+	if (chdir(getenv("HOME")))
+		report_note("no %s: %s", getenv("HOME"), strerror(errno));
+	run_command(&params);
+}
+
+int main(int argc, char **argv)
+{
+	struct guest_params params;
+
+	if (argc > 1 && getpid() != 1)
+		serve_systemd(argv[1]);
+	move_to_memory(argv[0]);
+	mounts_early();
+	read_params("/" GUEST_PARAMS_FILE, &params);
+	if (params.systemd)
+		systemd_keep("/" GUEST_PARAMS_FILE);
+	/*
+	 * Before any device changes its driver: User-mode Linux takes an interrupt for free that a device's driver
+	 * has let go of, although the device keeps it, and would give it to a line that is opened then, which fails.
+	 */
+	open_ports(params.serial);
 	leave_console();
 	if (strcmp(params.fs, "virtiofs"))
 		driver_take();
@@ -104,7 +141,7 @@ int main(int argc, char **argv)
 	if (params.load)
 		modules_load("/", params.load);
 	user_prepare(&params);
-	end = command_run(&params);
-	mounts_release(&params);
-	report_exit(end.status, end.out, end.err);
+	if (params.systemd)
+		systemd_become();
+	run_command(&params);
 }

@@ -13,6 +13,7 @@
  *   hostname=NAME
  *   terminal=ROWSxCOLUMNS         the command gets a terminal; without: pipes
  *   mount=TYPE,TAG,ro|rw,OPTIONS/NAME  a share, mounted at GUEST_MOUNT_DIR/NAME; in order
+ *   systemd=                      the root's systemd is the first process, and the command a service of it
  *   load=NAME                     a module that is of use, if there is one
  *   net=                          there is a network, GUEST_NET_NET
  *   user=NAME:UID:GID:HOME:SHELL  whom the command runs as; without: root
@@ -115,6 +116,7 @@ struct guest_params {
 	unsigned short rows, columns;
 	struct guest_mount mounts[GUEST_MOUNTS_MAX];
 	unsigned int n_mounts;
+	bool systemd;
 	const char *load;	/* a module, or NULL */
 	bool net;
 	struct guest_user user;	/* name NULL: root */
