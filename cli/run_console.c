@@ -155,12 +155,14 @@ void console_start(struct console *console)
 		set_keys(console);
 }
 
-void console_begin(struct console *console)
+void console_begin(struct console *console, const char *mark)
 {
 	struct relay *in = &console->relays[CONSOLE_IN];
 	int own = console->own[STDIN_FILENO];
 
-	in->total = 0;
+	in->total = in->done = 0;
+	in->len = strlen(mark);
+	memcpy(in->buf, mark, in->len);
 	console->begun = true;
 	if (console->ended || !console->input) {
 		console->ended = true;

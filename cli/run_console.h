@@ -47,8 +47,8 @@ struct run_terminal_size console_size(const struct console *console);
 /* The VMM runs, and its ends are closed here. Keys that send signals are for this program again. */
 void console_start(struct console *console);
 
-/* The guest's command runs: it gets our input, and all keys where that is a terminal. */
-void console_begin(struct console *console);
+/* The guest's command runs: it gets our input, behind `mark`, and all keys where that is a terminal. */
+void console_begin(struct console *console, const char *mark);
 
 /* The guest has read `took` bytes of its input; it may have `room` more. */
 void console_limit(struct console *console, uint64_t took, uint64_t room);

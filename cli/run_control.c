@@ -250,6 +250,8 @@ int control_write_params(const struct run_control *control, const struct run_con
 		fprintf(file, "terminal=%hux%hu%c", size.rows, size.columns, '\0');
 	if (size.rows && term)
 		fprintf(file, "env=TERM=%s%c", term, '\0');
+	if (config->reboot && !run_reboots_anew(config, parts))
+		put_record(file, "reboot", "");
 	if (config->systemd)
 		put_record(file, "systemd", "");
 	/* By it the kernel tells QEMU what a core of it shall say of it (VMCOREINFO). */

@@ -76,7 +76,9 @@ static void take_line(struct run_init *init)
 		snprintf(init->failure, sizeof(init->failure), "%s", *line ? line : "no reason given");
 		init->out = init->err = 0;
 		take_end(init);
-	} else if (!strcmp(line, GUEST_STATUS_STARTED)) {
+	} else if (!strncmp(line, GUEST_STATUS_STARTED, strlen(GUEST_STATUS_STARTED))) {
+		line += strlen(GUEST_STATUS_STARTED);
+		snprintf(init->mark, sizeof(init->mark), "%s", *line ? line + 1 : "");
 		init->starts++;
 		init->took = 0;
 	} else if (!strncmp(line, GUEST_STATUS_TOOK, strlen(GUEST_STATUS_TOOK))) {

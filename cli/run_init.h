@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "cli/run_control.h"
+#include "guest/params.h"
 
 /*
  * Ends that are answered. One is true, and a few are a guest's root at play. What is sent without an end
@@ -24,6 +25,7 @@ struct run_init {
 	int fd;			/* our end; -1: none, or at its end */
 	int vmm;		/* the VMM's end, until it has it */
 	unsigned int starts;	/* how often COMMAND was started: again after a reboot */
+	char mark[GUEST_MARK_MAX];	/* that the last start's input begins with; may be empty */
 	uint64_t took;		/* bytes of input that the guest has read, since the last start */
 	bool known;		/* the guest said how COMMAND ended: */
 	int status;		/* COMMAND's; valid if `failure` is empty */

@@ -279,7 +279,7 @@ static void answer_init(struct machine *machine)
 	if (init->starts && (!machine->starts || (machine->config->reboot && init->starts != machine->starts))) {
 		machine->starts = init->starts;
 		machine->input_told = false;
-		console_begin(machine->console);
+		console_begin(machine->console, init->mark);
 	}
 	if (machine->parts->uml)
 		console_limit(machine->console, init->took, GUEST_LINE_ROOM);

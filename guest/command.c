@@ -206,7 +206,7 @@ struct command_end command_run(const struct guest_params *params)
 		report_failure("the guest has no signalfd: %s", strerror(errno));
 	console_init();
 	pid = start(params, &streams);
-	report_started();
+	report_started(streams.mark);
 	end.status = supervise(pid, signals, &streams);
 	end.out = streams.relays[STREAM_OUT].total;
 	end.err = streams.relays[STREAM_ERR].total;

@@ -105,6 +105,8 @@ static int parse_record(char *record, struct guest_params *params, char ***env, 
 		params->terminal = sscanf(value, "%hux%hu", &params->rows, &params->columns) == 2;
 	else if (!strcmp(record, "mount"))
 		return parse_mount(value, params);
+	else if (!strcmp(record, "reboot"))
+		params->reboot = true;
 	else if (!strcmp(record, "systemd"))
 		params->systemd = true;
 	else if (!strcmp(record, "load"))

@@ -13,6 +13,7 @@
  *   hostname=NAME
  *   terminal=ROWSxCOLUMNS         the command gets a terminal; without: pipes
  *   mount=TYPE,TAG,ro|rw,OPTIONS/NAME  a share, mounted at GUEST_MOUNT_DIR/NAME; in order
+ *   reboot=                       the ports may have input for the command of an earlier boot
  *   systemd=                      the root's systemd is the first process, and the command a service of it
  *   load=NAME                     a module that is of use, if there is one
  *   net=                          there is a network, GUEST_NET_NET
@@ -22,7 +23,8 @@
  *   env=NAME=VALUE
  *   arg=WORD                      the command, word by word
  *
- * The guest says "started" when the command runs. Where the ports are serial lines it says "took
+ * The guest says "started" when the command runs; with reboot= "started MARK", and the host's input
+ * for it begins behind that mark. Where the ports are serial lines it says "took
  * BYTES", how many of its input it has read from the port: the host sends GUEST_LINE_ROOM more than
  * that at most. User-mode Linux never reads from a line again once its buffer was full. The guest
  * says "exit STATUS OUT ERR" or "failed TEXT" when it is done; OUT and ERR are the bytes that it
@@ -52,6 +54,7 @@
 #define GUEST_TOLD_SIZE "size "
 #define GUEST_TOLD_INPUT_END "input-end "
 #define GUEST_TOLD_DONE "done"
+#define GUEST_MARK_MAX 32	/* bytes, with a NUL */
 #define GUEST_LINE_ROOM 2048	/* bytes of input on their way through a serial line */
 #define GUEST_MOUNT_DIR "/mnt"
 #define GUEST_MOUNTS_MAX 32
@@ -116,6 +119,7 @@ struct guest_params {
 	unsigned short rows, columns;
 	struct guest_mount mounts[GUEST_MOUNTS_MAX];
 	unsigned int n_mounts;
+	bool reboot;		/* a mark divides the input from that of an earlier boot */
 	bool systemd;
 	const char *load;	/* a module, or NULL */
 	bool net;

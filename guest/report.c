@@ -54,9 +54,13 @@ static int say(const char *text)
 	return 0;
 }
 
-void report_started(void)
+void report_started(const char *mark)
 {
-	int err = say(GUEST_STATUS_STARTED);
+	char line[sizeof(GUEST_STATUS_STARTED) + GUEST_MARK_MAX + 1];
+	int err;
+
+	snprintf(line, sizeof(line), GUEST_STATUS_STARTED "%s%s", *mark ? " " : "", mark);
+	err = say(line);
 
 	if (err)
 		report_note("cannot tell that the command runs: %s", strerror(-err));

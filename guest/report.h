@@ -10,7 +10,7 @@
 void report_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The command runs now: the host may send its input. */
-void report_started(void);
+void report_started(const char *mark);
 
 /* How much of the input was read from its port. */
 void report_took(uint64_t total);

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -56,6 +58,16 @@ static int open_pipes(struct streams *streams)
 	return err ? err : open_pipe(&streams->child[2], &streams->relays[STREAM_ERR].from, false);
 }
 
+/* Its first byte is in it once, so that a search of it never goes back. */
+static void make_mark(char mark[GUEST_MARK_MAX])
+{
+	unsigned long long random = 0;
+
+	if (getrandom(&random, sizeof(random), 0) < 0)
+		random = (unsigned long long)getpid();
+	snprintf(mark, GUEST_MARK_MAX, "!%016llx", random);
+}
+
 int streams_open(struct streams *streams, const struct guest_params *params)
 {
 	*streams = (struct streams){
@@ -67,6 +79,8 @@ int streams_open(struct streams *streams, const struct guest_params *params)
 			[STREAM_IN] = { .from = port_fd(PORT_IN), .to = -1 },
 		},
 	};
+	if (params->reboot)
+		make_mark(streams->mark);
 	return params->terminal ? open_terminal(streams, params) : open_pipes(streams);
 }
 
@@ -108,6 +122,23 @@ static void end_input(struct streams *streams)
 		close_fd(&in->to);
 }
 
+/* Throw away what was for another command. */
+static void pass_to_mark(struct streams *streams, struct relay *in)
+{
+	size_t n = 0;
+
+	while (n < in->len && streams->mark[streams->marked]) {
+		char byte = in->buf[n++];
+
+		if (byte == streams->mark[streams->marked])
+			streams->marked++;
+		else
+			streams->marked = byte == streams->mark[0];
+	}
+	in->done = n;
+	in->total -= n;
+}
+
 /* No process reads the input any more: what the host still sends stays in the port. */
 static void give_up_input(struct streams *streams)
 {
@@ -138,8 +169,8 @@ void streams_move(struct streams *streams, const struct pollfd fds[STREAMS])
 
 		if (!fds[i].revents)
 			continue;
-		if (!relay_is_full(relay))
-			relay_read(relay);
+		if (!relay_is_full(relay) && relay_read(relay) && i == STREAM_IN && streams->mark[streams->marked])
+			pass_to_mark(streams, relay);
 		if (relay_is_full(relay))
 			err = relay_write(relay);
 		if (err && i == STREAM_IN)

@@ -21,6 +21,8 @@ struct streams {
 	int terminal;			/* the terminal's master; -1: pipes */
 	int child[3];			/* the command's descriptors 0 to 2 */
 	struct relay relays[STREAMS];
+	char mark[GUEST_MARK_MAX];	/* what comes before it is for the command of an earlier boot; may be empty */
+	size_t marked;			/* bytes of it that have come */
 	bool serial;			/* the ports are serial lines */
 	uint64_t took;			/* bytes of input that the host was told we read */
 	bool input_known;		/* the host's input has ended, */

@@ -90,6 +90,18 @@ def test_input_that_the_command_does_not_read():
     os.close(write)
 
 
+def test_input_and_a_reboot(tmp_path):
+    """What was sent to the command of the first boot is gone with it; the second gets all of the rest, and its end."""
+    lines = b"".join(b"%07d\n" % number for number in range(SIZE // 8))
+    (tmp_path / "input").write_bytes(lines)
+    script = "if [ -e booted ]; then cat; exit; fi; touch booted; sync; read line; echo b > /proc/sysrq-trigger; read never"
+    (tmp_path / "share").mkdir()
+    with open(tmp_path / "input", "rb") as file:
+        result = run("auto", "sh", "-c", script, options=["--reboot", "--share", f"{tmp_path}/share:t"], stdin=file)
+    assert result.returncode == 0 and 0 < len(result.stdout) < len(lines), result
+    assert lines.endswith(result.stdout)
+
+
 def test_input_that_cannot_be_read(tmp_path):
     """It is no empty input. What nohup(1) makes of a terminal, open for writing alone, is."""
     fd = os.open(tmp_path, os.O_RDONLY)
