@@ -7,7 +7,6 @@ speed, with one processor, without a window, and cannot be rebooted, paused or s
 test of what programs see takes a native one; one of devices takes QEMU's. With a kernel of the
 developer's (CASEMENT_TEST_KERNEL) all are in QEMU, on that.
 """
-import fcntl
 import os
 import pathlib
 import subprocess
@@ -15,9 +14,10 @@ import subprocess
 import pytest
 
 from agent import Agent
-from guests import BUILD, KERNEL, MODULE, TOP, starter
+from guests import BUILD, DEVICES, KERNEL, MODULE, TOP, starter
 from kmod_guest import LEAVE, take
 from lent import Lender, Machine
+from modules import module_for
 
 # Fixtures whose tests have one machine after the other.
 LENT = ["window", "processors"]
@@ -98,40 +98,27 @@ def share(tmp_path):
     subprocess.run(["rm", "-rf", directory], check=True)
 
 
-# Both of QEMU's devices: its own for virtio-fs, and the generic one with a window.
-DEVICES = {"fs-pci": [], "window": ["--window", "64M"]}
-
-
 @pytest.fixture(params=DEVICES)
 def device(request):
     return DEVICES[request.param]
 
 
-def build_module(directory, *words):
-    """One worker builds, and the others find it built."""
-    directory.mkdir(exist_ok=True)
-    with open(directory / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        subprocess.run([TOP / "scripts/kmod", *words, TOP / "kmod", directory], check=True)
-    return directory / "casement.ko"
-
-
 @pytest.fixture(scope="session")
 def module():
     """Our own guest driver, built for the kernel that guests in QEMU boot."""
-    return pathlib.Path(MODULE) if MODULE else build_module(BUILD / "kmod")
+    return pathlib.Path(MODULE) if MODULE else module_for("", BUILD / "kmod")
 
 
 @pytest.fixture(scope="session")
 def checked_module():
     """The same for the kernel of `checked`."""
-    return pathlib.Path(MODULE) if MODULE else build_module(BUILD / "kmod-uml-debug", "--uml-debug")
+    return pathlib.Path(MODULE) if MODULE else module_for("--uml-debug", BUILD / "kmod-uml-debug")
 
 
 @pytest.fixture(scope="session")
 def native_module():
     """And for that of `natives`."""
-    return pathlib.Path(MODULE) if MODULE else build_module(BUILD / "kmod-uml", "--uml")
+    return pathlib.Path(MODULE) if MODULE else module_for("--uml", BUILD / "kmod-uml")
 
 
 def on_our_driver(start, share, module):

@@ -34,6 +34,9 @@ COMPLAINTS = re.compile(
     r"WARNING:|BUG:|UBSAN:|Oops|hung task|blocked for more than|Call Trace|general protection|"
     r"rcu_preempt detected stalls|suspected memory leaks|possible recursive locking|circular locking")
 
+# Both of QEMU's devices: its own for virtio-fs, and the generic one with a window.
+DEVICES = {"fs-pci": [], "window": ["--window", "64M"]}
+
 # Lines of the log that are shown from the first complaint on: a call trace and what is held.
 CONTEXT = 80
 

@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
-from conftest import build_module
 from guests import BUILD, KERNEL, PATIENCE, TOP
 from kmod_guest import CLEAN
+from modules import module_for
 
 # In each directory: more processes than processors, then one alone; names, data, a mapping, and a lock.
 WORK = r"""
@@ -43,7 +43,7 @@ SHARES = {"auto": ["--cache=auto", "--posix-lock"], "never": ["--cache=never", "
 def test_nothing_sleeps_where_it_may_not(machines, share):
     """On two processors, with a window; "scheduling while atomic" is a complaint of the kernel's."""
     said = subprocess.run([TOP / "scripts/vm-root", "--print", "rt"], check=True, capture_output=True, text=True).stdout
-    module = build_module(BUILD / "kmod-rt", "--rt")
+    module = module_for("--rt", BUILD / "kmod-rt")
     words = ["--driver", "casement", "--module", module, "--kernel", said.strip().removeprefix("RT=") + "/kernel",
              "--cpus", 2, "--window", "64M"]
     for name, options in SHARES.items():
