@@ -20,6 +20,7 @@ TSAN  := build-tsan
 FUZZ  := build-fuzz
 COV   := build-cov
 PREFIX := /usr/local
+STRICT := -Dtests=true -Dwerror=true
 PYTHON := /usr/bin/python3
 
 all: $(BUILD)/build.ninja
@@ -27,12 +28,14 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	@scripts/setup build
-	@meson setup $(BUILD) --prefix=$(PREFIX) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@meson setup $(BUILD) --prefix=$(PREFIX) $(SETUP) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@mv $(BUILD).log $(BUILD)/setup.log
 
+# What the sanitizers add takes the compiler longest, with -O2 half as long again; they need no more of -g than lines.
+SANITIZED := $(STRICT) -Db_lundef=false -Doptimization=1
 $(ASAN)/build.ninja:
 	@scripts/setup build test
-	@meson setup $(ASAN) -Dtests=true -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false >$(ASAN).log 2>&1 || { cat $(ASAN).log; exit 1; }
+	@meson setup $(ASAN) $(SANITIZED) -Db_sanitize=address,undefined -Dc_args=-g1 >$(ASAN).log 2>&1 || { cat $(ASAN).log; exit 1; }
 	@mv $(ASAN).log $(ASAN)/setup.log
 
 # A working guest in two minutes: two machines and this one in one directory.
@@ -45,8 +48,13 @@ demo:
 # Everything: units, the daemon over its socket (also under ASan and UBSan, and TSan), guests,
 # native ones and real machines. SLOWEST=10 lists the slowest ten.
 SLOWEST ?= 0
-check: prepare-fast prepare-race prepare-vm
+check: prepare-check prepare-fast prepare-race prepare-vm
 	@tests/check --slowest $(SLOWEST) units sanitized races machines
+
+# Meson asks the compiler one question after the other, for each of these: side by side.
+prepare-check:
+	@scripts/setup build test
+	@$(MAKE) -j --no-print-directory SETUP='$(STRICT)' $(BUILD)/build.ninja $(ASAN)/build.ninja $(TSAN)/build.ninja
 
 check-fast: prepare-fast
 	@tests/check --slowest $(SLOWEST) units sanitized
@@ -63,7 +71,7 @@ prepare-fast: prepare-build
 
 # gcc's TSan does not know atomic_thread_fence(), and says so at each.
 $(TSAN)/build.ninja:
-	@meson setup $(TSAN) -Dtests=true -Dwerror=true -Db_sanitize=thread -Db_lundef=false -Dc_args=-Wno-tsan >$(TSAN).log 2>&1 || { cat $(TSAN).log; exit 1; }
+	@meson setup $(TSAN) $(SANITIZED) -Db_sanitize=thread '-Dc_args=-g1 -Wno-tsan' >$(TSAN).log 2>&1 || { cat $(TSAN).log; exit 1; }
 	@mv $(TSAN).log $(TSAN)/setup.log
 
 prepare-race: prepare-build
@@ -73,11 +81,13 @@ prepare-race: prepare-build
 prepare-vm: prepare-build
 	@scripts/setup build test vm uml
 
-# The tests' build allows no warning. Other builds do: a newer compiler may have new ones.
+# The tests' build allows no warning. Other builds do: a newer compiler may have new ones. To be told what it
+# knows already makes Meson ask the compiler all again.
+IS_STRICT = grep -o '"name": "\(tests\|werror\)", "value": true' $(BUILD)/meson-info/intro-buildoptions.json | grep -c .
 prepare-build:
 	@scripts/setup build test
-	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
-	@meson configure $(BUILD) -Dtests=true -Dwerror=true
+	@$(MAKE) --no-print-directory SETUP='$(STRICT)' $(BUILD)/build.ninja
+	@[ "$$($(IS_STRICT))" = 2 ] || meson configure $(BUILD) $(STRICT)
 	@$(MAKE) --no-print-directory all
 
 # What the tests run of daemon, library and command: half an hour.
@@ -157,4 +167,4 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@bench/compare --docs
 
-.PHONY: all kmod kmod-uml bench demo check check-fast check-vm check-race coverage fuzz soak install clean prepare-fast prepare-race prepare-vm prepare-build
+.PHONY: all kmod kmod-uml bench demo check check-fast check-vm check-race coverage fuzz soak install clean prepare-check prepare-fast prepare-race prepare-vm prepare-build
