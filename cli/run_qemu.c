@@ -81,9 +81,12 @@ static void add_machine(const struct run_config *config, const struct run_parts 
  * not see a daemon write to it: a page that held other code before would run as that code. The
  * zeros that the kernel writes to each page it hands out make QEMU forget. The kernel's tests of
  * its own ciphers would be a fifth of the time that it takes to boot. A processor that a busy host
- * lets stand still is no lockup before two minutes, the longest that its watchdog knows.
+ * lets stand still is no lockup before two minutes, the longest that its watchdog knows, and no
+ * stall of RCU before five, the longest that one knows.
  */
-#define APPEND_EMULATED " no_timer_check init_on_alloc=1 cryptomgr.notests watchdog_thresh=60"
+#define APPEND_EMULATED							\
+	" no_timer_check init_on_alloc=1 cryptomgr.notests watchdog_thresh=60"	\
+	" rcupdate.rcu_cpu_stall_timeout=300"
 
 /* For systemd: no disk of the host's is here, and no console for a login. A crash of it is the end. */
 #define APPEND_SYSTEMD " systemd.unit=multi-user.target systemd.crash_reboot=1 systemd.gpt_auto=no systemd.getty_auto=no fstab=no"

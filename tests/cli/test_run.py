@@ -223,13 +223,14 @@ def broken_kvm(tmp_path, monkeypatch, request):
 
 def test_a_kvm_that_cannot_is_done_without(temporary, broken_kvm):
     """It is emulated, by a kernel that bears a processor which stands still for two minutes."""
-    words = ["run", "--qemu", broken_kvm, "--", "cat", "/proc/sys/kernel/watchdog_thresh"]
+    words = ["run", "--qemu", broken_kvm, "--", "cat", "/proc/sys/kernel/watchdog_thresh",
+             "/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout"]
     result = run(*words)
-    assert (result.returncode, result.stdout) == (0, "60\n"), result
+    assert (result.returncode, result.stdout) == (0, "60\n300\n"), result
     assert "KVM cannot run" in result.stderr and len(result.stderr.splitlines()) == 1
     # and it is remembered
     result = run(*words)
-    assert (result.returncode, result.stdout, result.stderr) == (0, "60\n", "")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "60\n300\n", "")
     result = run("run", "--accel", "kvm", *words[1:])
     assert result.returncode == 125 and "--accel tcg" in result.stderr, result
     assert "KVM internal error" in result.stderr

@@ -106,6 +106,8 @@ def test_a_guest_whose_kernel_says_much(temporary, tmp_path):
     assert b"\033" not in result.stderr
     result = run(script, "--log", log)
     assert b"\033[2J last" in log.read_bytes() and log.stat().st_size > 3000000
+    # It is told what it would count.
+    assert b"Calibrating delay loop (skipped)" in log.read_bytes()
     result = run("exit 3", "--log", "/dev/full")
     assert result.returncode == 3 and b"cannot be written any more" in result.stderr, result
 
