@@ -23,19 +23,26 @@ FEATURES = ["--xattr", "--posix-acl"]
 MODES = {"never": ["--cache=never", "--allow-mmap"], "auto": ["--cache=auto"],
          "always": ["--cache=always"]}
 MORE = {"writeback": ["--writeback"], "locks": ["--posix-lock", "--flock"], "window": []}
+# What a window, a processor of more kinds or large folios may change: an emulated guest takes ten times as long
+# for the rest, names and permissions, which is said by a guest's driver and the daemon alone.
+OF_DATA = ("open", "append", "tmpfile", "io", "truncate", "hole", "copy", "mmap", "time", "setid")
 # One guest each: the shares in it, by what each has.
 PLAIN = [(mode, *more) for more in ((), ("writeback",)) for mode in MODES] + [("auto", "locks")]
 WINDOW = [("never", "window"), ("auto", "window"), ("always", "window"),
           ("auto", "writeback", "window")]
 EMULATED = [("auto",), ("always", "writeback")]
+# All of the program has each native share, and one in QEMU.
+WHOLE = [*PLAIN, ("auto",)]
 
 RUN = """
 cp posix-check /tmp && cd /tmp
-for share in "$@"; do
+while read -r share subjects; do
     echo "share $share"
-    ./posix-check /mnt/$share 2>/dev/null
+    ./posix-check /mnt/$share $subjects </dev/null 2>/dev/null
     [ $? -le 1 ] || exit 9
-done
+done <<END
+{shares}
+END
 """
 
 
@@ -68,6 +75,11 @@ def on_host(directory, program=CHECK, **user):
     return results(ran.stdout.splitlines())
 
 
+def subjects_of(share):
+    """Of the program, in that share; none for all."""
+    return () if share in WHOLE else OF_DATA
+
+
 def start_guest(machines, tmp_path, kind, shares, *args):
     """One guest of that kind with all of the shares."""
     tools = tmp_path / f"tools-{kind}"
@@ -81,8 +93,8 @@ def start_guest(machines, tmp_path, kind, shares, *args):
         words += ["--share", f"{directory}:{'-'.join(share)}"]
         options = MODES[share[0]] + FEATURES + [option for has in share[1:] for option in MORE[has]]
         words += [word for option in options for word in ("--share-arg", option)]
-    names = " ".join("-".join(share) for share in shares)
-    return machines(f"set -- {names}\n{RUN}", *words, name=kind)
+    lines = [" ".join(["-".join(share), *subjects_of(share)]) for share in shares]
+    return machines(RUN.format(shares="\n".join(lines)), *words, name=kind)
 
 
 def unexplained(host, guest, share, table, used):
@@ -110,7 +122,9 @@ def test_posix(natives, machines, tmp_path):
     for shares, guest in guests:
         found = by_share(guest.finish(patience=4 * PATIENCE))
         for share in shares:
-            problems += unexplained(host, found["-".join(share)], share, table, used)
+            wanted = subjects_of(share)
+            expected = {name: what for name, what in host.items() if not wanted or name.partition(".")[0] in wanted}
+            problems += unexplained(expected, found["-".join(share)], share, table, used)
     assert not problems, "\n".join(problems)
     stale = [row for row in table if row not in used and "sometimes" not in row[1]]
     assert not stale, f"docs/posix.md lists what is no difference: {stale}"
