@@ -29,10 +29,10 @@ for directory in sys.argv[1:]:
     os.chdir(directory)
     for process in range(6):
         if not os.fork():
-            work(f"f{process}", 25)
+            work(f"f{process}", 10)
             os._exit(0)
     assert [os.wait()[1] for process in range(6)] == [0] * 6
-    work("alone", 50)
+    work("alone", 20)
 """
 
 SHARES = {"auto": ["--cache=auto", "--posix-lock"], "never": ["--cache=never", "--allow-mmap"],

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from test_everyday import OPERATIONS, WORKLOADS, on_host, prepare, results, snapshot
-from test_kmod import VERIFY, check_verified
+from test_kmod import LESS_TO_VERIFY, VERIFY, check_verified
 
 CHECK = pathlib.Path(__file__).parent / "write_back_check.py"
 
@@ -41,7 +41,7 @@ def test_data(plain_guest, share):
 def test_data_in_large_folios(processors):
     """By two processors and two queues: a native guest has one, and no large folios."""
     place = processors("back")
-    place.run(VERIFY)
+    place.run(LESS_TO_VERIFY)
     check_verified(place.directory)
 
 
