@@ -20,7 +20,7 @@ import limits
 from guests import PATIENCE, ROUNDS, TOP
 
 CHECKERS = TOP / "tests/crowd"
-SECONDS = 3 * ROUNDS
+SECONDS = 2 * ROUNDS
 MOST_ERRORS = 10000	# characters
 sys.path.append(str(CHECKERS))
 import checker as common  # noqa: E402  pylint: disable=wrong-import-position
