@@ -35,6 +35,7 @@ struct cs_session {
 	bool closed;			/* [L:forget_lock] DESTROY is to follow: nothing more is owed */
 	/* [A] answered ENOSYS once */
 	bool no_fsync, no_fsyncdir, no_flush, no_xattr, no_syncfs, no_statx, no_copy;
+	loff_t holds;			/* [A] relaxed: a file of the host can end there, as far as is known */
 	bool has_other_ids;		/* [A] seen through a mount with ids of its own once */
 	struct cs_foresight foresight;
 	siphash_key_t lock_key;		/* [I] of the names that lock owners have at the daemon */

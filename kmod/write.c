@@ -8,7 +8,9 @@
  * writepages (write_back.c) has it: the daemon never has two writes of one folio at a
  * time, and so cannot take them in the wrong order.
  */
+#include <linux/log2.h>
 #include <linux/pagemap.h>
+#include <linux/sizes.h>
 #include <linux/uio.h>
 
 #include "fs.h"
@@ -242,6 +244,42 @@ static ssize_t write_through(struct kiocb *iocb, struct iov_iter *from)
 	return total ?: done;
 }
 
+/* ---- past what the host is known to hold ---- */
+
+/* Every file system holds a file of that size. */
+#define HELD_BY_ALL ((loff_t)SZ_2G - 1)
+/* Limits are powers of two, or a little less: blocks, pages or a byte. */
+#define LITTLE SZ_1M
+
+static bool is_held(const struct inode *inode, loff_t end)
+{
+	return end <= HELD_BY_ALL || end <= i_size_read(inode) || end <= READ_ONCE(cs_session(inode->i_sb)->holds);
+}
+
+/* A file has ended at `end`, so the limit is not the power of two before it. */
+static void note_held(struct cs_session *session, loff_t end)
+{
+	u64 limit = roundup_pow_of_two((u64)end);
+
+	WRITE_ONCE(session->holds, max_t(u64, end, min_t(u64, limit, MAX_LFS_FILESIZE) - LITTLE));
+}
+
+/*
+ * A file that is too long is an error of the write(2) that makes it so, not of an fsync(2) that nobody may
+ * call. So the daemon is asked by that write itself, once for each doubling of the longest file.
+ */
+static ssize_t write_far(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	ssize_t done = cs_write_out(inode);
+
+	if (!done)
+		done = write_through(iocb, from);
+	if (done > 0)
+		note_held(cs_session(inode->i_sb), iocb->ki_pos);
+	return done;
+}
+
 ssize_t cs_write_cached(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
@@ -249,7 +287,8 @@ ssize_t cs_write_cached(struct kiocb *iocb, struct iov_iter *from)
 
 	if (err)
 		return err;
-	if (cs_session_has(cs_session(inode->i_sb), FUSE_WRITEBACK_CACHE))
-		return generic_perform_write(iocb, from);
-	return write_through(iocb, from);
+	if (!cs_session_has(cs_session(inode->i_sb), FUSE_WRITEBACK_CACHE))
+		return write_through(iocb, from);
+	return is_held(inode, iocb->ki_pos + iov_iter_count(from)) ? generic_perform_write(iocb, from) :
+								    write_far(iocb, from);
 }

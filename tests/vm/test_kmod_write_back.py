@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from guests import CASEMENTD
 from test_everyday import OPERATIONS, WORKLOADS, on_host, prepare, results, snapshot
 from test_kmod import LESS_TO_VERIFY, VERIFY, check_verified
 
@@ -60,6 +61,46 @@ def test_what_programs_see(guest, share, cache):
     shutil.copy(CHECK, share)
     with small_file_system(share / "small"):
         guest("python3 write_back_check.py\n", *write_back(cache), "--allow-mmap").finish()
+
+
+# In the guest, with a host whose files end at 4 GiB: what is too long fails at once, and later writes go by the megabyte.
+TOO_LONG = r"""
+sent() { sed -n 's/^request.* sent=\([0-9]*\) .*/\1/p' $sysfs/statistics; }
+python3 -Ic '
+import errno, os
+fd = os.open("long", os.O_RDWR | os.O_CREAT)
+def too_long(size, at):
+    try:
+        return os.pwrite(fd, b"x" * size, at)
+    except OSError as error:
+        return error.errno
+os.pwrite(fd, b"begin", 0)
+assert too_long(100, 5 << 30) == errno.EFBIG and too_long(1, (1 << 63) - 2) == errno.EFBIG
+assert os.fstat(fd).st_size == 5
+assert too_long(100, 3 << 30) == 100 and os.fstat(fd).st_size == (3 << 30) + 100
+os.fsync(fd)
+'
+before=$(sent)
+python3 -Ic '
+import os
+fd = os.open("long", os.O_RDWR)
+for line in range(1000):
+    assert os.pwrite(fd, b"l" * 100, (3 << 30) + 100 * (1 + line)) == 100
+os.fsync(fd)
+'
+[ $(($(sent) - before)) -le 40 ]
+"""
+
+
+def test_what_is_too_long_for_the_host(guest, share, tmp_path):
+    daemon = tmp_path / "casementd"
+    daemon.write_text(f'#!/bin/sh\nexec prlimit --fsize={4 << 30} {CASEMENTD} "$@"\n')
+    daemon.chmod(0o755)
+    guest(TOO_LONG, "--daemon", daemon, *write_back("auto")).finish()
+    with open(share / "long", "rb") as file:
+        assert file.read(5) == b"begin"
+        file.seek(3 << 30)
+        assert file.read() == b"x" * 100 + b"l" * 100000
 
 
 def test_writes_are_gathered(guest, share):
