@@ -123,13 +123,20 @@ static void copy_back(struct cs_request *request)
 
 /* ---- both ---- */
 
+/* The inode may go with it, if the file was closed. */
+static void count_ended(struct cs_request *request)
+{
+	cs_change_ended(request->inode);
+	cs_file_put(request->open);
+}
+
 static void drop_pages(struct work_struct *work)
 {
 	struct cs_request *request = container_of(work, struct cs_request, work);
 	loff_t start = ((struct fuse_write_in *)cs_request_args(request))->offset;
 
 	cs_pages_drop(request->inode, start, start + request->data_len - 1);
-	cs_change_ended(request->inode);
+	count_ended(request);
 	cs_request_put(request);
 }
 
@@ -147,7 +154,7 @@ void cs_direct_ended(struct cs_request *request)
 		cs_request_defer(request, drop_pages);
 		return;
 	}
-	cs_change_ended(inode);
+	count_ended(request);
 }
 
 static void set_args(struct cs_request *request, struct kiocb *iocb, loff_t pos, bool write)
@@ -191,6 +198,8 @@ struct cs_request *cs_direct_request(struct kiocb *iocb, loff_t pos, struct iov_
 	set_args(request, iocb, pos, write);
 	if (write) {
 		request->inode = inode;
+		request->open = iocb->ki_filp->private_data;
+		cs_file_get(request->open);
 		atomic_inc(&cs_inode(inode)->n_direct);
 	}
 	cs_direct_dirty(request);

@@ -19,6 +19,7 @@
 #include <linux/scatterlist.h>
 #include <linux/workqueue.h>
 
+struct cs_file;
 struct cs_queue;
 struct mnt_idmap;
 
@@ -51,6 +52,7 @@ struct cs_request {
 	void (*release)(struct cs_request *request);
 	void *private;			/* of end(), undo() and release() */
 	struct inode *inode;		/* [I] which it writes to directly, and counts it; or NULL */
+	struct cs_file *open;		/* [I] held, with that */
 	struct inode *changes[CS_CHANGES];	/* [I] which the daemon changes, then NULL; change.c */
 	loff_t change_start, change_len;	/* [I] bytes of the first of them, if there is a length */
 	struct list_head left_link;	/* [L:session->left_lock] in its session's left, or empty */

@@ -287,7 +287,8 @@ def test_names_that_change_after_their_process_was_killed(late, share):
     assert not wrong
     # A file that is removed waits for no page that the daemon has been asked for, or was sent.
     (share / "pages").write_bytes(b"x" * 65536)
-    for opcode, command in (READ, "cat pages > /dev/null"), (WRITE, "dd if=/dev/zero of=pages bs=4096 count=1 conv=notrunc"):
+    write = "dd if=/dev/zero of=pages bs=4096 count=1 conv=notrunc"
+    for opcode, command in (READ, "cat pages > /dev/null"), (WRITE, write), (WRITE, f"{write} oflag=direct"):
         with Kept(agent, share, "reply", opcode) as kept:
             agent.ask(f"stat pages; {command} & pid=$!")
             kept.wait()
