@@ -168,15 +168,41 @@ int cs_writepages(struct address_space *mapping, struct writeback_control *wbc)
 #define DOZE_FIRST 20
 #define DOZE_MOST 10000
 
+/* What a folio is until the daemon answers, and the kernel's wait for that, which a kill ends. */
+struct state {
+	xa_mark_t tag;			/* in the mapping, of folios that may be in it */
+	bool (*is_in)(struct folio *folio);
+	int (*wait)(struct folio *folio);
+};
+
+static bool is_written_back(struct folio *folio)
+{
+	return folio_test_writeback(folio);
+}
+
+/* Dirty, and of a write() that is under way. */
+static bool is_locked(struct folio *folio)
+{
+	return folio_test_locked(folio);
+}
+
+static int wait_while_locked(struct folio *folio)
+{
+	return folio_wait_locked_killable(folio);
+}
+
+static const struct state written_back = { PAGECACHE_TAG_WRITEBACK, is_written_back, folio_wait_writeback_killable };
+static const struct state locked = { PAGECACHE_TAG_DIRTY, is_locked, wait_while_locked };
+
 /*
- * Until the folio is not under writeback: 0, or -EINTR. No signal comes to an ending process, which waits
+ * Until the folio is not in that state: 0, or -EINTR. No signal comes to an ending process, which waits
  * until that time, in jiffies, and looks again and again: the kernel has no such wait with a limit.
  */
-static int wait_for_folio(struct folio *folio, unsigned long until)
+static int wait_for_folio(struct folio *folio, const struct state *state, unsigned long until)
 {
 	if (!(current->flags & PF_EXITING))
-		return folio_wait_writeback_killable(folio);
-	for (unsigned int doze = DOZE_FIRST; folio_test_writeback(folio); doze = min(doze * 2, DOZE_MOST)) {
+		return state->wait(folio);
+	for (unsigned int doze = DOZE_FIRST; state->is_in(folio); doze = min(doze * 2, DOZE_MOST)) {
 		if (time_after(jiffies, until))
 			return -EINTR;
 		usleep_range(doze, doze * 2);
@@ -185,7 +211,7 @@ static int wait_for_folio(struct folio *folio, unsigned long until)
 }
 
 /* The same of all folios of the range. */
-static int wait_for_folios(struct address_space *mapping, loff_t start, loff_t end)
+static int wait_for_folios(struct address_space *mapping, loff_t start, loff_t end, const struct state *state)
 {
 	pgoff_t index = start >> PAGE_SHIFT, last = end >> PAGE_SHIFT;
 	unsigned long until = 0;
@@ -195,9 +221,9 @@ static int wait_for_folios(struct address_space *mapping, loff_t start, loff_t e
 	if (current->flags & PF_EXITING)
 		until = jiffies + cs_device_patience(cs_session(mapping->host->i_sb)->device);
 	folio_batch_init(&batch);
-	while (!err && filemap_get_folios_tag(mapping, &index, last, PAGECACHE_TAG_WRITEBACK, &batch)) {
+	while (!err && filemap_get_folios_tag(mapping, &index, last, state->tag, &batch)) {
 		for (unsigned int i = 0; !err && i < folio_batch_count(&batch); i++)
-			err = wait_for_folio(batch.folios[i], until);
+			err = wait_for_folio(batch.folios[i], state, until);
 		folio_batch_release(&batch);
 		cond_resched();
 	}
@@ -207,12 +233,14 @@ static int wait_for_folios(struct address_space *mapping, loff_t start, loff_t e
 int cs_write_and_wait(struct address_space *mapping, loff_t start, loff_t end)
 {
 	/* What became dirty again while it was sent would be waited for without an end. */
-	int err = wait_for_folios(mapping, start, end);
+	int err = wait_for_folios(mapping, start, end, &written_back);
 
+	/* To be sent a folio is locked, and no signal ends the wait for that. */
+	err = err ?: wait_for_folios(mapping, start, end, &locked);
 	if (err)
 		return err;
 	err = filemap_fdatawrite_range(mapping, start, end);
-	return wait_for_folios(mapping, start, end) ?: err;
+	return wait_for_folios(mapping, start, end, &written_back) ?: err;
 }
 
 /* The same, and the error of those that were sent before. */

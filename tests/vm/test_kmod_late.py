@@ -160,6 +160,21 @@ def test_dropping_pages_can_be_killed(late, share, way):
     agent.end()
 
 
+def test_sending_a_page_that_is_being_written_can_be_killed(late, share):
+    """It is dirty by a store, and locked until the daemon answers the write(2) of another process."""
+    agent = late()
+    begin_calls(agent, share, "new")
+    agent.ask("echo 0 > /proc/sys/vm/dirty_writeback_centisecs; exec 5< new; call 'load(5)'; call 'store(5)'")
+    with Kept(agent, share, "reply", WRITE) as kept:
+        agent.ask("echo 'write(5)' >&8")
+        kept.wait()
+        agent.ask("python3 -Ic 'import os; print(\"sync\", flush=True); os.fsync(5)' > /tmp/one & pid=$!\n"
+                  "until grep -q sync /tmp/one && grep -q ') D' /proc/$pid/stat; do :; done")
+        assert "137" in agent.ask("kill -9 $pid; wait $pid; echo $?", patience=20)
+    agent.ask("read said <&9; exec 5<&- 8>&- 9<&-; wait $calls")
+    agent.end()
+
+
 def test_an_answer_that_a_newer_one_has_overtaken(late, share):
     """It is older than what is known already."""
     (share / "grows").write_bytes(b"x")
