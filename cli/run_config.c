@@ -313,7 +313,7 @@ static const struct option_row rows[] = {
 	  "The casement.ko of --driver casement, built for the guest's kernel. Default: what `make kmod` (with --accel uml: `make kmod-uml`) built." },
 	{ "append", 0, OPTION_STRING, AT(append), "TEXT", "Add to the kernel's command line." },
 	{ "systemd", 0, OPTION_FLAG, AT(systemd), NULL,
-	  "Boot the root's own systemd, to multi-user.target, and run the command as a service of it. The root must have systemd: with --root /:cow this system's, or the small Debian's with --include systemd-sysv. /etc/fstab is passed over. Not with --accel uml." },
+	  "Boot the root's own systemd, to multi-user.target, and run the command as a service of it. The root must have systemd; the small Debian has. /etc/fstab is passed over. Not with --accel uml." },
 	{ "reboot", 0, OPTION_FLAG, AT(reboot), NULL,
 	  "A reboot in the guest boots it again, and the command starts anew. Else it is the end." },
 	{ "9p", 0, OPTION_CALL, 0, "DIR[:TAG][:ro]",

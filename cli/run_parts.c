@@ -325,7 +325,7 @@ static int check_systemd(const struct run_config *config, const struct run_parts
 	if (!config->systemd)
 		return 0;
 	log_error("--systemd: %s has no systemd; %s", config->root ? config->root : "the small Debian",
-		  config->root ? "name a root that has" : "give --include systemd-sysv, or --root /:cow for this system's");
+		  config->root ? "name a root that has" : "give --include systemd, or --root /:cow for this system's");
 	return -ENOENT;
 }
 

@@ -48,7 +48,6 @@ BAD = [
     (2, ["run", "--accel", "uml", "--monitor", "qmp", "--", "true"], "--monitor"),
     (2, ["run", "--accel", "uml", "--gdb=socket", "--", "true"], "--gdb"),
     (2, ["run", "--accel", "uml", "--systemd", "--", "true"], "--systemd"),
-    (1, ["run", "--systemd", "--", "true"], "--include systemd-sysv"),
     (1, ["run", "--systemd", "--root", ".", "--", "true"], "has no systemd"),
     (2, ["run", "--accel", "uml", "--dump", "core", "--", "true"], "gcore"),
     (1, ["run", "--dump", "fifo", "--", "true"], "not a regular file"),
