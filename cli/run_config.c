@@ -20,6 +20,7 @@
 
 const char *const run_root_names[] = { "ro", "rw", "cow", NULL };
 const char *const run_cache_names[] = { "auto", "always", "never", "metadata", NULL };
+const char *const run_sandbox_names[] = { "namespace", "chroot", "none", NULL };
 const char *const run_dax_names[] = { "auto", "always", "inode", "never", NULL };
 
 /* ---- DIR[:TAG][:ro] ---- */
@@ -288,6 +289,9 @@ static const struct option_row rows[] = {
 	{ "cache", 0, OPTION_CHOICE, AT(cache), "MODE",
 	  "casementd's --cache for the shares: auto, always, never or metadata. Default: auto.",
 	  .choices = run_cache_names },
+	{ "sandbox", 0, OPTION_CHOICE, AT(sandbox), "MODE",
+	  "casementd's --sandbox, for the root file system and all else that the guest boots from as well as for the shares: namespace, chroot (root only) or none. In a container that may not make namespaces, one of the latter is needed. Default: namespace.",
+	  .choices = run_sandbox_names },
 	{ "allow-mmap", 0, OPTION_FLAG, AT(allow_mmap), NULL, "casementd's --allow-mmap for the shares." },
 	{ "cpus", 'c', OPTION_NUMBER, AT(cpus), "N", "The guest's processors. Default: 2, or 1 where the guest is emulated: QEMU can lose the timer of a second one on a busy host.",
 	  .min = 1, .max = 255 },

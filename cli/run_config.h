@@ -65,7 +65,7 @@ struct run_config {
 	unsigned int n_env;
 	const char *daemon_args[RUN_DAEMON_ARGS_MAX];
 	unsigned int n_daemon_args;
-	int cache, dax, driver, net, accel, log_level;	/* indices into the choices below */
+	int cache, sandbox, dax, driver, net, accel, log_level;	/* indices into the choices below */
 	bool no_share, no_window, no_input, allow_mmap, reboot, systemd, verbose;
 	char **command;			/* NULL-terminated; empty: a shell */
 };
@@ -73,6 +73,7 @@ struct run_config {
 enum run_root { RUN_ROOT_READONLY, RUN_ROOT_WRITABLE, RUN_ROOT_COW };
 extern const char *const run_root_names[];	/* in this order */
 extern const char *const run_cache_names[];
+extern const char *const run_sandbox_names[];	/* [0]: no option */
 extern const char *const run_dax_names[];	/* [0]: no option */
 enum run_net { RUN_NET_NONE, RUN_NET_USER };
 enum run_driver { RUN_DRIVER_MAINLINE, RUN_DRIVER_CASEMENT };

@@ -74,6 +74,8 @@ static void add_daemon_words(const struct machine *machine, const struct service
 	words_option(words, "--shared-dir", "%s", service->dir);
 	words_option(words, "--cache", "%s", service->cache);
 	words_option(words, "--log-level", "%s", log_level_names[config->log_level]);
+	if (config->sandbox)
+		words_option(words, "--sandbox", "%s", run_sandbox_names[config->sandbox]);
 	if (machine->parts->uml)
 		words_option(words, "--tag", "%s", service->tag);
 	if (service->readonly)

@@ -55,11 +55,12 @@ int run_uml_check(const struct run_config *config)
 	return 0;
 }
 
-static bool has_room(const char *dir, unsigned long long bytes)
+/* The guest's programs are run from its memory. */
+static bool takes_memory(const char *dir, unsigned long long bytes)
 {
 	struct statvfs fs;
 
-	return !access(dir, W_OK | X_OK) && !statvfs(dir, &fs) &&
+	return !access(dir, W_OK | X_OK) && !statvfs(dir, &fs) && !(fs.f_flag & ST_NOEXEC) &&
 	       (unsigned long long)fs.f_bavail * fs.f_frsize >= bytes;
 }
 
@@ -69,12 +70,12 @@ int run_uml_place_memory(const struct run_config *config)
 	char path[PATH_MAX];
 
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
-		if (!trust_dir(dirs[i], true, path) || !has_room(path, config->memory))
+		if (!trust_dir(dirs[i], true, path) || !takes_memory(path, config->memory))
 			continue;
 		log_debug("the guest's memory is in %s", path);
 		return setenv("TMPDIR", path, true) ? -ENOMEM : 0;
 	}
-	log_error("--memory %lluM: no such room in /dev/shm or /tmp, where a native guest's memory is; give less, or name another folder in $TMPDIR",
+	log_error("--memory %lluM: no such room in /dev/shm or /tmp, where a native guest's memory is, or they are mounted noexec; give less, or name another folder in $TMPDIR",
 		  (unsigned long long)config->memory >> 20);
 	return -ENOSPC;
 }

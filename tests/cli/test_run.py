@@ -133,6 +133,20 @@ def test_a_script_whose_interpreter_is_not_there(tmp_path):
     assert result.stderr == "casement: ./script: the guest does not have the interpreter or loader that this file names\n"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes a right away from root")
+def test_a_container(temporary):
+    """It has no right to make namespaces, and runs no programs from /dev/shm."""
+    shut_in = "mount -t tmpfs -o noexec none /dev/shm && exec setpriv --bounding-set=-sys_admin \"$@\""
+    before = ["unshare", "-m", "sh", "-c", shut_in, "sh", CASEMENT, "run", "--accel", "uml", "--no-share"]
+    plain = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True, "timeout": PATIENCE, "check": False, "cwd": "/"}
+    result = subprocess.run([*before, "--", "true"], **plain)
+    assert result.returncode == 125 and "give --sandbox chroot (as root) or --sandbox none" in result.stderr, result
+    BOOTED["native"] += 2
+    for mode in ("chroot", "none"):
+        result = subprocess.run([*before, "--sandbox", mode, "--", "echo", "runs"], **plain)
+        assert (result.returncode, result.stdout, result.stderr) == (0, "runs\n", ""), result
+
+
 def test_much_output_arrives_whole(temporary):
     result = run("run", "--accel", "uml", "--", "seq", "300000")
     assert result.stdout == "".join(f"{number}\n" for number in range(1, 300001))
