@@ -55,7 +55,9 @@ def module_for(kind, directory):
     with open(directory / ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.exists():
-            subprocess.run([TOP / "scripts/kmod", *([kind] if kind else []), SOURCES, directory], check=True)
+            # With the PATH that an ordinary user of Debian's has.
+            subprocess.run([TOP / "scripts/kmod", *([kind] if kind else []), SOURCES, directory], check=True,
+                           env={**os.environ, "PATH": "/usr/local/bin:/usr/bin:/bin"})
             keep(directory / "casement.ko", kept)
             return directory / "casement.ko"
         # Not among what make(1) made there of other sources.
