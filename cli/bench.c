@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cli/bench_cold.h"
 #include "cli/bench_config.h"
 #include "cli/bench_fault.h"
 #include "cli/bench_report.h"
@@ -66,10 +67,14 @@ static int run_once(struct bench *bench, struct bench_rowset *set)
 	int err = 0;
 
 	for (unsigned int i = 0; i < bench->n_targets && !err; i++) {
-		err = bench_run(&bench->targets[i], set->row, &bench->how,
-				&set->results[BENCH_A + i][set->n[BENCH_A + i]]);
+		err = bench->config.cold ? cold_make() : 0;
+		if (!err)
+			err = bench_run(&bench->targets[i], set->row, &bench->how,
+					&set->results[BENCH_A + i][set->n[BENCH_A + i]]);
 		set->n[BENCH_A + i] += !err;
 	}
+	if (!err && bench->has_local && bench->config.cold)
+		err = cold_make();
 	if (err || !bench->has_local)
 		return err;
 	err = bench_run_local(&bench->local, set->row, &bench->how,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/bench_cold.h"
 #include "common/checked.h"
 #include "common/log.h"
 
@@ -45,6 +46,8 @@ static const struct option_row rows[] = {
 	  .min = 1, .max = BENCH_QUEUES_MAX },
 	{ "poll", 0, OPTION_FLAG, AT(poll), NULL,
 	  "Look for answers all the time, instead of sleeping until the daemon notifies." },
+	{ "cold", 0, OPTION_FLAG, AT(cold), NULL,
+	  "Empty the host's page cache before each run, so that a daemon reads from the disk; for root. Give --warm 0 and a --file-size that a run does not read twice." },
 	{ "compare", 0, OPTION_STRING, AT(compare), "SOCKET2",
 	  "Measure this daemon, too: A B A B, so that both see the same noise, and print ratios with their spread." },
 	{ "local", 0, OPTION_STRING, AT(local), "DIR",
@@ -167,6 +170,8 @@ static int check(struct bench_config *config)
 	}
 	if (parse_rows(config) || parse_cpus(config))
 		return -EINVAL;
+	if (config->cold && cold_check())
+		return -EPERM;
 	for (unsigned int i = 0; i < config->n_rows; i++) {
 		const struct bench_row *row = &config->rows[i];
 

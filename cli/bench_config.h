@@ -24,7 +24,7 @@ struct bench_config {
 	uint64_t file_size, entries;
 	uint64_t daemon_pid;		/* of the first daemon; 0: ask the socket */
 	const char *cpu_text;
-	bool poll;
+	bool poll, cold;
 	struct bench_row rows[BENCH_ROWS_MAX];
 	unsigned int n_rows;
 	int cpus[BENCH_CPUS_MAX];

@@ -277,9 +277,9 @@ int report_json(const struct bench_config *config, const struct bench_rowset *se
 		fprintf(out, ", \"B\": ");
 		json_string(out, config->compare);
 	}
-	fprintf(out, ",\n \"queues\": %llu, \"poll\": %s, \"runs\": %llu, \"time_ms\": %llu,\n \"rows\": [\n",
-		(unsigned long long)config->queues, config->poll ? "true" : "false",
-		(unsigned long long)config->runs, (unsigned long long)config->time_ms);
+	fprintf(out, ",\n \"queues\": %llu, \"poll\": %s, \"cold\": %s, \"batch\": %llu, \"runs\": %llu, \"time_ms\": %llu,\n \"rows\": [\n",
+		(unsigned long long)config->queues, config->poll ? "true" : "false", config->cold ? "true" : "false",
+		(unsigned long long)config->batch, (unsigned long long)config->runs, (unsigned long long)config->time_ms);
 	for (unsigned int i = 0; i < n; i++) {
 		json_row(out, &sets[i]);
 		fprintf(out, "%s\n", i + 1 < n ? "," : "");

@@ -166,3 +166,8 @@ def test_bad_input(status, args, word):
     lines = result.stderr.splitlines()
     assert (result.returncode, len(lines)) == (status, 1), result
     assert word in lines[0] and lines[0].startswith("casement bench: error: ")
+
+
+def test_only_root_makes_files_cold():
+    result = subprocess.run([CASEMENT, "bench", "nowhere.sock", "--cold"], capture_output=True, text=True, user=65534, check=False)
+    assert result.returncode == 2 and "only root may empty the page cache" in result.stderr
