@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -76,6 +77,8 @@ static void take_line(struct run_init *init)
 		snprintf(init->failure, sizeof(init->failure), "%s", *line ? line : "no reason given");
 		init->out = init->err = 0;
 		take_end(init);
+	} else if (!strcmp(line, GUEST_STATUS_CLOCK)) {
+		init->say_clock = true;
 	} else if (!strncmp(line, GUEST_STATUS_STARTED, strlen(GUEST_STATUS_STARTED))) {
 		line += strlen(GUEST_STATUS_STARTED);
 		snprintf(init->mark, sizeof(init->mark), "%s", *line ? line + 1 : "");
@@ -129,9 +132,14 @@ void run_init_tell_done(struct run_init *init)
 static void compose(struct run_init *init)
 {
 	const size_t room = sizeof(init->told);
+	struct timespec now;
 	int n = 0;
 
-	if (init->say_size) {
+	if (init->say_clock) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		n = snprintf(init->told, room, GUEST_TOLD_CLOCK "%lld %ld\n", (long long)now.tv_sec, now.tv_nsec);
+		init->say_clock = false;
+	} else if (init->say_size) {
 		n = snprintf(init->told, room, GUEST_TOLD_SIZE "%hux%hu\n", init->size.rows, init->size.columns);
 		init->say_size = false;
 	} else if (init->say_input) {
@@ -146,7 +154,10 @@ static void compose(struct run_init *init)
 
 static bool has_line(const struct run_init *init)
 {
-	return init->told_len || init->say_size || init->say_input || init->say_done;
+	if (init->told_len || init->say_clock)
+		return true;
+	/* Before the command runs the guest's init reads no others. */
+	return (init->starts || init->known) && (init->say_size || init->say_input || init->say_done);
 }
 
 static void tell_some(struct run_init *init)
@@ -167,8 +178,7 @@ static void tell_some(struct run_init *init)
 void run_init_poll(const struct run_init *init, struct pollfd *fd)
 {
 	*fd = (struct pollfd){ .fd = init->fd, .events = POLLIN };
-	/* Before the command runs the guest's init does not read them. */
-	if ((init->starts || init->known) && has_line(init))
+	if (has_line(init))
 		fd->events |= POLLOUT;
 }
 

@@ -36,7 +36,7 @@ struct run_init {
 	char line[512];		/* being read; what does not fit is cut off */
 	size_t len;
 	/* Lines to be sent, in this order. */
-	bool say_size, say_input, say_done;
+	bool say_clock, say_size, say_input, say_done;
 	struct run_terminal_size size;
 	uint64_t input;
 	char told[64];		/* being sent */

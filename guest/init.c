@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "guest/clock.h"
 #include "guest/command.h"
 #include "guest/driver.h"
 #include "guest/modules.h"
@@ -141,6 +142,7 @@ int main(int argc, char **argv)
 	if (params.load)
 		modules_load("/", params.load);
 	user_prepare(&params);
+	clock_take();
 	if (params.systemd)
 		systemd_become();
 	run_command(&params);

@@ -23,6 +23,7 @@
  *   env=NAME=VALUE
  *   arg=WORD                      the command, word by word
  *
+ * The guest says "clock" before the command runs, and the host answers "clock SECONDS NANOSECONDS", its time.
  * The guest says "started" when the command runs; with reboot= "started MARK", and the host's input
  * for it begins behind that mark. Where the ports are serial lines it says "took
  * BYTES", how many of its input it has read from the port: the host sends GUEST_LINE_ROOM more than
@@ -47,10 +48,12 @@
 #define GUEST_PARAMS_FILE "params"
 #define GUEST_MODULE_FILE "casement.ko"	/* in the boot share, where it is wanted */
 #define GUEST_LOG_PREFIX "casement-init: "	/* of its lines in the kernel's log */
+#define GUEST_STATUS_CLOCK "clock"
 #define GUEST_STATUS_STARTED "started"
 #define GUEST_STATUS_TOOK "took "
 #define GUEST_STATUS_EXIT "exit "
 #define GUEST_STATUS_FAILED "failed "
+#define GUEST_TOLD_CLOCK "clock "
 #define GUEST_TOLD_SIZE "size "
 #define GUEST_TOLD_INPUT_END "input-end "
 #define GUEST_TOLD_DONE "done"

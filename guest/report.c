@@ -85,8 +85,13 @@ static size_t heard_len;
 static bool understand(const char *line, struct report_word *word)
 {
 	unsigned long long total;
+	long long seconds;
+	long ns;
 
-	if (sscanf(line, GUEST_TOLD_SIZE "%hux%hu", &word->rows, &word->columns) == 2) {
+	if (sscanf(line, GUEST_TOLD_CLOCK "%lld %ld", &seconds, &ns) == 2) {
+		word->what = REPORT_CLOCK;
+		word->clock = (struct timespec){ .tv_sec = seconds, .tv_nsec = ns };
+	} else if (sscanf(line, GUEST_TOLD_SIZE "%hux%hu", &word->rows, &word->columns) == 2) {
 		word->what = REPORT_SIZE;
 	} else if (sscanf(line, GUEST_TOLD_INPUT_END "%llu", &total) == 1) {
 		word->what = REPORT_INPUT_END;
@@ -118,25 +123,38 @@ bool report_listen(struct report_word *word)
 	return false;
 }
 
-/* It has all that was said before, or is gone. */
-static void wait_done(void)
+/* False when the host is gone. */
+static bool wait_for(int what, struct report_word *word)
 {
-	struct report_word word;
 	struct pollfd fd = { .fd = port_fd(PORT_INIT), .events = POLLIN };
 
 	for (;;) {
-		while (report_listen(&word))
-			if (word.what == REPORT_DONE)
-				return;
+		while (report_listen(word))
+			if ((int)word->what == what)
+				return true;
 		if (poll(&fd, 1, -1) > 0 && fd.revents & (POLLHUP | POLLERR | POLLNVAL))
-			return;
+			return false;
 	}
+}
+
+int report_ask_clock(struct timespec *clock)
+{
+	struct report_word word;
+	int err = say(GUEST_STATUS_CLOCK);
+
+	if (err)
+		return err;
+	if (!wait_for(REPORT_CLOCK, &word))
+		return -EPIPE;
+	*clock = word.clock;
+	return 0;
 }
 
 /* ---- the end ---- */
 
 static void __attribute__((noreturn)) finish(const char *text)
 {
+	struct report_word word;
 	int err;
 
 	/* What the command changed is the host's before the host is told that it has ended. */
@@ -145,7 +163,7 @@ static void __attribute__((noreturn)) finish(const char *text)
 	if (err)
 		report_note("cannot tell the status: %s", strerror(-err));
 	else
-		wait_done();
+		wait_for(REPORT_DONE, &word);
 	reboot(RB_POWER_OFF);
 	for (;;)
 		pause();

@@ -100,6 +100,12 @@ def test_in_a_root_that_has_its_own_there(here):
     assert result.returncode == 0 and "the guest has its own /var/tmp; give --share" in result.stderr, result
 
 
+def test_the_clock_is_the_hosts(here):
+    """casementd gives files the host's time, and make(1) warns of a file that is newer than now."""
+    before, made, after = map(float, said(run("date +%s.%N; touch made; stat -c %.9Y made; date +%s.%N")))
+    assert before - 60 < made <= after
+
+
 def test_another_directory(here):
     assert said(run("pwd", "--cwd", "/usr/lib")) == ["/usr/lib"]
     assert said(run("pwd", "-C", "sub")) == ["/mnt/my work:ro/sub"]
