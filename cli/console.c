@@ -55,7 +55,7 @@ struct session {
 	size_t out_len, out_done;
 	char in[CHUNK];			/* to the screen */
 	size_t in_len, in_done;
-	bool resized;
+	bool resized, owes;		/* the guest waits for our word that its output is shown */
 	struct termios saved;
 };
 
@@ -91,7 +91,9 @@ static void take_word(struct session *session)
 	const char *word = session->reader.word;
 	size_t open = strlen(GUEST_CONSOLE_OPEN), end = strlen(GUEST_CONSOLE_END);
 
-	if (!strncmp(word, GUEST_CONSOLE_OPEN, open) && !strcmp(word + open, session->nonce))
+	if (session->answered && !strcmp(word, GUEST_CONSOLE_SENT))
+		session->owes = true;
+	else if (!strncmp(word, GUEST_CONSOLE_OPEN, open) && !strcmp(word + open, session->nonce))
 		session->answered = true;
 	else if (session->answered && !strncmp(word, GUEST_CONSOLE_END, end))
 		session->status = (int)(strtoul(word + end, NULL, 10) & 0xff);
@@ -148,7 +150,7 @@ static int move_keys(struct session *session)
 		if (session->escapes == ESCAPE_TIMES)
 			return -ECANCELED;
 	}
-	session->out_len = stuffed_put(session->out, keys, (size_t)n);
+	session->out_len += stuffed_put(session->out + session->out_len, keys, (size_t)n);
 	return 0;
 }
 
@@ -213,6 +215,10 @@ static int move(struct session *session, const struct pollfd fds[POLLS])
 		err = move_keys(session);
 	if (!err && fds[POLL_SCREEN].revents)
 		err = move_to_screen(session);
+	if (session->owes && !session->in_len && !session->out_len) {
+		session->owes = false;
+		session->out_len = stuffed_put_word(session->out, sizeof(session->out), "%s", GUEST_CONSOLE_GOT);
+	}
 	if (session->answered && !answered)
 		set_raw(session);
 	if (session->resized && session->answered && !session->out_len) {

@@ -27,7 +27,10 @@
 static struct {
 	int changes;			/* of the port; -1: there is none */
 	int terminal;			/* the shell's, its master; -1: no shell */
-	pid_t shell;			/* 0: it has ended */
+	pid_t shell;			/* 0: it has ended, */
+	bool ending;			/* which is to be told when all that it wrote is sent */
+	int status;
+	bool waits;			/* for the host to have the last output */
 	struct stuffed_reader reader;
 	char in[CHUNK];			/* from the host */
 	size_t in_len, in_done;
@@ -76,12 +79,20 @@ static void hang_up(void)
 	if (console.shell)
 		kill(console.shell, SIGHUP);
 	console.shell = 0;
+	console.ending = console.waits = false;
 }
 
 static void say_end(int status)
 {
 	console.out_len += stuffed_put_word(console.out + console.out_len, sizeof(console.out) - console.out_len,
 					    GUEST_CONSOLE_END "%d", status);
+}
+
+static void say_sent(void)
+{
+	console.out_len += stuffed_put_word(console.out + console.out_len, sizeof(console.out) - console.out_len, "%s",
+					    GUEST_CONSOLE_SENT);
+	console.waits = true;
 }
 
 static int start_shell(struct winsize size, const char *term)
@@ -127,6 +138,8 @@ static void take_word(const char *word)
 
 	if (!strncmp(word, GUEST_CONSOLE_OPEN, strlen(GUEST_CONSOLE_OPEN)))
 		open_session(word);
+	else if (!strcmp(word, GUEST_CONSOLE_GOT))
+		console.waits = false;
 	else if (sscanf(word, GUEST_CONSOLE_SIZE "%hux%hu", &size.ws_row, &size.ws_col) == 2 && console.terminal >= 0)
 		ioctl(console.terminal, TIOCSWINSZ, &size);
 }
@@ -164,15 +177,23 @@ static void put_output(void)
 		console.out_done = console.out_len = 0;
 }
 
-/* When the last is on its way, so that there is room for a word besides. */
+/* Some of the shell's, or its end. True when there is something to be sent. */
 static bool take_output(void)
 {
 	char bytes[CHUNK];
-	ssize_t n = console.out_len || console.terminal < 0 ? -1 : read(console.terminal, bytes, sizeof(bytes));
+	ssize_t n;
 
-	if (n > 0)
+	if (console.out_len || console.waits || console.terminal < 0)
+		return false;
+	n = read(console.terminal, bytes, sizeof(bytes));
+	if (n > 0) {
 		console.out_len = stuffed_put(console.out, bytes, (size_t)n);
-	return n > 0;
+		say_sent();
+	} else if (console.ending) {
+		say_end(console.status);
+		hang_up();
+	}
+	return console.out_len;
 }
 
 /* The host's program has left. */
@@ -206,13 +227,13 @@ static void move_all(void)
 
 void console_poll(struct pollfd fds[CONSOLE_POLLS])
 {
-	bool waits = console.in_done < console.in_len;
+	bool waits = console.in_done < console.in_len, takes = !console.out_len && !console.waits;
 
 	fds[CONSOLE_PORT] = (struct pollfd){ .fd = console.changes, .events = POLLIN };
 	fds[CONSOLE_TERMINAL] = (struct pollfd){
 		/* A terminal that no process has open is always ready, too. */
-		.fd = console.shell && (waits || !console.out_len) ? console.terminal : -1,
-		.events = (short)((waits ? POLLOUT : 0) | (console.out_len ? 0 : POLLIN)),
+		.fd = console.shell && (waits || takes) ? console.terminal : -1,
+		.events = (short)((waits ? POLLOUT : 0) | (takes ? POLLIN : 0)),
 	};
 }
 
@@ -231,15 +252,7 @@ void console_reaped(pid_t pid, int status)
 	if (!console.shell || pid != console.shell)
 		return;
 	console.shell = 0;
-	/* What it said last. */
-	while (take_output() || console.out_len) {
-		size_t before = console.out_done;
-
-		put_output();
-		if (console.out_len && console.out_done == before)
-			break;
-	}
-	say_end(status);
-	hang_up();
-	put_output();
+	console.ending = true;
+	console.status = status;
+	move_all();
 }

@@ -72,12 +72,16 @@
  * A shell's terminal; not with serial lines. Its bytes and, between them, words (common/stuffed.h): the host
  * begins with GUEST_CONSOLE_OPEN "NONCE ROWSxCOLUMNS TERM", and the shell with GUEST_CONSOLE_OPEN "NONCE" (what
  * comes before that was for another). GUEST_CONSOLE_SIZE "ROWSxCOLUMNS" follows a change, and
- * GUEST_CONSOLE_END "STATUS" is the shell's end.
+ * GUEST_CONSOLE_END "STATUS" is the shell's end. GUEST_CONSOLE_SENT follows some output, and before the next
+ * the host says GUEST_CONSOLE_GOT: QEMU keeps a buffer for good that it has not written when the host's
+ * program leaves, and the port takes no more then.
  */
 #define GUEST_PORT_CONSOLE "casement.console"
 #define GUEST_CONSOLE_OPEN "open "
 #define GUEST_CONSOLE_SIZE "size "
 #define GUEST_CONSOLE_END "end "
+#define GUEST_CONSOLE_SENT "sent"
+#define GUEST_CONSOLE_GOT "got"
 
 /* The same by serial lines. ttyS0 is always the kernel's log. */
 #define GUEST_TTY_OUT "/dev/ttyS1"

@@ -90,12 +90,13 @@ def talk(console):
     console.wait_for(b"sized-2")
 
 
-def test_shells_in_a_machine(short_path, monkeypatch):
+def test_shells_in_a_machine(short_path, monkeypatch, request):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path))
     BOOTED["QEMU"] += 1
     script = "echo ready; read go; echo $go; exit 7"
     machine = subprocess.Popen([CASEMENT, "run", "--name", "box", "--gdb", "--dump", short_path / "core", "--no-share", "--", "sh", "-c",
                                 script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
+    request.addfinalizer(machine.kill)
     # It may ask before the guest is there; QEMU is.
     assert "gdb" in machine.stderr.readline()
     console = Console("box")
@@ -105,8 +106,9 @@ def test_shells_in_a_machine(short_path, monkeypatch):
     talk(console)
 
     # One that is killed in the middle of a word, and of a shell's output, is no harm for the next.
-    console.type(b"while :; do echo noise; done\n")
-    console.wait_for(b"noise")
+    console.type(b"yes noise | head -c 1000000 | wc -c; yes noise\n")
+    console.wait_for(b"1000000")
+    console.wait_for(b"noise\r\n" * 50)
     os.kill(console.pid, signal.SIGKILL)
     ended_with(console, -signal.SIGKILL)
     console = Console("box")

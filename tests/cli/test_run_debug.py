@@ -89,7 +89,7 @@ def disk(short_path):
         subprocess.run(["umount", "--lazy", path], check=True)
 
 
-def test_gdb_and_the_memory_of_a_guest(short_path, disk, monkeypatch):
+def test_gdb_and_the_memory_of_a_guest(short_path, disk, monkeypatch, request):
     """One guest: gdb looks at it and leaves, its memory is written while it runs, and again at its panic."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path))
     core = disk[0] / "core"
@@ -97,6 +97,7 @@ def test_gdb_and_the_memory_of_a_guest(short_path, disk, monkeypatch):
     script = "grep ' [tT] _text$' /proc/kallsyms; while read word; do echo $word; done; echo c >/proc/sysrq-trigger"
     guest = subprocess.Popen([CASEMENT, "run", "--no-share", "-m", "192M", "--gdb", "--dump", core, "--", "sh", "-c", script],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1)
+    request.addfinalizer(guest.kill)
     path = re.search(r"target remote ([^']*)", line_with(guest.stderr, "gdb")).group(1)
     assert path.startswith(str(short_path))
     assert int(guest.stdout.readline().split()[0], 16) == TEXT
