@@ -23,3 +23,11 @@ def test_a_command_as_a_service(tmp_path):
                             input="input\n", capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert result.stdout.split() == ["systemd", "active", "/system.slice/casement.service", "input"], result
     assert (result.returncode, result.stderr) == (5, "error\n")
+
+
+def test_a_systemd_that_does_not_boot():
+    """The run ends, instead of a shell for which there is no console."""
+    BOOTED["QEMU"] += 1
+    result = subprocess.run([CASEMENT, "run", "--systemd", "--append", "systemd.unit=emergency.target", "--no-share", "--", "true"],
+                            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert result.returncode == 125 and "systemd did not boot" in result.stderr, result
