@@ -80,14 +80,14 @@ def subjects_of(share):
     return () if share in WHOLE else OF_DATA
 
 
-def start_guest(machines, tmp_path, kind, shares, *args):
+def start_guest(machines, top, kind, shares, *args):
     """One guest of that kind with all of the shares."""
-    tools = tmp_path / f"tools-{kind}"
+    tools = top / f"tools-{kind}"
     tools.mkdir()
     shutil.copy(CHECK, tools)
     words = ["--share", f"{tools}:tools", *args]
     for share in shares:
-        directory = tmp_path / f"{kind}-{'-'.join(share)}"
+        directory = top / f"{kind}-{'-'.join(share)}"
         directory.mkdir()
         directory.chmod(0o777)
         words += ["--share", f"{directory}:{'-'.join(share)}"]
@@ -110,13 +110,21 @@ def unexplained(host, guest, share, table, used):
             yield f"{'-'.join(share)}: {name}: host {want}, guest {got}"
 
 
+@pytest.fixture
+def disk(tmp_path):
+    """A directory on the file system that tests/check made in memory, if it did (tests/disk.py)."""
+    with tempfile.TemporaryDirectory(dir=os.environ.get("CASEMENT_TEST_DISK") or tmp_path) as name:
+        os.chmod(name, 0o755)
+        yield pathlib.Path(name)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
-def test_posix(natives, machines, tmp_path):
+def test_posix(natives, machines, disk):
     """Without a window natively, and some shares in QEMU; with one in QEMU."""
-    guests = [(PLAIN, start_guest(natives, tmp_path, "plain", PLAIN)),
-              (WINDOW, start_guest(machines, tmp_path, "window", WINDOW, "--window", "64M")),
-              (EMULATED, start_guest(machines, tmp_path, "emulated", EMULATED))]
-    host = on_host(tmp_path / "host")
+    guests = [(PLAIN, start_guest(natives, disk, "plain", PLAIN)),
+              (WINDOW, start_guest(machines, disk, "window", WINDOW, "--window", "64M")),
+              (EMULATED, start_guest(machines, disk, "emulated", EMULATED))]
+    host = on_host(disk / "host")
     assert len(host) >= LEAST
     table, used, problems = listed_differences(), set(), []
     for shares, guest in guests:
