@@ -109,11 +109,10 @@ def test_directories_are_read_in_every_way(guest, share):
     assert said == "right\n" * 6
 
 
-def look_ups_do_not_wait(start, share, *args):
+def look_ups_do_not_wait(run, share):
     fill(share, 6, 150)
     shutil.copy(HERE / "name_race.py", share)
-    said = start("cp name_race.py /tmp; cd /; python3 /tmp/name_race.py /mnt/t 5\n", "--cache", "auto",
-                 *args).finish(patience=300)
+    said = run("cp name_race.py /tmp; cd /; python3 /tmp/name_race.py /mnt/t 3\n")
     assert said == f"{[0] * 8}\n"
     assert sorted(path.name for path in share.iterdir()) == [*(f"d{n:03}" for n in range(6)), "name_race.py"]
     assert all(len(list((share / f"d{n:03}").iterdir())) == 150 for n in range(6))
@@ -121,8 +120,9 @@ def look_ups_do_not_wait(start, share, *args):
 
 def test_look_ups_do_not_wait_for_each_other(guest, share):
     """Sweeps fill in names that others look up at the same time."""
-    look_ups_do_not_wait(guest, share)
+    look_ups_do_not_wait(lambda script: guest(script, "--cache", "auto").finish(patience=300), share)
 
 
-def test_look_ups_of_two_processors_do_not_wait_for_each_other(qemu_guest, share):
-    look_ups_do_not_wait(qemu_guest, share, "--cpus", 2)
+def test_look_ups_of_two_processors_do_not_wait_for_each_other(processors):
+    place = processors("auto")
+    look_ups_do_not_wait(lambda script: place.run(script, patience=300), place.directory)
