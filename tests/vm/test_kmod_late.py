@@ -169,7 +169,7 @@ def test_sending_a_page_that_is_being_written_can_be_killed(late, share):
         agent.ask("echo 'write(5)' >&8")
         kept.wait()
         agent.ask("python3 -Ic 'import os; print(\"sync\", flush=True); os.fsync(5)' > /tmp/one & pid=$!\n"
-                  "until grep -q sync /tmp/one && grep -q ') D' /proc/$pid/stat; do :; done")
+                  "until grep -q sync /tmp/one && grep -q ') [DZ]' /proc/$pid/stat; do :; done")
         assert "137" in agent.ask("kill -9 $pid; wait $pid; echo $?", patience=20)
     agent.ask("read said <&9; exec 5<&- 8>&- 9<&-; wait $calls")
     agent.end()

@@ -119,7 +119,7 @@ def disk(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be several users")
-def test_posix(natives, machines, disk):
+def test_posix(disk, natives, machines):
     """Without a window natively, and some shares in QEMU; with one in QEMU."""
     guests = [(PLAIN, start_guest(natives, disk, "plain", PLAIN)),
               (WINDOW, start_guest(machines, disk, "window", WINDOW, "--window", "64M")),
