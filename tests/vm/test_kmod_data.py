@@ -128,7 +128,7 @@ def test_what_goes_with_the_end_of_a_file(agent, share):
 # In the guest: a store to one page of a large folio, before the host writes the whole file; `opened` and `told` are how
 # the guest hears of that.
 STORE_IN_LARGE = r"""
-echo 0 > /proc/sys/vm/dirty_writeback_centisecs
+echo 360000 > /proc/sys/vm/dirty_writeback_centisecs
 python3 -I - <<'END'
 import ctypes, mmap, os
 def told():

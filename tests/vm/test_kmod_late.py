@@ -164,7 +164,7 @@ def test_sending_a_page_that_is_being_written_can_be_killed(late, share):
     """It is dirty by a store, and locked until the daemon answers the write(2) of another process."""
     agent = late()
     begin_calls(agent, share, "new")
-    agent.ask("echo 0 > /proc/sys/vm/dirty_writeback_centisecs; exec 5< new; call 'load(5)'; call 'store(5)'")
+    agent.ask("echo 360000 > /proc/sys/vm/dirty_writeback_centisecs; exec 5< new; call 'load(5)'; call 'store(5)'")
     with Kept(agent, share, "reply", WRITE) as kept:
         agent.ask("echo 'write(5)' >&8")
         kept.wait()
