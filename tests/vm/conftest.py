@@ -7,14 +7,13 @@ speed, with one processor, without a window, and cannot be rebooted, paused or s
 test of what programs see takes a native one; one of devices takes QEMU's. With a kernel of the
 developer's (CASEMENT_TEST_KERNEL) all are in QEMU, on that.
 """
-import os
 import pathlib
 import subprocess
 
 import pytest
 
 from agent import Agent
-from guests import BUILD, DEVICES, KERNEL, MODULE, TOP, starter
+from guests import BUILD, DEVICES, KERNEL, MODULE, TOP, in_memory, starter
 from kmod_guest import LEAVE, take
 from lent import Lender, Machine
 from modules import module_for
@@ -92,8 +91,7 @@ def checked(tmp_path, request):
 @pytest.fixture
 def share(tmp_path):
     """An empty directory in memory, to be shared."""
-    directory = pathlib.Path(f"/dev/shm/casement-test-{os.getpid()}")
-    directory.mkdir()
+    directory = in_memory("test")
     yield directory
     subprocess.run(["rm", "-rf", directory], check=True)
 
@@ -162,9 +160,8 @@ def qemu_guest(machines, share, module):
 def lend(request, kind, shares, *args):
     """A place of such a machine: lent.py."""
     directory = request.getfixturevalue("tmp_path_factory").mktemp("lent")
-    top = pathlib.Path(f"/dev/shm/casement-lent-{os.getpid()}")
     module = request.getfixturevalue("module")
-    return LENDER.lend(kind, lambda: Machine(directory, top, shares, module, *args), request.node.name)
+    return LENDER.lend(kind, lambda: Machine(directory, in_memory("lent"), shares, module, *args), request.node.name)
 
 
 def window_words(size, *more):

@@ -12,6 +12,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import tempfile
 import time
 
 import limits
@@ -39,6 +40,13 @@ DEVICES = {"fs-pci": [], "window": ["--window", "64M"]}
 
 # Lines of the log that are shown from the first complaint on: a call trace and what is held.
 CONTEXT = 80
+
+
+def in_memory(name):
+    """A new directory in the host's memory. A process of another run may have left one, and had this one's number."""
+    directory = pathlib.Path(tempfile.mkdtemp(prefix=f"casement-{name}-", dir="/dev/shm"))
+    directory.chmod(0o755)
+    return directory
 
 
 def unpacked(image):

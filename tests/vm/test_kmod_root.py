@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """`casement run --driver casement`: a guest whose root file system is on our own driver."""
-import os
-import pathlib
 import shutil
 import subprocess
 
 import pytest
 
-from guests import TOP
+from guests import TOP, in_memory
 from test_everyday import WORKLOADS, prepare, results
 
 OURS = ["--driver", "casement"]
@@ -19,8 +17,8 @@ def root():
     said = subprocess.run([TOP / "scripts/vm-root", "--print", "guest"], check=True, capture_output=True,
                           text=True).stdout
     made = next(line[5:] for line in said.splitlines() if line.startswith("ROOT="))
-    directory = pathlib.Path(f"/dev/shm/casement-root-{os.getpid()}")
-    subprocess.run(["cp", "-a", made, directory], check=True)
+    directory = in_memory("root")
+    subprocess.run(["cp", "-aT", made, directory], check=True)
     yield directory
     shutil.rmtree(directory)
 
